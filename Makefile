@@ -1,0 +1,26 @@
+# make setup      a virtual environment in .venv with everything installed into it
+# make quickstart train, prune, probe and compare a small Transformer on real text (recipes/quickstart)
+# make test       ruff, mypy, import contracts and pytest; make test PYTHON=python3.12 likewise with that interpreter
+SHELL := /bin/bash
+DEFAULT_PYTHON := $(shell command -v python3.11 >/dev/null 2>&1 && python3.11 -V >/dev/null 2>&1 && echo python3.11 || echo python3)
+PYTHON ?= $(DEFAULT_PYTHON)
+VENV := .venv$(if $(filter $(PYTHON),$(DEFAULT_PYTHON)),,-$(notdir $(PYTHON)))
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup quickstart test
+setup: $(STAMP)
+
+$(STAMP): setup.py constraints.txt tools/setup.sh
+	bash tools/setup.sh "$(PYTHON)" "$(VENV)"
+	touch $@
+
+quickstart: $(STAMP)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/quickstart/run.sh
+
+test: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n 2 -m "not slow and not gpu"

@@ -1,0 +1,1 @@
+"""One module per command of `python -m probing_bridge.run`: add_arguments(parser) and run(arguments)."""

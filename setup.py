@@ -1,0 +1,66 @@
+"""Packages, dependencies and extras of fairseq_lth and probing_bridge."""
+
+from setuptools import find_packages, setup
+
+# ve-fairseq is fairseq 0.12.3 built for Python 3.11 and 3.12; it imports as `fairseq`. The original
+# fairseq 0.12.2 runs on neither and lacks the task hooks that carry masks through a resume.
+TRAINING = [
+    "ve-fairseq==0.12.3",
+    "torch>=2.6",
+    "sacrebleu>=2.4",
+    "sacremoses>=0.1",
+    "safetensors>=0.4",
+    "sentencepiece>=0.2",
+    "subword-nmt>=0.3.8",
+]
+BRIDGE = [
+    "conllu>=4.5",
+    "h5py>=3.10",
+    "jinja2>=3.1",
+    "joblib>=1.3",
+    "matplotlib>=3.8",
+    "nltk>=3.9",
+    "numpy>=1.26",
+    "pandas>=2.1",
+    "PyYAML>=6.0",
+    "scipy>=1.11",
+    "threadpoolctl>=3.2",
+    "tqdm>=4.66",
+]
+SLURM = ["submitit>=1.5"]
+# jiant 2.2.0 pins versions that no longer install: `pip install --no-deps jiant==2.2.0` is the second step.
+JIANT_RUNTIME = [
+    "Levenshtein>=0.20",
+    "python-Levenshtein>=0.20",
+    "scikit-learn>=1.3",
+    "seqeval>=1.2",
+    "transformers>=4.16,!=4.20.1,<5",
+]
+DEV = [
+    "hypothesis>=6.100",
+    "import-linter>=2.0",
+    "mypy>=1.10",
+    "pandas-stubs",
+    "playwright>=1.40",
+    "psutil>=5.9",
+    "pytest>=8.0",
+    "pytest-xdist>=3.5",
+    "ruff>=0.6",
+    "scikit-learn>=1.3",
+    "seqeval>=1.2",
+    "tensorboardX>=2.6",
+    "types-PyYAML",
+    "types-tqdm",
+]
+
+setup(
+    name="fairseq-lth",
+    version="0.1.0",
+    description="Iterative magnitude pruning inside fairseq, and what it does to the model: probes and similarity",
+    license="MIT",
+    python_requires=">=3.11,<3.13",
+    packages=find_packages(include=["fairseq_lth", "fairseq_lth.*", "probing_bridge", "probing_bridge.*"]),
+    package_data={"probing_bridge": ["*.j2", "*.css", "*.js", "py.typed"], "fairseq_lth": ["py.typed"]},
+    install_requires=TRAINING + BRIDGE,
+    extras_require={"slurm": SLURM, "jiant-runtime": JIANT_RUNTIME, "dev": DEV + SLURM},
+)

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# setup.sh PYTHON VENV: makes the virtual environment with the tested versions. Run by `make setup`.
+set -euo pipefail
+python=$1 venv=$2
+
+if ! "$python" -c '' 2>/dev/null; then
+    # A pyenv shim answers only for the versions pyenv has switched on: take the newest installed one.
+    python=$(ls -d "$(pyenv root 2>/dev/null)"/versions/*/bin/"$(basename "$1")" 2>/dev/null | sort -V | tail -n 1)
+fi
+if [ -z "$python" ] || ! "$python" -c 'import sys, venv; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))'; then
+    echo "setup: '$1' is not a Python 3.11 or 3.12 with venv; name one with PYTHON=..." >&2
+    exit 1
+fi
+[ -x "$venv/bin/pip" ] || "$python" -m venv "$venv"
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
+echo "setup: installing into $venv (the first time takes a few minutes)"
+# torch first and by its exact version: a CPU build is then kept where one is offered.
+pip install -q -c constraints.txt torch==2.13.0
+pip install -q -c constraints.txt -e '.[dev,slurm,jiant-runtime]'
+pip install -q --no-deps jiant==2.2.0  # its own pins no longer install; see docs/jiant.md
