@@ -148,7 +148,7 @@ def read_table(path: str | Path, name: str) -> pd.DataFrame:
         if wrong.any():
             row = int(wrong.to_numpy().argmax())
             raise InputError(f"column {column!r} has {frame[column].iloc[row]!r}, not a number", path, row + 2)
-        frame[column] = values.astype(dtype)
+        frame[column] = values.astype(dtype)  # type: ignore[call-overload]
     twice = frame.duplicated(list(table.key)).to_numpy()
     if twice.any():
         raise InputError(f"a row is there twice: {', '.join(table.key)} are equal", path, int(twice.argmax()) + 2)
