@@ -1,0 +1,261 @@
+"""Word representations in the HDF5 layout of Liu et al. (2019): one array of all layers per sentence.
+
+Keys "0", "1", ... hold (n_layers, n_words, d) float32 (or (n_words, d): one layer); "sentence_to_index" holds a
+JSON object from the sentence text (words joined by one space) to the key. Our own files also say on the root which
+checkpoint they come from; files made elsewhere lack that and are read all the same. `encode` and `import` write
+these files, `probe` reads them, and this module is the only one that knows the layout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+
+from probing_bridge.errors import InputError
+
+INDEX = "sentence_to_index"
+FORMAT = "lth-representations"
+FORMAT_VERSION = 1
+
+
+def sentence_text(tokens: Sequence[str]) -> str:
+    """The text under which a sentence is stored: its words joined by one space."""
+    return " ".join(tokens)
+
+
+def _shorten(text: str, length: int = 80) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+class RepresentationWriter:
+    """Writes a representation file sentence by sentence; the file gets its name only when it is whole.
+
+    A context manager: leaving it normally renames the finished file into place, leaving it by an exception
+    removes what was written.
+    """
+
+    def __init__(self, path: str | Path, attributes: Mapping[str, Any]) -> None:
+        """Starts a file beside the final one.
+
+        Args:
+            path: The final name.
+            attributes: Where the vectors come from: experiment, checkpoint, checkpoint_hash, level, sparsity, ...
+        """
+        self.path = Path(path)
+        self._beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self._attributes = {**attributes, "format": FORMAT, "format_version": FORMAT_VERSION}
+        self._keys: dict[str, str] = {}
+        self._lengths: dict[str, int] = {}
+        self._shape: tuple[int, int] | None = None
+        self._file: h5py.File | None = None
+
+    def __enter__(self) -> RepresentationWriter:
+        """Creates the file beside."""
+        try:
+            self._file = h5py.File(self._beside, "w")
+        except OSError as error:
+            raise InputError(f"cannot be written ({error.strerror or error})", self.path) from error
+        return self
+
+    def __len__(self) -> int:
+        """The number of different sentences."""
+        return len(self._keys)
+
+    def __contains__(self, tokens: Sequence[str]) -> bool:
+        """Whether the sentence is there."""
+        return sentence_text(tokens) in self._keys
+
+    def add(self, tokens: Sequence[str], array: np.ndarray) -> None:
+        """Adds one sentence; a sentence whose text is already there is left as it is.
+
+        Args:
+            tokens: The words.
+            array: (n_layers, n_words, d), any float type; stored as float32.
+
+        Raises:
+            ValueError: A shape that does not fit the words or the sentences before, or a value that is not finite.
+        """
+        if self._file is None:
+            raise ValueError("the writer is not open: use it in a `with` statement")
+        text = sentence_text(tokens)
+        array = np.ascontiguousarray(array, dtype=np.float32)
+        shown = f"sentence {_shorten(text)!r}"
+        if array.ndim != 3 or array.shape[1] != len(tokens) or not len(tokens):
+            raise ValueError(f"{shown}: {len(tokens)} words, but an array of shape {array.shape} (layers, words, d)")
+        shape = (array.shape[0], array.shape[2])
+        if self._shape is not None and shape != self._shape:
+            raise ValueError(f"{shown}: (layers, d) is {shape}, but {self._shape} in the sentences before")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{shown}: a value is not finite")
+        if text in self._keys:
+            if self._lengths[text] != len(tokens):
+                raise ValueError(f"{shown}: the same text came with {self._lengths[text]} and with {len(tokens)} words")
+            return
+        self._shape = shape
+        key = str(len(self._keys))
+        self._keys[text] = key
+        self._lengths[text] = len(tokens)
+        self._file.create_dataset(key, data=array)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Renames the whole file into place, or removes what was written."""
+        assert self._file is not None
+        try:
+            if kind is None:
+                index = self._file.create_dataset(INDEX, shape=(1,), dtype=h5py.string_dtype())
+                index[0] = json.dumps(self._keys)
+                self._file.attrs.update(self._attributes)
+            self._file.close()
+            if kind is None:
+                os.replace(self._beside, self.path)
+        finally:
+            self._file = None
+            self._beside.unlink(missing_ok=True)
+
+
+class Representations:
+    """A representation file, open for reading; also a context manager.
+
+    Attributes:
+        path: The file.
+        attributes: What the root says about its origin; empty for files made elsewhere.
+        n_layers: Layers per sentence.
+        dim: Numbers per word and layer.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Opens a file and checks its index and the shape of its first sentence.
+
+        Args:
+            path: The HDF5 file.
+
+        Raises:
+            InputError: No such file, not HDF5, no index, or arrays of another shape than the layout's.
+        """
+        self.path = Path(path)
+        try:
+            self._file = h5py.File(self.path, "r")
+        except OSError as error:
+            reason = "no such file" if not self.path.exists() else "not an HDF5 file, or not a whole one"
+            raise InputError(f"{reason}; expected word representations as `encode` writes them", self.path) from error
+        try:
+            self._keys = self._read_index()
+            self.attributes: dict[str, Any] = {name: _plain(value) for name, value in self._file.attrs.items()}
+            first = self._shape(next(iter(self._keys)))
+        except Exception:
+            self._file.close()
+            raise
+        self.n_layers, self.dim = first[0], first[2]
+
+    def _read_index(self) -> dict[str, str]:
+        dataset = self._file.get(INDEX)
+        if not isinstance(dataset, h5py.Dataset) or dataset.shape != (1,):
+            kind = "an activation dump, not word representations" if "states" in self._file else "not a layout we know"
+            raise InputError(f"has no dataset {INDEX!r} of shape (1,): {kind}; make it with `encode`", self.path)
+        try:
+            index = json.loads(dataset.asstr()[0])
+        except (TypeError, ValueError, OSError) as error:
+            raise InputError(f"{INDEX!r} is not a JSON object ({error})", self.path) from error
+        if not isinstance(index, dict) or not all(isinstance(key, str) for key in index.values()):
+            raise InputError(f"{INDEX!r} does not map sentences to keys", self.path)
+        if not index:
+            raise InputError("holds no sentence", self.path)
+        return index
+
+    def _shape(self, text: str) -> tuple[int, int, int]:
+        """The (layers, words, d) of a stored sentence, with nothing read but the header."""
+        dataset = self._file.get(self._keys[text])
+        shown = f"sentence {_shorten(text)!r} (key {self._keys[text]!r})"
+        if not isinstance(dataset, h5py.Dataset):
+            raise InputError(f"{shown} is in the index but has no array", self.path)
+        if dataset.dtype.kind != "f" or dataset.ndim not in (2, 3) or 0 in dataset.shape:
+            found = f"{dataset.dtype} of shape {dataset.shape}"
+            raise InputError(f"{shown}: expected floats of shape (layers, words, d), found {found}", self.path)
+        if dataset.id.get_storage_size() == 0:
+            raise InputError(f"{shown}: the array was declared but never written", self.path)
+        return dataset.shape if dataset.ndim == 3 else (1, *dataset.shape)
+
+    @cached_property
+    def hash(self) -> str:
+        """The sha256 of the file's bytes, in hexadecimal."""
+        with open(self.path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def __len__(self) -> int:
+        """The number of different sentences."""
+        return len(self._keys)
+
+    def __contains__(self, tokens: Sequence[str]) -> bool:
+        """Whether the sentence is there."""
+        return sentence_text(tokens) in self._keys
+
+    def read(self, tokens: Sequence[str], layers: Sequence[int] | None = None) -> np.ndarray:
+        """Reads one sentence.
+
+        Args:
+            tokens: The words.
+            layers: Which layers, in the order wanted; all if None.
+
+        Returns:
+            (len(layers), n_words, d) float32.
+
+        Raises:
+            InputError: The sentence is not in the file, has another number of words, layers or dimensions than it
+                should, or holds a value that is not finite.
+        """
+        text = sentence_text(tokens)
+        shown = f"sentence {_shorten(text)!r}"
+        if text not in self._keys:
+            raise InputError(f"{shown} is missing; encode the output of `sentences` again", self.path)
+        shape = self._shape(text)
+        if shape[1] != len(tokens):
+            raise InputError(f"{shown} has {len(tokens)} words but {shape[1]} vectors", self.path)
+        if (shape[0], shape[2]) != (self.n_layers, self.dim):
+            expected = (self.n_layers, len(tokens), self.dim)
+            raise InputError(
+                f"{shown}: expected the shape {expected} of the file's first sentence, found {shape}", self.path
+            )
+        dataset = self._file[self._keys[text]]
+        try:
+            array = np.empty(dataset.shape, np.float32)
+            dataset.read_direct(array)
+        except OSError as error:
+            raise InputError(f"{shown} cannot be read: the file is damaged ({error})", self.path) from error
+        array = array.reshape(shape)
+        if layers is not None:
+            array = array[list(layers)]
+        if not np.isfinite(array).all():
+            raise InputError(f"{shown}: a value is not finite", self.path)
+        return array
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def __enter__(self) -> Representations:
+        """Returns itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes the file."""
+        self.close()
+
+
+def _plain(value: Any) -> Any:
+    """An HDF5 attribute as a Python value."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,131 @@
+"""Word representations: what is written comes back, and files that would give wrong numbers are refused."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from probing_bridge.errors import InputError
+from probing_bridge.representations import Representations, RepresentationWriter
+
+
+def write_plainly(path: Path, entries: dict[str, np.ndarray]) -> None:
+    """The layout as PROBING.md 1.1 gives it, written without our writer."""
+    with h5py.File(path, "w") as file:
+        index = {text: str(i) for i, text in enumerate(entries)}
+        for i, array in enumerate(entries.values()):
+            file.create_dataset(str(i), data=array)
+        file.create_dataset("sentence_to_index", shape=(1,), dtype=h5py.string_dtype())[0] = json.dumps(index)
+
+
+def test_written_and_read_back(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    sentences = [["Otters", "nap"], ["né", ".", "\N{SNOWMAN}"], ["Otters", "nap"]]
+    arrays = [rng.normal(size=(3, len(s), 5)) for s in sentences]
+    with RepresentationWriter(tmp_path / "r.hdf5", {"experiment": "x1", "level": 2, "sparsity": 0.36}) as writer:
+        for sentence, array in zip(sentences, arrays, strict=True):
+            writer.add(sentence, array)
+    with Representations(tmp_path / "r.hdf5") as reps:
+        assert (reps.n_layers, reps.dim, len(reps)) == (3, 5, 2)
+        assert reps.attributes["experiment"] == "x1" and reps.attributes["level"] == 2
+        assert reps.attributes["sparsity"] == 0.36
+        np.testing.assert_array_equal(reps.read(sentences[1]), arrays[1].astype(np.float32))
+        np.testing.assert_array_equal(reps.read(sentences[0], [2, 0]), arrays[0].astype(np.float32)[[2, 0]])
+        assert ["né"] not in reps and sentences[1] in reps
+    with h5py.File(tmp_path / "r.hdf5") as file:  # as any other program reads it
+        key = json.loads(file["sentence_to_index"].asstr()[0])["Otters nap"]
+        assert file[key].dtype == np.float32 and file[key].shape == (3, 2, 5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_files_from_elsewhere(tmp_path: Path, dtype: str) -> None:
+    array = np.random.default_rng(1).normal(size=(2, 4)).astype(dtype)
+    write_plainly(tmp_path / "r.hdf5", {"a b": array})
+    with Representations(tmp_path / "r.hdf5") as reps:
+        assert reps.n_layers == 1 and reps.attributes == {}
+        np.testing.assert_array_equal(reps.read(["a", "b"]), array.astype(np.float32)[None])
+
+
+def test_nothing_is_left_of_a_failed_write(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), RepresentationWriter(tmp_path / "r.hdf5", {}) as writer:
+        writer.add(["a"], np.zeros((1, 1, 2)))
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("tokens", "shape"),
+    [(["a", "b"], (2, 3, 4)), (["a"], (1, 1, 4)), (["a"], (2, 1, 5)), ([], (2, 0, 4)), (["x y"], (2, 1, 4))],
+)
+def test_writer_refuses(tmp_path: Path, tokens: list[str], shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="sentence"), RepresentationWriter(tmp_path / "r.hdf5", {}) as writer:
+        writer.add(["x", "y"], np.zeros((2, 2, 4)))
+        writer.add(tokens, np.zeros(shape))
+
+
+def test_writer_refuses_infinities(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="finite"), RepresentationWriter(tmp_path / "r.hdf5", {}) as writer:
+        writer.add(["x"], np.full((2, 1, 4), np.inf))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((2, 3, 4), "f4"), "2 words but 3 vectors"),
+        (np.full((2, 2, 4), np.nan, "f4"), "not finite"),
+        (np.zeros((1, 2, 4), "f4"), "expected the shape"),
+        (np.zeros((2, 2, 5), "f4"), "expected the shape"),
+        (np.zeros((2, 2, 4), "i4"), "expected floats"),
+        (np.zeros((4,), "f4"), "expected floats"),
+    ],
+)
+def test_reader_refuses_wrong_arrays(tmp_path: Path, array: np.ndarray, message: str) -> None:
+    write_plainly(tmp_path / "r.hdf5", {"good one": np.zeros((2, 2, 4), "f4"), "bad one": array})
+    with Representations(tmp_path / "r.hdf5") as reps:
+        assert reps.read(["good", "one"]).shape == (2, 2, 4)
+        with pytest.raises(InputError, match=message) as caught:
+            reps.read(["bad", "one"])
+        assert "bad one" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_reader_refuses_missing_sentences_and_arrays(tmp_path: Path) -> None:
+    write_plainly(tmp_path / "r.hdf5", {"a": np.zeros((2, 1, 4), "f4"), "b": np.zeros((2, 1, 4), "f4")})
+    with h5py.File(tmp_path / "r.hdf5", "a") as file:
+        del file["1"]
+        file.create_dataset("2", shape=(10, 10**6, 10**4), dtype="f4")  # 400 GB on paper, nothing on disk
+        index = json.loads(file["sentence_to_index"].asstr()[0])
+        file["sentence_to_index"][0] = json.dumps({**index, "c": "2"})
+    with Representations(tmp_path / "r.hdf5") as reps:
+        for tokens, message in ((["d"], "missing"), (["b"], "no array"), (["c"], "never written")):
+            with pytest.raises(InputError, match=message):
+                reps.read(tokens)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no HDF5")
+    with h5py.File(tmp_path / "dump", "w") as file:
+        file.create_group("states")
+    with h5py.File(tmp_path / "index", "w") as file:
+        file.create_dataset("sentence_to_index", shape=(1,), dtype=h5py.string_dtype())[0] = "[1]"
+    with h5py.File(tmp_path / "empty", "w") as file:
+        file.create_dataset("sentence_to_index", shape=(1,), dtype=h5py.string_dtype())[0] = "{}"
+    expected = {
+        "absent": "no such file",
+        "text": "not an HDF5",
+        "dump": "activation dump",
+        "index": "does not map",
+        "empty": "no sentence",
+    }
+    for name, message in expected.items():
+        with pytest.raises(InputError, match=message):
+            Representations(tmp_path / name)
+
+
+def test_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
+    for name, value in (("a", 0.0), ("b", 0.0), ("c", 1.0)):
+        with RepresentationWriter(tmp_path / name, {"level": 0}) as writer:
+            writer.add(["x"], np.full((1, 1, 2), value))
+    hashes = [Representations(tmp_path / name).hash for name in "abc"]
+    assert hashes[0] == hashes[1] != hashes[2] and len(hashes[0]) == 64
