@@ -4,10 +4,16 @@ A results folder holds one experiment: one CSV file per table below, a row per c
 Levels are numbers (0 = dense), sparsity is a fraction in [0, 1], layer 0 is the embeddings. `experiment` is the
 identity that training wrote into its checkpoints; it travels through dumps and representations into every row, so
 rows of different runs are never mixed by accident. Missing values are empty cells.
+
+Words used in the cells of the probes table: `probe` is linear, mlp, majority or word_majority (baselines: layer `-`),
+or linear_control, mlp_control (control task); `metric` is the task's own metric (accuracy, f1, pearson) or, beside
+it, selectivity, mdl_bits, mdl_compression, f0.5.
 """
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +31,13 @@ class Table:
         columns: Column name -> pandas dtype, in file order.
         key: The columns that identify a row; no two rows may share them.
         about: What a row is.
+        open: Whether further columns are kept (as text) when the table is read.
     """
 
     columns: dict[str, str]
     key: tuple[str, ...]
     about: str
+    open: bool = False
 
 
 _PROVENANCE = {"package_version": "str", "command": "str"}
@@ -89,6 +97,21 @@ TABLES: dict[str, Table] = {
         ("experiment", "component", "level", "layer", "variant", "k"),
         "share of a layer's variance in its first k principal directions",
     ),
+    "lth": Table(
+        {"level": "Int64", "sparsity_prunable": "float64", "sparsity": "float64"},
+        ("level",),
+        "one level of a run, as fairseq_lth writes it: sparsity of the prunable and of all weights",
+        open=True,
+    ),
+    "lth_modules": Table(
+        {
+            "level": "Int64", "module": "str", "component": "str", "layer": "Int64", "kind": "str", "part": "str",
+            "weights": "Int64", "pruned": "Int64",
+        },
+        ("level", "module"),
+        "how many weights of one module are pruned at one level, as fairseq_lth writes it",
+        open=True,
+    ),
 }  # fmt: skip
 
 
@@ -131,25 +154,157 @@ def read_table(path: str | Path, name: str) -> pd.DataFrame:
         InputError: A missing column, a half-written row, a value of the wrong type, or a row that is there twice.
     """
     table = TABLES[name]
-    try:
-        frame = pd.read_csv(path, dtype="str", keep_default_na=False)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read ({error})", path) from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"not a whole CSV table ({str(error).splitlines()[0]})", path) from error
-    missing = [column for column in table.columns if column not in frame.columns]
+    header, rows = _read_rows(path)
+    missing = [column for column in table.columns if column not in header]
     if missing:
         raise InputError(f"is no {name} table: column {missing[0]!r} is missing", path, 1)
+    frame = pd.DataFrame(rows, columns=header, dtype="str")
     for column, dtype in table.columns.items():
         if dtype == "str":
             continue
-        values = pd.to_numeric(frame[column].where(frame[column] != ""), errors="coerce")
-        wrong = values.isna() & (frame[column] != "")
+        empty = frame[column] == ""
+        values = pd.to_numeric(frame[column].mask(empty), errors="coerce")
+        wrong = values.isna() & ~empty
+        if dtype == "Int64":
+            wrong |= values.notna() & (values % 1 != 0)
         if wrong.any():
             row = int(wrong.to_numpy().argmax())
-            raise InputError(f"column {column!r} has {frame[column].iloc[row]!r}, not a number", path, row + 2)
+            kind = "a whole number" if dtype == "Int64" else "a number"
+            raise InputError(f"column {column!r} has {frame[column].iloc[row]!r}, not {kind}", path, row + 2)
         frame[column] = values.astype(dtype)  # type: ignore[call-overload]
-    twice = frame.duplicated(list(table.key)).to_numpy()
+    key = [*table.key, "experiment"] if table.open and "experiment" in header else list(table.key)
+    twice = frame.duplicated(key).to_numpy()
     if twice.any():
-        raise InputError(f"a row is there twice: {', '.join(table.key)} are equal", path, int(twice.argmax()) + 2)
-    return frame[list(table.columns)]
+        raise InputError(f"a row is there twice: {', '.join(key)} are equal", path, int(twice.argmax()) + 2)
+    return frame if table.open else frame[list(table.columns)]
+
+
+def _read_rows(path: str | Path) -> tuple[list[str], list[list[str]]]:
+    """The header and rows of a CSV file as text; every row must have as many cells as the header."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read ({error})", path) from error
+    if not text.strip():
+        raise InputError("is empty: a table has at least its header", path)
+    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    try:
+        header = next(reader)
+        rows = []
+        for row in reader:
+            if len(row) != len(header):
+                message = f"half-written row: {len(row)} cells where the header names {len(header)}; write it again"
+                raise InputError(message, path, reader.line_num)
+            rows.append(row)
+    except csv.Error as error:
+        raise InputError(f"not a whole CSV table ({error})", path, reader.line_num) from error
+    if not text.endswith("\n"):
+        raise InputError("half-written row: the last line has no end; write the table again", path, reader.line_num)
+    return header, rows
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of one results folder.
+
+    Attributes:
+        name: The folder's name.
+        experiment: The experiment whose rows these are.
+        tables: Name of a table -> its rows; a table without a file has no rows.
+        hashes: File name -> sha256 of its bytes, for those that are there.
+    """
+
+    name: str
+    experiment: str
+    tables: dict[str, pd.DataFrame]
+    hashes: dict[str, str]
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        """The rows of one table."""
+        return self.tables[name]
+
+
+def read_results(folder: str | Path, allow_mixed: bool = False) -> Results:
+    """Reads every table of a results folder and checks that they belong together.
+
+    Args:
+        folder: The folder.
+        allow_mixed: Take rows of several experiments, package versions, data or sentences as one experiment's.
+
+    Returns:
+        The tables; those without a file are empty.
+
+    Raises:
+        InputError: No folder or no table in it, a faulty table, or rows that do not belong together: different
+            experiments, package versions, sentences or probing data (unless allowed), or, if allowed, two rows
+            that only differ in their experiment.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError("no such folder", folder)
+    paths = {name: folder / f"{name}.csv" for name in TABLES}
+    found = {name: path for name, path in paths.items() if path.is_file()}
+    if not found:
+        raise InputError(f"no results here: none of {', '.join(path.name for path in paths.values())}", folder)
+    tables = {name: read_table(path, name) for name, path in found.items()}
+    if not allow_mixed:
+        for column, where in _MUST_AGREE.items():
+            _require_one(tables, column, where, folder)
+    experiments = sorted({value for frame in tables.values() for value in _values(frame, "experiment")})
+    if len(experiments) > 1:
+        _require_distinct(tables, folder)
+    for name in TABLES:
+        if name not in tables:
+            columns = {column: pd.Series(dtype=dtype) for column, dtype in TABLES[name].columns.items()}
+            tables[name] = pd.DataFrame(columns)
+    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found.values()}
+    return Results(folder.resolve().name, " + ".join(experiments), tables, hashes)
+
+
+# What must be the same in all rows of a folder: column -> its name in a message, and the columns within which it must.
+_MUST_AGREE: dict[str, tuple[str, tuple[str, ...]]] = {
+    "experiment": ("experiments", ()),
+    "package_version": ("package versions", ()),
+    "sentence_hash": ("sentences", ()),
+    "data_hash": ("data of one task", ("task",)),
+}
+
+
+def _values(frame: pd.DataFrame, column: str) -> list[str]:
+    """The different values of a column, without empty cells; none if there is no such column."""
+    return [value for value in frame[column].unique() if value] if column in frame.columns else []
+
+
+def _require_one(tables: dict[str, pd.DataFrame], column: str, rule: tuple[str, tuple[str, ...]], folder: Path) -> None:
+    """Refuses a folder in which a column that identifies the run has several values."""
+    what, within = rule
+    seen: dict[tuple[str, ...], dict[str, str]] = {}
+    for name, frame in tables.items():
+        if column not in frame.columns:
+            continue
+        filled = frame.loc[frame[column] != "", [*within, column]].drop_duplicates()
+        for *place, value in filled.itertuples(index=False):
+            seen.setdefault(tuple(place), {}).setdefault(value, f"{name}.csv")
+    for group, values in seen.items():
+        if len(values) > 1:
+            listed = ", ".join(f"{value[:40]} ({where})" for value, where in sorted(values.items()))
+            inside = f" {' '.join(group)}" if group else ""
+            raise InputError(
+                f"mixed {what}{inside}: {listed}; give each its own folder, or pass --allow-mixed to take them as one",
+                folder,
+            )
+
+
+def _require_distinct(tables: dict[str, pd.DataFrame], folder: Path) -> None:
+    """Refuses rows of two experiments about the same thing: no one could say which of them a figure shows."""
+    for name, frame in tables.items():
+        key = [column for column in TABLES[name].key if column != "experiment"]
+        twice = frame.duplicated(key, keep=False)
+        if twice.any():
+            row = frame.loc[twice, key].iloc[0]
+            about = ", ".join(
+                f"{column} {value}" for column, value in row.items() if not pd.isna(value) and value != ""
+            )
+            raise InputError(
+                f"{name}.csv has rows of two experiments for {about}; use two folders and --compare", folder
+            )
