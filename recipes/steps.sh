@@ -1,0 +1,18 @@
+# Sourced by the recipes: steps that are done once. Needs $state with its folders done/ and log/.
+
+fail() { echo "$(basename "$(dirname "$0")"): $*" >&2; exit 1; }
+
+# step NAME TITLE COMMAND...: runs the command with its output in a log, unless it has been done before.
+step() {
+    local name=$1 title=$2 started=$SECONDS
+    shift 2
+    [ -e "$state/done/$name" ] && return
+    printf '%-12s %s ... ' "$name" "$title"
+    if ! (set -e; "$@") > "$state/log/$name.log" 2>&1; then
+        echo "failed"
+        tail -n 3 "$state/log/$name.log" >&2
+        fail "step $name failed; the whole log is $state/log/$name.log"
+    fi
+    touch "$state/done/$name"
+    echo "$((SECONDS - started)) s"
+}
