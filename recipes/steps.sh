@@ -1,4 +1,6 @@
+#!/usr/bin/env bash
 # Sourced by the recipes: steps that are done once. Needs $state with its folders done/ and log/.
+: "${state:?}"
 
 fail() { echo "$(basename "$(dirname "$0")"): $*" >&2; exit 1; }
 
@@ -8,7 +10,12 @@ step() {
     shift 2
     [ -e "$state/done/$name" ] && return
     printf '%-12s %s ... ' "$name" "$title"
-    if ! (set -e; "$@") > "$state/log/$name.log" 2>&1; then
+    local status=0
+    set +e  # in a condition bash would ignore a failure in the middle of a step
+    (set -e; "$@") > "$state/log/$name.log" 2>&1
+    status=$?
+    set -e
+    if [ $status -ne 0 ]; then
         echo "failed"
         tail -n 3 "$state/log/$name.log" >&2
         fail "step $name failed; the whole log is $state/log/$name.log"

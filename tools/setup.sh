@@ -5,7 +5,7 @@ python=$1 venv=$2
 
 if ! "$python" -c '' 2>/dev/null; then
     # A pyenv shim answers only for the versions pyenv has switched on: take the newest installed one.
-    python=$(ls -d "$(pyenv root 2>/dev/null)"/versions/*/bin/"$(basename "$1")" 2>/dev/null | sort -V | tail -n 1)
+    python=$(find "$(pyenv root)/versions" -path "*/bin/$(basename "$1")" 2>/dev/null | sort -V | tail -n 1)
 fi
 if [ -z "$python" ] || ! "$python" -c 'import sys, venv; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))'; then
     echo "setup: '$1' is not a Python 3.11 or 3.12 with venv; name one with PYTHON=..." >&2

@@ -1,3 +1,5 @@
+#!/usr/bin/env bash
+# shellcheck disable=SC2034
 # Settings of the quickstart: small enough for two cores and a quarter of an hour, set-up included.
 MERGES=4000                      # BPE merge operations, English and German together
 EPOCHS=4 REWIND=2 ITERATIONS=3   # dense epochs, epoch the learning rate is rewound to, prunings

@@ -4,8 +4,9 @@
     python data.py treebank --state STATE                   CoNLL-U, event factuality and suite.yaml in STATE/treebank
 
 Pairs are the paragraphs of Debian's LibreOffice help (MPL-2.0), which carry the same ids in both languages; they are
-fetched with apt-get into STATE, with package lists of its own, so neither root nor a system change is needed. Words are
-the English Web Treebank (UD 1.2, CC BY-SA 4.0) and its event factuality (UDS 2.0) as shipped in the PyPI wheel of decomp.
+fetched with apt-get into STATE, with package lists of its own, so neither root nor a system change is needed. Words
+are the English Web Treebank (UD 1.2, CC BY-SA 4.0) and its event factuality (UDS 2.0) as shipped in the PyPI wheel of
+decomp.
 """
 
 from __future__ import annotations
@@ -140,15 +141,15 @@ def paragraphs(page: Path) -> dict[str, str]:
 def write_pairs(pairs: Iterator[tuple[str, str, str]], folder: Path) -> None:
     """Filters, splits and writes the pairs: 1 in 20 pages is test, 1 in 20 valid, so no page is on two sides.
 
-    Kept are pairs of 3-25 words a side, at most twice as long as their partner, different from it; each English and each
-    German text only once. A pair whose English occurs on a test or valid page is never trained on.
+    Kept are pairs of 3-25 words a side, at most twice as long as their partner, different from it; each English and
+    each German text only once. A pair whose English occurs on a test or valid page is never trained on.
     """
     seen: set[str] = set()
     splits: dict[str, list[tuple[str, str]]] = {"train": [], "valid": [], "test": []}
     chosen = sorted(((split_of(group), english, german) for english, german, group in pairs), key=lambda row: row[0])
     for split, english, german in chosen:  # test first: what is held out stays held out
         words = len(english.split()), len(german.split())
-        usable = MIN_WORDS <= min(words) and max(words) <= MAX_WORDS and max(words) <= 2 * min(words)
+        usable = min(words) >= MIN_WORDS and max(words) <= MAX_WORDS and max(words) <= 2 * min(words)
         if usable and english != german and english not in seen and german not in seen:
             seen.update((english, german))
             splits[split.partition(" ")[2]].append((english, german))

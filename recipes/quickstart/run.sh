@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=recipes/quickstart
+# shellcheck source=recipes/quickstart/config.sh
 source "${CONFIG:-$here/config.sh}"
 state=${STATE:-$here/state}
 mkdir -p "$state/done" "$state/log"
