@@ -17,8 +17,7 @@ step() {
     set -e
     if [ $status -ne 0 ]; then
         echo "failed"
-        tail -n 3 "$state/log/$name.log" >&2
-        fail "step $name failed; the whole log is $state/log/$name.log"
+        fail "$(tail -n 1 "$state/log/$name.log") (the whole log: $state/log/$name.log)"
     fi
     touch "$state/done/$name"
     echo "$((SECONDS - started)) s"

@@ -187,11 +187,17 @@ def write_treebank(state: Path) -> None:
             (beside / f"ewt_{split}.conllu").write_text("".join(trees), encoding="utf-8")
             events = {name: factuality(graphs[name]) for name in order}
             (beside / f"it-happened_{split}.json").write_text(json.dumps(events, ensure_ascii=False), encoding="utf-8")
+    (beside / "suite.yaml").write_text(json.dumps(suite(), indent=2) + "\n", encoding="utf-8")  # JSON is YAML
+    os.replace(beside, folder)
+
+
+def suite() -> dict:
+    """The suite file of the quickstart's four tasks."""
     arcs = ("syn_arc_prediction", "syn_arc_classification")
     files = {task: "ewt_{}.conllu" for task in ("pos", *arcs)} | {"ef": "it-happened_{}.json"}
-    suite = {"tasks": {task: {s: f.format(s) for s in TREEBANK_SENTENCES} for task, f in files.items()}}
-    (beside / "suite.yaml").write_text(json.dumps(suite, indent=2) + "\n", encoding="utf-8")  # JSON is YAML
-    os.replace(beside, folder)
+    return {
+        "tasks": {task: {split: name.format(split) for split in TREEBANK_SENTENCES} for task, name in files.items()}
+    }
 
 
 def wheel(state: Path) -> Path:
