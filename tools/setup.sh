@@ -15,6 +15,6 @@ fi
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 echo "setup: installing into $venv (the first time takes a few minutes)"
 # torch first and by its exact version: a CPU build is then kept where one is offered.
-pip install -q -c constraints.txt torch==2.13.0
-pip install -q -c constraints.txt -e '.[dev,slurm,jiant-runtime]'
-pip install -q --no-deps jiant==2.2.0  # its own pins no longer install; see docs/jiant.md
+pip install -qq -c constraints.txt torch==2.13.0
+pip install -qq -c constraints.txt -e '.[dev,slurm,jiant-runtime]'
+pip install -qq --no-deps jiant==2.2.0  # its own pins no longer install; see docs/jiant.md
