@@ -1,0 +1,187 @@
+"""Checkpoints: safe reading, what the plugin stores in them, and atomic copies.
+
+fairseq writes the first checkpoint of a save atomically and copies it in place to the other names, so a kill can leave
+`checkpoint_last.pt` cut short, and a hard link to a name that is copied onto would be overwritten. Hence: levels are
+linked only to files fairseq never writes in place, everything else is copied beside and renamed, and a
+`checkpoint_last.pt` that cannot be read is replaced by the newest complete checkpoint of the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import os
+import pickle
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from probing_bridge.errors import BridgeError, InputError
+
+STATE_KEY = "ImpTask"  # the name of the task class: fairseq stores get_checkpoint_dict under it
+STATE_FORMAT = 1
+_NEVER_WRITTEN_IN_PLACE = re.compile(r"checkpoint(\d+|_\d+_\d+)\.pt")
+
+
+class CheckpointError(BridgeError):
+    """A checkpoint that cannot be used."""
+
+
+@dataclass(frozen=True)
+class LevelRecord:
+    """What a checkpoint says about itself.
+
+    Attributes:
+        experiment: Identity of the experiment; empty for a checkpoint that the plugin did not write.
+        level: 0 = dense; -1 for a checkpoint that the plugin did not write.
+        sparsity: Share of all weights that are pruned (of another toolkit's checkpoint: that are zero), in [0, 1].
+        checkpoint_hash: Sha256 (hex) of the file.
+        checkpoint: File name.
+    """
+
+    experiment: str
+    level: int
+    sparsity: float
+    checkpoint_hash: str
+    checkpoint: str
+
+
+def allow_checkpoint_globals() -> None:
+    """Tells torch which types fairseq's checkpoints hold beyond tensors, so that `weights_only` loading accepts them.
+
+    Namespace: legacy model and criterion configurations. numpy arrays and scalars: the meters of `--eval-bleu`.
+    """
+    numpy_core = np._core.multiarray  # type: ignore[attr-defined]
+    dtypes = [type(np.dtype(name)) for name in ("int64", "int32", "float64", "float32", "bool")]
+    torch.serialization.add_safe_globals(
+        [argparse.Namespace, np.ndarray, np.dtype, numpy_core._reconstruct, numpy_core.scalar, *dtypes]
+    )
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint safely; tensors stay on disk (memory-mapped) until they are used.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The checkpoint as fairseq wrote it.
+
+    Raises:
+        CheckpointError: Missing, cut short, no fairseq checkpoint, or with a global that is not allowed (named).
+    """
+    allow_checkpoint_globals()
+    try:
+        state = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such file") from error
+    except pickle.UnpicklingError as error:
+        unexpected = re.search(r"(?:Unsupported global|GLOBAL) (\S+)", str(error))
+        if unexpected:
+            raise CheckpointError(f"{path}: holds {unexpected[1]}, which is not loaded for safety") from error
+        raise CheckpointError(f"{path}: is not a checkpoint that can be loaded safely") from error
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path}: cannot be read; it is cut short or no checkpoint") from error
+    if not isinstance(state, dict) or "model" not in state:
+        raise CheckpointError(f"{path}: is not a fairseq checkpoint (no model in it)")
+    return state
+
+
+def imp_state(checkpoint: dict[str, Any]) -> dict[str, Any] | None:
+    """The plugin's part of a checkpoint, or None where another task wrote it."""
+    state = (checkpoint.get("extra_state") or {}).get(STATE_KEY)
+    return state if isinstance(state, dict) and state.get("format") == STATE_FORMAT else None
+
+
+def level_record(path: str | Path) -> LevelRecord:
+    """Reads which experiment and level a checkpoint is. Plain fairseq checkpoints are fine.
+
+    Args:
+        path: The checkpoint file.
+
+    Raises:
+        CheckpointError: As read_checkpoint.
+    """
+    checkpoint = read_checkpoint(path)
+    state = imp_state(checkpoint)
+    if state is None:
+        return LevelRecord("", -1, _share_of_zeros(checkpoint["model"]), file_hash(path), Path(path).name)
+    return LevelRecord(state["experiment"], state["level"], state["sparsity"], file_hash(path), Path(path).name)
+
+
+def _share_of_zeros(model: dict[str, Any]) -> float:
+    """Zeros among the floating point weights; tied weights, which are saved as one storage, count once."""
+    tensors = {
+        (tensor.untyped_storage().data_ptr(), tensor.storage_offset()): tensor
+        for tensor in model.values()
+        if torch.is_tensor(tensor) and tensor.is_floating_point()
+    }
+    total = sum(tensor.numel() for tensor in tensors.values())
+    return 1.0 - sum(int(tensor.count_nonzero()) for tensor in tensors.values()) / total if total else 0.0
+
+
+def file_hash(path: str | Path) -> str:
+    """Sha256 (hex) of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """Gives a temporary name in the same folder, renamed to `path` at the end; removed if that is not reached."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def place(source: str | Path, target: str | Path) -> None:
+    """Puts a copy of a checkpoint under another name, atomically; a hard link where fairseq never writes in place."""
+    source, target = Path(source), Path(target)
+    with written_beside(target) as beside:
+        if _NEVER_WRITTEN_IN_PLACE.fullmatch(source.name):
+            with contextlib.suppress(OSError):  # a file system without hard links, or another device
+                os.link(source, beside)
+                return
+        shutil.copyfile(source, beside)
+
+
+def newest_complete(directory: Path, experiment: str) -> Path | None:
+    """The checkpoint of this experiment with the most updates among those that can be read, or None."""
+    best: tuple[int, Path] | None = None
+    for path in sorted(directory.glob("checkpoint*.pt")):
+        with contextlib.suppress(CheckpointError):
+            checkpoint = read_checkpoint(path)
+            state = imp_state(checkpoint)
+            if state is None or state["experiment"] != experiment or "optimizer_history" not in checkpoint:
+                continue
+            updates = checkpoint["optimizer_history"][-1]["num_updates"]
+            if checkpoint.get("last_optimizer_state") is not None and (best is None or updates > best[0]):
+                best = updates, path
+    return best[1] if best else None
+
+
+def require_state(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Reads a checkpoint that the plugin must have written.
+
+    Returns:
+        The checkpoint and the plugin's part of it.
+
+    Raises:
+        InputError: Another task wrote it.
+        CheckpointError: As read_checkpoint.
+    """
+    checkpoint = read_checkpoint(path)
+    state = imp_state(checkpoint)
+    if state is None:
+        raise InputError("was not written by --task lth_imp, so it has neither masks nor points to rewind to", path)
+    return checkpoint, state

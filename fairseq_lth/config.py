@@ -1,0 +1,174 @@
+"""The task's flags, and every combination of flags that is refused before training starts."""
+
+from dataclasses import dataclass, field
+from typing import Any, List  # noqa: UP035 - fairseq reads the annotation, and only this spelling
+
+from fairseq.dataclass import ChoiceEnum
+from fairseq.tasks.translation import TranslationConfig
+
+from fairseq_lth.errors import RunRefused
+from fairseq_lth.pruning import PRUNING_CRITERIA
+from fairseq_lth.schedule import Schedule
+
+REWINDS = ("lr", "weights", "none")
+SCOPES = ("global", "layer")
+
+
+@dataclass
+class ImpConfig(TranslationConfig):
+    """Flags of `--task lth_imp`: those of translation, and of iterative magnitude pruning."""
+
+    imp_iterations: int = field(
+        default=0, metadata={"help": "K: number of prunings, which give the levels 1..K (0: only the dense level 0)"}
+    )
+    imp_rate: float = field(default=0.2, metadata={"help": "share of the remaining weights that each pruning removes"})
+    imp_rewind_epoch: List[int] = field(
+        default_factory=lambda: [-1],
+        metadata={"help": "R: rewind to the end of this epoch (0: the start); one number, or one for each pruning"},
+    )
+    imp_rewind: ChoiceEnum(REWINDS) = field(  # type: ignore[valid-type]
+        default="lr",
+        metadata={"help": "after a pruning rewind the learning rate, also the weights and optimizer, or nothing"},
+    )
+    imp_score: ChoiceEnum(list(PRUNING_CRITERIA)) = field(  # type: ignore[valid-type]
+        default="magnitude", metadata={"help": "what decides which weights go"}
+    )
+    imp_scope: ChoiceEnum(SCOPES) = field(  # type: ignore[valid-type]
+        default="global", metadata={"help": "rank all prunable weights together, or those of each module"}
+    )
+    imp_prune_embeddings: bool = field(default=False, metadata={"help": "also prune embeddings and what is tied to them"})
+    imp_keep_biases: bool = field(default=False, metadata={"help": "do not prune biases"})
+    imp_seed: int = field(default=1, metadata={"help": "seed of the random score"})
+
+
+def rewind_epochs(cfg: Any) -> tuple[int, ...]:
+    """R of every pruning; a single number stands for all.
+
+    Raises:
+        RunRefused: Neither one number nor one for each pruning.
+    """
+    given = list(cfg.imp_rewind_epoch)
+    if cfg.imp_iterations == 0:
+        return ()
+    if len(given) not in (1, cfg.imp_iterations):
+        raise RunRefused(
+            f"--imp-rewind-epoch has {len(given)} numbers for --imp-iterations {cfg.imp_iterations}: "
+            "give one, or one for each pruning"
+        )
+    return tuple(given * cfg.imp_iterations if len(given) == 1 else given)
+
+
+def check_pruning(cfg: Any, epochs: int) -> None:
+    """Checks the values of the pruning flags.
+
+    Args:
+        cfg: The task's configuration.
+        epochs: E, the value of `--max-epoch`.
+
+    Raises:
+        RunRefused: A value that makes no experiment, with the flag and what is allowed.
+    """
+    if epochs <= 0:
+        raise RunRefused("--max-epoch is needed: E, the number of epochs of the dense training")
+    if cfg.imp_iterations < 0:
+        raise RunRefused(f"--imp-iterations {cfg.imp_iterations}: must be 0 or more")
+    if not 0.0 < cfg.imp_rate < 1.0:
+        raise RunRefused(f"--imp-rate {cfg.imp_rate}: must be above 0 and below 1")
+    if cfg.imp_iterations and list(cfg.imp_rewind_epoch) == [-1]:
+        raise RunRefused("--imp-rewind-epoch is needed: the epoch R < --max-epoch that each pruning rewinds to")
+    for epoch in cfg.imp_rewind_epoch:
+        if not 0 <= epoch < epochs and list(cfg.imp_rewind_epoch) != [-1]:
+            raise RunRefused(f"--imp-rewind-epoch {epoch}: must be 0 or more and less than --max-epoch {epochs}")
+    rewind_epochs(cfg)
+
+
+def check_flags(root: Any) -> None:
+    """Refuses fairseq's own flags that would break pruning, rewinding or resuming.
+
+    Args:
+        root: fairseq's configuration of the whole run.
+
+    Raises:
+        RunRefused: The first of them, with the reason.
+    """
+    checkpoint, distributed, common = root.checkpoint, root.distributed_training, root.common
+    refused = {
+        "--patience": (checkpoint.patience > 0, "early stopping would leave levels out"),
+        "--max-update": (bool(root.optimization.max_update), "levels are counted in epochs: use --max-epoch"),
+        "--no-save": (checkpoint.no_save, "levels are checkpoints"),
+        "--no-last-checkpoints": (checkpoint.no_last_checkpoints, "an interrupted run goes on from checkpoint_last.pt"),
+        "--no-save-optimizer-state": (
+            checkpoint.no_save_optimizer_state,
+            "an interrupted run could not go on as if nothing had happened",
+        ),
+        "--reset-dataloader": (checkpoint.reset_dataloader, "fairseq would drop the masks without a word"),
+        "--reset-optimizer": (checkpoint.reset_optimizer, "pruned weights and the schedule's rewind points go with it"),
+        "--reset-lr-scheduler": (checkpoint.reset_lr_scheduler, "the schedule's rewind points go with it"),
+        "--finetune-from-model": (
+            checkpoint.finetune_from_model is not None,
+            "fairseq would drop the masks without a word; branch from a level with --restore-file",
+        ),
+        "--continue-once": (
+            getattr(checkpoint, "continue_once", None) is not None,
+            "branch from a level with --restore-file",
+        ),
+        "--checkpoint-suffix": (bool(checkpoint.checkpoint_suffix), "levels have fixed names"),
+        "--write-checkpoints-asynchronously": (
+            checkpoint.write_checkpoints_asynchronously,
+            "a level must be on disk before it is named",
+        ),
+        "--store-ema": (
+            root.ema.store_ema,
+            "its copy of the weights is kept out of the task's reach and would keep pruned weights alive",
+        ),
+        "--use-bmuf": (root.optimization.use_bmuf, "its block momentum would bring pruned weights back"),
+        f"--ddp-backend {distributed.ddp_backend}": (
+            str(distributed.ddp_backend) in ("fully_sharded", "slowmo"),
+            "no process holds whole weights and gradients: use legacy_ddp, no_c10d or pytorch_ddp",
+        ),
+        "--model-parallel-size": (common.model_parallel_size > 1, "no process holds all weights to rank"),
+        "--pipeline-model-parallel": (distributed.pipeline_model_parallel, "no process holds all weights to rank"),
+        "--zero-sharding": (
+            str(distributed.zero_sharding) != "none",
+            "the optimizer states of pruned weights would be out of reach",
+        ),
+        "--quantization-config-path": (
+            common.quantization_config_path is not None,
+            "quantised weights are not exactly zero where they are pruned",
+        ),
+        "--quant-noise-pq": (
+            float(_model_flag(root, "quant_noise_pq", "quant_noise", "pq")) > 0,
+            "it replaces weights, pruned ones too",
+        ),
+        "--quant-noise-scalar": (
+            float(_model_flag(root, "quant_noise_scalar", "quant_noise", "scalar")) > 0,
+            "it replaces weights, pruned ones too",
+        ),
+    }
+    for flag, (given, reason) in refused.items():
+        if given:
+            raise RunRefused(f"{flag} cannot be combined with --task lth_imp: {reason}")
+
+
+def check_saving(root: Any, schedule: Schedule) -> None:
+    """Checks that fairseq saves at every epoch that becomes a named checkpoint.
+
+    Raises:
+        RunRefused: `--save-interval` misses one.
+    """
+    interval = root.checkpoint.save_interval
+    for epoch in schedule.saved_epochs():
+        if epoch % interval:
+            raise RunRefused(
+                f"--save-interval {interval}: nothing would be saved at the end of epoch {epoch}, which finishes a "
+                "level or is rewound to"
+            )
+
+
+def _model_flag(root: Any, flat: str, group: str, name: str) -> Any:
+    """A flag of the model: one attribute of the command line's namespace, or of a nested hydra group."""
+    model = root.model
+    value = getattr(model, flat, None)
+    if value is None:
+        value = getattr(getattr(model, group, None), name, None)
+    return value or 0

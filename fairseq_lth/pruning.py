@@ -1,0 +1,154 @@
+"""Which weights may be pruned, how they are scored, and which of them go. No fairseq.
+
+Movva & Zhao (2020, Section 3): everything but embeddings and LayerNorm is ranked together by magnitude, biases
+included, and the smallest 20 % of what is left are removed. To add a criterion, write a function of a weight and a
+stream of random bits and add one line to PRUNING_CRITERIA.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fairseq_lth.masks import Mask, MaskError
+
+_INFINITY = 0x7F800000  # the bits of float32 infinity; NaN is above
+
+
+def magnitude(weight: np.ndarray, random: np.random.Philox) -> np.ndarray:
+    """The absolute value of each weight (Han et al. 2015): the smallest go first.
+
+    Args:
+        weight: `(n,)` float32, the kept weights of one parameter.
+        random: Not used.
+
+    Returns:
+        `(n,)` float32 scores >= 0.
+    """
+    return np.abs(weight)
+
+
+def random(weight: np.ndarray, random: np.random.Philox) -> np.ndarray:
+    """Uniform scores in [0, 1): the paper's baseline. The raw bits are the same on every platform and numpy version.
+
+    Args:
+        weight: `(n,)` float32; only its length is used.
+        random: The stream of this parameter, level and seed.
+
+    Returns:
+        `(n,)` float32 scores with 24 random bits each.
+    """
+    return (random.random_raw(len(weight)) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
+
+
+PRUNING_CRITERIA: dict[str, Callable[[np.ndarray, np.random.Philox], np.ndarray]] = {
+    "magnitude": magnitude,
+    "random": random,
+}
+
+
+def prunable_parameters(
+    model: nn.Module, prune_embeddings: bool = False, keep_biases: bool = False
+) -> dict[str, nn.Parameter]:
+    """The parameters that pruning may touch, in the model's order.
+
+    Args:
+        model: Any module; a parameter that is shared is listed once, under its first name.
+        prune_embeddings: Also prune embeddings and what is tied to them.
+        keep_biases: Leave biases alone.
+
+    Returns:
+        Name -> parameter. Normalisation layers and frozen parameters are never in it.
+    """
+    left_out: set[int] = set()
+    for module in model.modules():
+        is_norm = "Norm" in type(module).__name__
+        if is_norm or (isinstance(module, nn.Embedding) and not prune_embeddings):
+            left_out.update(id(parameter) for parameter in module.parameters(recurse=False))
+    return {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+        and id(parameter) not in left_out
+        and not (keep_biases and name.rsplit(".", 1)[-1].endswith("bias"))
+    }
+
+
+def prune(
+    weights: dict[str, Tensor], mask: Mask, rate: float, score: str, scope: str, seed: int, level: int
+) -> Mask:
+    """Chooses the weights to remove and returns the next mask.
+
+    Exactly round(rate * remaining) weights go: of all prunable weights together (scope `global`), or of each module,
+    weight and bias together (scope `layer`). Weights with equal scores go in the model's order. The result depends on
+    nothing but the arguments, so every rank and every machine chooses the same.
+
+    Args:
+        weights: The prunable parameters by name, any float dtype.
+        mask: The mask of the level before.
+        rate: The share of the remaining weights that goes, in (0, 1).
+        score: A key of PRUNING_CRITERIA.
+        scope: `global` or `layer`.
+        seed: For scores that are random.
+        level: The level that this pruning makes; part of the random stream.
+
+    Returns:
+        The mask of the new level.
+
+    Raises:
+        MaskError: A weight is NaN.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in mask.kept:
+        groups.setdefault("" if scope == "global" else name.rpartition(".")[0], []).append(name)
+    kept: dict[str, Tensor] = {}
+    for names in groups.values():
+        bits = {name: _score_bits(name, weights[name], mask.kept[name], score, seed, level) for name in names}
+        remaining = sum(len(of_one) for of_one in bits.values())
+        threshold, n_ties = _smallest(bits.values(), round(rate * remaining))
+        for name, of_one in bits.items():
+            survives = of_one > threshold
+            ties = np.flatnonzero(of_one == threshold)
+            survives[ties[n_ties:]] = True
+            n_ties -= min(n_ties, len(ties))
+            new = mask.kept[name].clone()
+            new[mask.kept[name]] = torch.from_numpy(survives).to(new.device)
+            kept[name] = new
+    return Mask({name: kept[name] for name in mask.kept})
+
+
+def _score_bits(name: str, weight: Tensor, kept: Tensor, score: str, seed: int, level: int) -> np.ndarray:
+    """Scores of the kept weights of one parameter as int32: non-negative floats are ordered like their bits."""
+    values = weight.detach()[kept].float().cpu().numpy()  # (n_kept,)
+    key = hashlib.sha256(f"{seed}/{level}/{name}".encode()).digest()[:16]
+    stream = np.random.Philox(key=int.from_bytes(key, "little"))
+    bits = np.ascontiguousarray(PRUNING_CRITERIA[score](values, stream), np.float32).view(np.int32) & 0x7FFFFFFF
+    if bits.size and int(bits.max()) > _INFINITY:
+        raise MaskError(f"{name} has a score that is not a number: training has diverged, nothing is pruned")
+    return bits
+
+
+def _smallest(parts: Iterable[np.ndarray], n: int) -> tuple[int, int]:
+    """Finds the n smallest values without sorting: a count of the upper 16 bits, then of the lower 16 in one bin.
+
+    Args:
+        parts: int32 >= 0.
+        n: How many are wanted.
+
+    Returns:
+        A threshold and how many values equal to it belong to the n smallest; all below it do.
+    """
+    if n == 0:
+        return -1, 0
+    parts = list(parts)
+    counts = sum(np.bincount(part >> 16, minlength=1 << 15) for part in parts)
+    upper = int(np.searchsorted(np.cumsum(counts), n))
+    n -= int(np.sum(counts[:upper]))
+    counts = sum(np.bincount(part[(part >> 16) == upper] & 0xFFFF, minlength=1 << 16) for part in parts)
+    lower = int(np.searchsorted(np.cumsum(counts), n))
+    n -= int(np.sum(counts[:lower]))
+    return (upper << 16) | lower, n

@@ -1,0 +1,170 @@
+"""Task `lth_imp`: translation with iterative magnitude pruning in one `fairseq-train`.
+
+fairseq's hooks, each of which asks the engine; nothing is decided here. Without training (fairseq-generate,
+fairseq-validate) it is the translation task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+from fairseq.logging import metrics
+from fairseq.tasks import register_task
+from fairseq.tasks.translation import TranslationTask
+from omegaconf import DictConfig
+
+from fairseq_lth import config
+from fairseq_lth.config import ImpConfig
+from fairseq_lth.criterion import resolve_alias
+from fairseq_lth.engine import PruningEngine
+from fairseq_lth.errors import RunRefused
+from fairseq_lth.experiment import check_data
+from fairseq_lth.lr_scheduler import rewindable
+from fairseq_lth.start import find_start
+
+_LEVEL_STATE = "imp"  # level and sparsity in fairseq's own task state, which generate and validate do load
+
+
+@register_task("lth_imp", dataclass=ImpConfig)
+class ImpTask(TranslationTask):
+    """Translation whose model is pruned, rewound and retrained K times.
+
+    Attributes:
+        engine: The pruning engine; None unless the task trains.
+        level_state: `experiment`, `level`, `sparsity`, `sparsity_prunable` of the model, empty if it is not known.
+    """
+
+    engine: PruningEngine | None = None
+
+    @classmethod
+    def setup_task(cls, cfg: Any, **kwargs: Any) -> ImpTask:
+        """Checks everything that can be known before training, plans the experiment and tells fairseq how long it is.
+
+        Raises:
+            RunRefused: Bad flags, data or checkpoints.
+        """
+        root = cfg._get_parent()
+        if kwargs.pop("from_checkpoint", False) or root is None or root.get("model") is None:
+            check_data(cfg, None)
+            return super().setup_task(cfg, **kwargs)
+        try:
+            check_data(cfg, root.dataset.train_subset)
+            config.check_flags(root)
+            config.check_pruning(cfg, root.optimization.max_epoch)
+            task = super().setup_task(cfg, **kwargs)
+            resolve_alias(root)
+            start = find_start(cfg, root, is_master=(root.distributed_training.distributed_rank or 0) == 0)
+            task.engine = PruningEngine(cfg, root, start)
+            config.check_saving(root, task.engine.schedule)
+        except RunRefused:
+            with contextlib.suppress(OSError):  # fairseq has made the folder already: leave nothing behind
+                os.rmdir(root.checkpoint.save_dir)
+            raise
+        root.optimization.max_epoch = task.engine.schedule.total_epochs
+        _use_rewindable_scheduler(root)
+        return task
+
+    def __init__(self, cfg: Any, src_dict: Any, tgt_dict: Any) -> None:
+        """See TranslationTask."""
+        super().__init__(cfg, src_dict, tgt_dict)
+        self.level_state: dict[str, Any] = {}
+        self._train_iterator: Any = None
+        self._updates = 0
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """Builds the model and hands it to the engine."""
+        model = super().build_model(cfg, from_checkpoint)
+        if self.engine is not None:
+            self.engine.attach(model)
+        return model
+
+    def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """Builds the training batches with the seed of epoch 1 in every process.
+
+        fairseq seeds them with the first epoch of the process, so a resumed run would see other batches.
+        """
+        if self.engine is None or dataset is not self.datasets.get(self.cfg.train_subset):
+            return super().get_batch_iterator(dataset, *args, **kwargs)
+        epoch = kwargs.get("epoch", 1)
+        fresh = dataset not in self.dataset_to_epoch_iter
+        cached = not (kwargs.get("disable_iterator_cache") or kwargs.get("update_epoch_batch_itr"))
+        if not (cached and self.can_reuse_epoch_itr(dataset)):
+            self._train_iterator = super().get_batch_iterator(dataset, *args, **kwargs)
+            return self._train_iterator
+        self._train_iterator = super().get_batch_iterator(dataset, *args, **{**kwargs, "epoch": 1})
+        if fresh:
+            dataset.set_epoch(epoch)
+            self._train_iterator.epoch = max(epoch, 1)
+        return self._train_iterator
+
+    def begin_epoch(self, epoch: int, model: Any) -> None:
+        """Tells the engine."""
+        super().begin_epoch(epoch, model)
+        if self.engine is not None:
+            self.engine.begin_epoch(epoch)
+
+    def train_step(
+        self, sample: Any, model: Any, criterion: Any, optimizer: Any, update_num: int, ignore_grad: bool = False
+    ) -> Any:
+        """One forward and backward pass, after which the gradients of pruned weights are zero."""
+        if self.engine is None:
+            return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+        self._updates = update_num + 1
+        self.engine.before_backward(optimizer, update_num)
+        result = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+        self.engine.after_backward()
+        return result
+
+    def reduce_metrics(self, logging_outputs: Any, criterion: Any) -> None:
+        """Adds level and sparsity to every train and valid line of the log, and so to TensorBoard."""
+        super().reduce_metrics(logging_outputs, criterion)
+        for name, value in self._present_level().items():
+            if name != "experiment":
+                metrics.log_scalar(f"lth_{name}", value, weight=0, priority=210, round=5)
+
+    def post_validate(self, model: Any, stats: dict[str, Any], agg: Any) -> None:
+        """Hands the validation loss to the scheduler's state."""
+        root = self.cfg._get_parent()
+        if self.engine is not None:
+            self.engine.after_validation(stats[root.checkpoint.best_checkpoint_metric])
+
+    def post_save(self, path: str, num_updates: int) -> None:
+        """Names the checkpoint if it finishes a level."""
+        if self.engine is not None:
+            self.engine.saved(Path(path))
+
+    def get_checkpoint_dict(self) -> dict[str, Any]:
+        """The engine's state, which fairseq gives back on resume."""
+        if self.engine is None:
+            return {}
+        end_of_epoch = self._train_iterator.end_of_epoch()
+        return {type(self).__name__: self.engine.state(end_of_epoch, self._updates)}
+
+    def set_checkpoint_dict(self, state: dict[str, Any]) -> None:
+        """Restores the engine; called after model, optimizer, scheduler and iterator are."""
+        if self.engine is not None:
+            self.engine.load(state)
+
+    def state_dict(self) -> dict[str, Any]:
+        """fairseq's task state, with level and sparsity."""
+        return {**super().state_dict(), _LEVEL_STATE: self._present_level()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes level and sparsity from a checkpoint that is evaluated."""
+        self.level_state = dict(state_dict.get(_LEVEL_STATE) or {})
+        super().load_state_dict({name: value for name, value in state_dict.items() if name != _LEVEL_STATE})
+
+    def _present_level(self) -> dict[str, Any]:
+        return self.level_state if self.engine is None else self.engine.level_state()
+
+
+def _use_rewindable_scheduler(root: Any) -> None:
+    """Replaces the scheduler's name in fairseq's configuration by that of its rewindable form."""
+    scheduler = root.lr_scheduler
+    name = rewindable(scheduler._name)
+    scheduler._name = name
+    if not isinstance(scheduler, DictConfig):  # a legacy scheduler gets a namespace
+        scheduler.lr_scheduler = name
