@@ -61,6 +61,23 @@ TABLES: dict[str, Table] = {
         ("experiment", "model", "task", "layer", "probe", "seed", "metric"),
         "one score of one probe on the test split; layer is a number, or `mix`, or `-` for baselines",
     ),
+    "probes_details": Table(
+        {
+            "experiment": "str", "model": "str", "level": "Int64", "task": "str", "layer": "str", "probe": "str",
+            "seed": "Int64", "label": "str", "metric": "str", "score": "float64", "n": "Int64",
+        },
+        ("experiment", "model", "task", "layer", "probe", "seed", "label", "metric"),
+        "a further score of the same test predictions: another metric (label empty), or one label by itself",
+    ),
+    "probes_differences": Table(
+        {
+            "experiment": "str", "task": "str", "layer": "str", "probe": "str", "seed": "Int64", "metric": "str",
+            "level_a": "Int64", "level_b": "Int64", "difference": "float64", "low": "float64", "high": "float64",
+            "p": "float64", "n": "Int64",
+        },
+        ("experiment", "task", "layer", "probe", "seed", "metric", "level_a", "level_b"),
+        "score of level b less that of level a, with a bootstrap over sentences that is paired between the two",
+    ),
     "similarity": Table(
         {
             "experiment": "str", "measure": "str", "variant": "str", "component": "str", "level_a": "Int64",

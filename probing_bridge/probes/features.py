@@ -1,0 +1,119 @@
+"""The features of many sentences as one array, read once and shared by all tasks, layers and epochs of a model.
+
+In memory where it fits, else in a file without a name that the system pages in as rows are asked for and removes by
+itself when the process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from probing_bridge.representations import Representations, sentence_text
+
+
+class Features:
+    """Word vectors of all sentences of some tasks.
+
+    Attributes:
+        values: (n_layers, n_words, d) float32, the rows of a sentence together, in the order of its words.
+        layers: The number of each layer in the representation file.
+        starts: Sentence text -> its first row.
+    """
+
+    def __init__(
+        self, values: torch.Tensor, layers: Sequence[int], starts: dict[str, int], device: torch.device | None = None
+    ) -> None:
+        """Takes the array; moves it to a GPU if one is asked for and has room, else rows go there batch by batch.
+
+        Args:
+            values: (n_layers, n_words, d) float32.
+            layers: The number of each layer.
+            starts: Sentence text -> first row.
+            device: Where probes are trained; the CPU if None.
+        """
+        self.layers = tuple(layers)
+        self.starts = starts
+        self.device = torch.device("cpu") if device is None else device
+        if self.device.type == "cuda" and values.nbytes < 0.6 * torch.cuda.mem_get_info(self.device)[0]:
+            values = values.to(self.device)
+        self.values = values
+
+    @property
+    def dim(self) -> int:
+        """Numbers per word and layer."""
+        return self.values.shape[2]
+
+    def covers(self, sentences: Iterable[Sequence[str]]) -> bool:
+        """Whether all these sentences are there."""
+        return all(sentence_text(tokens) in self.starts for tokens in sentences)
+
+    def gather(self, rows: torch.Tensor, layers: Sequence[int]) -> torch.Tensor:
+        """Collects rows of some layers.
+
+        Args:
+            rows: (n,) int64.
+            layers: Positions in `self.layers`.
+
+        Returns:
+            (len(layers), n, d) float32 on the device.
+        """
+        out = self.values.new_empty((len(layers), len(rows), self.dim))
+        rows = rows.to(self.values.device)
+        for i, layer in enumerate(layers):
+            torch.index_select(self.values[layer], 0, rows, out=out[i])
+        return out.to(self.device)
+
+
+def available_memory() -> int:
+    """Bytes of memory that are free now."""
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def load_features(
+    representations: Representations,
+    sentences: Iterable[Sequence[str]],
+    layers: Sequence[int] | None,
+    folder: Path,
+    memory: int | None = None,
+    device: torch.device | None = None,
+) -> Features:
+    """Reads the features of sentences; each different text once.
+
+    Args:
+        representations: The open file.
+        sentences: Word lists, repeated as they may be.
+        layers: Which layers; all if None.
+        folder: Where an array that is larger than `memory` goes.
+        memory: Bytes that may be taken; half of what is free if None.
+        device: Where probes are trained.
+
+    Returns:
+        The features.
+
+    Raises:
+        InputError: From Representations.read: a missing sentence, another length, a value that is not finite.
+    """
+    wanted = {sentence_text(tokens): tokens for tokens in sentences}
+    layers = list(range(representations.n_layers)) if layers is None else list(layers)
+    starts: dict[str, int] = {}
+    n_words = 0
+    for text, tokens in wanted.items():
+        starts[text] = n_words
+        n_words += len(tokens)
+    shape = (len(layers), n_words, representations.dim)
+    n_bytes = 4 * len(layers) * n_words * representations.dim
+    if n_bytes <= (available_memory() // 2 if memory is None else memory):
+        values = np.empty(shape, np.float32)
+    else:
+        with tempfile.TemporaryFile(dir=folder) as file:  # the mapping keeps the nameless file alive
+            values = np.memmap(file, np.float32, "w+", shape=shape)
+    for text, tokens in wanted.items():
+        start = starts[text]
+        values[:, start : start + len(tokens)] = representations.read(tokens, layers)
+    return Features(torch.from_numpy(values), layers, starts, device)

@@ -1,0 +1,211 @@
+"""From finished jobs to the rows of the result tables: scores with intervals, details, selectivity, differences."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from probing_bridge.metrics import (
+    METRICS,
+    Predictions,
+    interval,
+    label_statistics,
+    paired_difference,
+    percentiles,
+    resample,
+    sampled_difference,
+    score,
+)
+from probing_bridge.probes.experiment import Outcome
+from probing_bridge.probes.parts import Part, PartKey, load_part
+
+# The metric's name in the tables, where it is not its key in METRICS.
+_COLUMN_NAMES = {"span_f1": "f1", "f1_i": "f1", "f0.5_i": "f0.5"}
+# What else is worth a row, by the task's own metric: (probes table, probes_details table).
+_BESIDE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "accuracy": ((), ("accuracy3",)),
+    "span_f1": ((), ("span_precision", "span_recall", "accuracy", "accuracy3")),
+    "f1_i": (("f0.5_i",), ("precision_i", "recall_i", "accuracy", "accuracy3")),
+    "pearson": ((), ("mae",)),
+}
+_LABEL_SCORES = {name: METRICS[f"{name}_i"].score for name in ("precision", "recall", "f1")}
+
+
+@functools.lru_cache(maxsize=4)
+def _samples(n_sentences: int) -> np.ndarray:
+    return resample(n_sentences)
+
+
+def _finite(value: float) -> float | None:
+    """Undefined scores are empty cells."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _row(metric: str, value: float, n: int, low: float = np.nan, high: float = np.nan) -> dict[str, Any]:
+    name = _COLUMN_NAMES.get(metric, metric)
+    return {"metric": name, "score": _finite(value), "low": _finite(low), "high": _finite(high), "n": n}
+
+
+def score_rows(outcome: Outcome, metric: str, measure: str) -> list[dict[str, Any]]:
+    """The rows of the probes table that one outcome gives.
+
+    Args:
+        outcome: Of one layer.
+        metric: The main metric, a key of METRICS.
+        measure: score, control, mdl or baseline.
+
+    Returns:
+        metric, score, low, high, n of each row.
+    """
+    if measure == "mdl":
+        assert outcome.bits is not None and outcome.compression is not None
+        n = outcome.n_items
+        return [_row("mdl_bits", outcome.bits, n), _row("mdl_compression", outcome.compression, n)]
+    predictions = outcome.predictions
+    assert predictions is not None
+    names = (metric, *(_BESIDE[metric][0] if measure != "control" else ()))
+    samples = _samples(predictions.n_sentences)
+    n = predictions.n_items
+    return [_row(name, score(name, predictions), n, *interval(name, predictions, samples)) for name in names]
+
+
+def detail_rows(predictions: Predictions, metric: str) -> list[dict[str, Any]]:
+    """Further scores of the same predictions: other metrics (label empty), and each label by itself.
+
+    Args:
+        predictions: On the test split.
+        metric: The task's own metric.
+
+    Returns:
+        label, metric, score, n (items; of a label its gold items) of each row.
+    """
+    names = [name for name in _BESIDE[metric][1] if name != "accuracy3" or predictions.top3 is not None]
+    rows = [
+        {"label": "", "metric": name, "score": _finite(score(name, predictions)), "n": predictions.n_items}
+        for name in names
+    ]
+    for label in predictions.labels or ():
+        sums = label_statistics(label)(predictions).sum(axis=0)
+        rows += [
+            {"label": label, "metric": name, "score": _finite(float(of(sums))), "n": int(sums[2])}
+            for name, of in _LABEL_SCORES.items()
+        ]
+    return rows
+
+
+def _frame_rows(parts: Iterable[Part], rows_of: str) -> list[dict[str, Any]]:
+    return [
+        {**{name: part.fingerprint.get(name) for name in _FROM_FINGERPRINT}, **_identity(part.key), **row}
+        for part in parts
+        for row in getattr(part, rows_of)
+    ]
+
+
+_FROM_FINGERPRINT = ("level", "sparsity", "data_hash", "reps_hash", "package_version", "command")
+
+
+def _identity(key: PartKey) -> dict[str, Any]:
+    probe = f"{key.probe}_control" if key.measure == "control" else key.probe
+    identity = {"experiment": key.experiment, "model": key.model, "task": key.task, "layer": key.layer}
+    return {**identity, "probe": probe, "seed": key.seed}
+
+
+def _with_measure(key: PartKey, measure: str) -> PartKey:
+    return PartKey(key.experiment, key.model, key.task, key.probe, key.seed, measure, key.layer)
+
+
+def selectivity_rows(parts: Sequence[Part], folder: Path) -> list[dict[str, Any]]:
+    """Selectivity wherever a probe and its control were both scored (Hewitt & Liang 2019).
+
+    Args:
+        parts: All parts.
+        folder: Where their predictions are.
+
+    Returns:
+        Rows of the probes table: accuracy (r for a regression) less that of the control task, with its interval.
+    """
+    rows = []
+    keys = {part.key for part in parts}
+    for part in parts:
+        control_key = _with_measure(part.key, "control")
+        if part.key.measure != "score" or control_key not in keys:
+            continue
+        real, control = (load_part(key.path(folder)) for key in (part.key, control_key))
+        if real is None or control is None or real.predictions is None or control.predictions is None:
+            continue
+        difference, sampled = sampled_difference(
+            control.metric, control.predictions, real.predictions, _samples(real.predictions.n_sentences)
+        )
+        low, high = percentiles(sampled)
+        common = {name: part.fingerprint.get(name) for name in _FROM_FINGERPRINT}
+        values = _row("selectivity", difference, real.predictions.n_items, low, high)
+        rows.append({**common, **_identity(part.key), **values, "best_epoch": None})
+    return rows
+
+
+def difference_rows(parts: Sequence[Part], folder: Path) -> list[dict[str, Any]]:
+    """How much each level differs from the lowest level of its experiment, with a paired bootstrap over sentences.
+
+    Args:
+        parts: All parts.
+        folder: Where their predictions are.
+
+    Returns:
+        Rows of the probes_differences table.
+    """
+    groups: dict[tuple[Any, ...], dict[int, Part]] = {}
+    for part in parts:
+        level = part.fingerprint.get("level")
+        if part.key.measure == "score" and level is not None:
+            key = part.key
+            same = (key.experiment, key.task, key.layer, key.probe, key.seed, part.fingerprint["data_hash"])
+            groups.setdefault(same, {})[level] = part
+    rows = []
+    for (experiment, task, layer, probe, seed, _), levels in groups.items():
+        base = min(levels)
+        if len(levels) < 2 or (first := load_part(levels[base].key.path(folder))) is None or first.predictions is None:
+            continue
+        for level in sorted(levels)[1:]:
+            other = load_part(levels[level].key.path(folder))
+            if other is None or other.predictions is None:
+                continue
+            samples = _samples(first.predictions.n_sentences)
+            value, low, high, p = paired_difference(first.metric, first.predictions, other.predictions, samples)
+            row = _row(first.metric, value, first.predictions.n_items, low, high)
+            row["difference"] = row.pop("score")
+            identity = {"experiment": experiment, "task": task, "layer": layer, "probe": probe, "seed": seed}
+            rows.append({**identity, "level_a": base, "level_b": level, **row, "p": _finite(p)})
+    return rows
+
+
+def assemble(parts: Sequence[Part], folder: Path) -> dict[str, pd.DataFrame]:
+    """Makes the tables.
+
+    Args:
+        parts: The finished parts.
+        folder: Where their predictions are.
+
+    Returns:
+        Name of the table -> its rows.
+    """
+    rows = _frame_rows(parts, "rows") + selectivity_rows(parts, folder)
+    frame = pd.DataFrame(rows)
+    if len(frame):
+        order = ["experiment", "level", "model", "task", "probe", "seed", "layer", "metric"]
+        frame = frame.sort_values(order, key=_by_number, kind="stable", ignore_index=True)
+    details = pd.DataFrame(_frame_rows(parts, "details"))
+    details = details.drop(columns=[name for name in _FROM_FINGERPRINT if name != "level"], errors="ignore")
+    differences = pd.DataFrame(difference_rows(parts, folder))
+    return {"probes": frame, "probes_details": details, "probes_differences": differences}
+
+
+def _by_number(column: pd.Series) -> pd.Series:
+    """Layers sort as numbers, with `-` and `mix` last."""
+    if column.name != "layer":
+        return column
+    return pd.to_numeric(column, errors="coerce").fillna(np.inf)

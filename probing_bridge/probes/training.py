@@ -1,0 +1,320 @@
+"""The training recipe of Liu et al. (2019, as PROBING section 6 gives it), for all layers of a model at once.
+
+Adam (0.001) on batches of 80 instances, at most 50 epochs, early stopping on the development score, weights of the
+best epoch. Layers share the batches, as they would with the same seeds one by one; a layer that has stopped drops
+out of the work. Batches are gathered, multiplied and forgotten chunk by chunk, so that memory stays bounded however
+many pairs a document has.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from probing_bridge.metrics import Predictions, score
+from probing_bridge.probes.features import Features
+from probing_bridge.probes.items import Batch, Items, batches
+from probing_bridge.probes.models import Linear, Mix, Mlp, Model, new_model
+
+_CHUNK_NUMBERS = 2**24  # features handled at a time (64 MB), over all layers
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of a training run; the defaults are those of the paper.
+
+    Attributes:
+        probe: A key of MODELS: `linear` or `mlp`.
+        mix: One probe on a learned mix of all layers instead of one probe per layer.
+        seed: 133 is the recipe's. Initial weights are drawn with torch's seed `seed`, batches shuffled with Python's
+            random seeded 100 * seed + 70, which for 133 gives the original's pair 133 and 13370.
+        batch_size: Instances per batch.
+        max_epochs: Most epochs.
+        patience: Epochs without a better development score.
+        learning_rate: Of Adam.
+    """
+
+    probe: str = "linear"
+    mix: bool = False
+    seed: int = 133
+    batch_size: int = 80
+    max_epochs: int = 50
+    patience: int = 3
+    learning_rate: float = 1e-3
+
+    @property
+    def shuffle_seed(self) -> int:
+        """Seed of the batch order."""
+        return 100 * self.seed + 70
+
+
+@dataclass
+class Trained:
+    """One probe after training.
+
+    Attributes:
+        parameters: (n_parameters,) weights of the best epoch.
+        best_epoch: 0-based.
+        dev_scores: The development score of every epoch.
+        losses: The mean training loss of every epoch.
+    """
+
+    parameters: torch.Tensor
+    best_epoch: int = 0
+    dev_scores: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+
+
+class Probes:
+    """A set of probes on features: gathers their inputs, and moves them by Adam."""
+
+    def __init__(self, features: Features, recipe: Recipe, n_words: int, n_outputs: int) -> None:
+        """Makes the probes with their initial weights.
+
+        Args:
+            features: All layers.
+            recipe: The settings.
+            n_words: 1, or 2 for pairs.
+            n_outputs: Classes; 1 for a regression.
+        """
+        self.features = features
+        self.n_outputs = n_outputs
+        self.active = list(range(len(features.layers)))
+        self._mix = recipe.mix
+        n_probes = 1 if recipe.mix else len(self.active)
+        inner = new_model(recipe.probe, features.dim, n_words, n_outputs, n_probes, recipe.seed, features.device)
+        assert isinstance(inner, Linear | Mlp)
+        self.model: Model = Mix(inner, len(self.active)) if recipe.mix else inner
+        width = features.dim * (1 if n_words == 1 else 3) * (8 if recipe.probe == "mlp" else 1)
+        self._chunk = max(256, _CHUNK_NUMBERS // (width * len(self.active)))
+        self._learning_rate = recipe.learning_rate
+        self._start_optimizer({})
+
+    def _start_optimizer(self, state: dict[str, torch.Tensor]) -> None:
+        parameters = self.model.parameters
+        self._optimizer = torch.optim.Adam([parameters], lr=self._learning_rate, fused=True)
+        parameters.grad = self.model.gradient
+        if state:
+            self._optimizer.state[parameters] = state
+
+    def keep(self, probes: Sequence[int]) -> None:
+        """Goes on with only these of the active probes; their optimizer state goes with them.
+
+        Args:
+            probes: Positions in `self.active`, ascending.
+        """
+        state = self._optimizer.state[self.model.parameters]
+        kept = {name: value if value.dim() == 0 else value[list(probes)] for name, value in state.items()}
+        self.model.keep(probes)
+        self.active = [self.active[probe] for probe in probes]
+        self._start_optimizer(kept)
+
+    def _words(self, rows: np.ndarray) -> list[torch.Tensor]:
+        return [self.features.gather(torch.from_numpy(column), self.active) for column in rows.T.copy()]
+
+    def _weights(self, weights: np.ndarray) -> torch.Tensor:
+        """(1, n) weights as they are; (n_layers, n) ones of the active probes."""
+        return torch.from_numpy(weights if len(weights) == 1 else weights[self.active]).to(self.features.device)
+
+    def step(self, batch: Batch) -> torch.Tensor:
+        """One update of all active probes.
+
+        Args:
+            batch: The items.
+
+        Returns:
+            (n_active,) losses before the update.
+        """
+        self.model.gradient.zero_()
+        targets, weights = torch.from_numpy(batch.targets).to(self.features.device), self._weights(batch.weights)
+        losses = torch.zeros(len(self.model.parameters), device=self.features.device)
+        for first in range(0, len(targets), self._chunk):
+            part = slice(first, first + self._chunk)
+            scores = self.model.forward(self._words(batch.rows[part]))
+            loss, gradient = _loss_and_gradient(scores, targets[part], weights[:, part])
+            losses += loss
+            self.model.backward(gradient)
+        self._optimizer.step()
+        return losses
+
+    def scores(self, rows: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Scores of all items, chunk by chunk.
+
+        Args:
+            rows: (n_items, 1 or 2) rows of the features.
+
+        Yields:
+            Which items, and their (n_active, n, n_outputs) scores.
+        """
+        for first in range(0, len(rows), self._chunk):
+            part = slice(first, min(first + self._chunk, len(rows)))
+            yield part, self.model.forward(self._words(rows[part]))[..., : self.n_outputs]
+
+    def predict(self, items: Items, labels: tuple[str, ...] | None, *, top3: bool = False) -> list[Predictions]:
+        """Answers all items.
+
+        Args:
+            items: A split.
+            labels: The vocabulary; None for a regression.
+            top3: Whether to find out if the gold label is among the three best (accuracy3).
+
+        Returns:
+            For each active probe, its answers.
+        """
+        n_probes = len(self.model.parameters)
+        predicted = np.empty((n_probes, len(items)), items.targets.dtype)
+        best3 = np.zeros((n_probes, len(items)), bool) if top3 else None
+        for part, scores in self.scores(items.rows):
+            if labels is None:
+                predicted[:, part] = scores[..., 0].cpu().numpy()
+                continue
+            predicted[:, part] = scores.argmax(dim=-1).cpu().numpy()
+            if best3 is not None:
+                best = scores.topk(min(3, self.n_outputs), dim=-1).indices.cpu().numpy()
+                best3[:, part] = (best == items.targets[part][None, :, None]).any(axis=-1)
+        return [
+            Predictions(
+                items.targets,
+                predicted[i],
+                items.offsets,
+                labels,
+                None if best3 is None else best3[i],
+                self._counted(items, i),
+            )
+            for i in range(n_probes)
+        ]
+
+    def _counted(self, items: Items, probe: int) -> np.ndarray | None:
+        if items.counted is None or items.counted.ndim == 1:
+            return items.counted
+        return items.counted[self.active[probe]]
+
+
+def _loss_and_gradient(
+    scores: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Softmax cross-entropy, or the smooth-L1 of a regression, and its gradient by the scores.
+
+    Args:
+        scores: (n_probes, n, n_outputs); overwritten.
+        targets: (n,).
+        weights: (1 or n_probes, n).
+
+    Returns:
+        (n_probes,) losses and the (n_probes, n, n_outputs) gradient.
+    """
+    if targets.is_floating_point():
+        errors = scores[..., 0] - targets
+        clipped = errors.clamp(-1, 1)
+        loss = clipped * (errors - 0.5 * clipped)  # 0.5 e^2 within 1, |e| - 0.5 beyond
+        return (loss * weights).sum(dim=1), (clipped * weights)[..., None]
+    index = targets.expand(len(scores), -1)[..., None]
+    logs = torch.log_softmax(scores, dim=-1)
+    loss = -(logs.gather(-1, index)[..., 0] * weights).sum(dim=1)
+    gradient = logs.exp_()
+    gradient.scatter_add_(-1, index, gradient.new_full((1, 1, 1), -1.0).expand(index.shape))
+    return loss, gradient.mul_(weights[..., None])
+
+
+def should_stop(dev_scores: Sequence[float], patience: int) -> bool:
+    """Whether training ends after these development scores (higher is better); equal scores do not help.
+
+    Args:
+        dev_scores: One per epoch.
+        patience: Epochs to wait for a better one.
+
+    Returns:
+        True when the best of the last `patience` is no better than the best of all before.
+    """
+    return len(dev_scores) > patience and max(dev_scores[-patience:]) <= max(dev_scores[:-patience])
+
+
+def train(
+    probes: Probes,
+    train_items: Items,
+    dev_score: Callable[[], list[float]],
+    recipe: Recipe,
+    on_epoch: Callable[[int, int], None] | None = None,
+) -> list[Trained]:
+    """Trains all probes to their best epoch.
+
+    Args:
+        probes: With initial weights; afterwards only those are active that ran to the end.
+        train_items: The training split.
+        dev_score: Scores the active probes on the development split; higher is better, nan counts as worst.
+        recipe: The settings.
+        on_epoch: Called after each epoch with its number and the number of probes still at work.
+
+    Returns:
+        The probes in their first order.
+    """
+    trained = [Trained(row.clone()) for row in probes.model.parameters]
+    running = list(range(len(trained)))
+    rng = random.Random(recipe.shuffle_seed)
+    order = list(range(train_items.n_instances))
+    for epoch in range(recipe.max_epochs):
+        rng.shuffle(order)  # in place: permutations compound, as in the original
+        losses = [probes.step(batch) for batch in batches(train_items, order, recipe.batch_size)]
+        mean_losses = torch.stack(losses).mean(dim=0).tolist()
+        going_on = []
+        for position, (probe, value) in enumerate(zip(running, dev_score(), strict=True)):
+            state, value = trained[probe], -np.inf if np.isnan(value) else value
+            best = not state.dev_scores or value > max(state.dev_scores)
+            state.dev_scores.append(value)
+            state.losses.append(mean_losses[position])
+            if should_stop(state.dev_scores, recipe.patience):
+                continue
+            going_on.append(position)
+            if best:
+                state.best_epoch = epoch
+                state.parameters.copy_(probes.model.parameters[position])
+        if on_epoch is not None:
+            on_epoch(epoch, len(going_on))
+        if not going_on:
+            break
+        if len(going_on) < len(running):
+            probes.keep(going_on)
+            running = [running[position] for position in going_on]
+    return trained
+
+
+def dev_scorer(probes: Probes, items: Items, metric: str, labels: tuple[str, ...] | None) -> Callable[[], list[float]]:
+    """Makes the function by which `train` scores its probes.
+
+    Args:
+        probes: That are trained.
+        items: The development split.
+        metric: A key of METRICS of which higher is better.
+        labels: The vocabulary; None for a regression.
+
+    Returns:
+        A function that scores the active probes.
+    """
+
+    def scores() -> list[float]:
+        return [score(metric, predictions) for predictions in probes.predict(items, labels)]
+
+    return scores
+
+
+def restore(features: Features, recipe: Recipe, n_words: int, n_outputs: int, trained: Sequence[Trained]) -> Probes:
+    """Makes probes with the weights of their best epochs.
+
+    Args:
+        features: All layers.
+        recipe: The settings they were trained with.
+        n_words: 1, or 2 for pairs.
+        n_outputs: Classes; 1 for a regression.
+        trained: What `train` returned.
+
+    Returns:
+        Probes for all layers, ready to predict.
+    """
+    probes = Probes(features, recipe, n_words, n_outputs)
+    for row, one in zip(probes.model.parameters, trained, strict=True):
+        row.copy_(one.parameters)
+    return probes

@@ -1,0 +1,357 @@
+"""The engine against a slow and obvious PyTorch loop per probe, written from PROBING sections 3-6."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from probing_bridge.metrics import interval, resample, score
+from probing_bridge.probes.features import Features
+from probing_bridge.probes.items import Items, batches, build_items
+from probing_bridge.probes.training import Probes, Recipe, restore, should_stop, train
+
+FAMILIES = ("token", "selective", "pairwise", "regression")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    tokens: list[str]
+    labels: list
+    indices: list | None
+
+
+def corpus(family: str, n_sentences: int, seed: int, n_labels: int = 5) -> list[Sentence]:
+    rng = random.Random(seed)
+    sentences = []
+    for number in range(n_sentences):
+        tokens = [f"w{number}-{rng.randrange(30)}" for _ in range(rng.randrange(1, 12))]
+        n = len(tokens)
+        if family == "token":
+            indices, count = None, n
+        elif family == "pairwise":
+            indices = [[rng.randrange(n), rng.randrange(n)] for _ in range(rng.randrange(1, 6))]
+            count = len(indices)
+        else:
+            indices = rng.sample(range(n), rng.randrange(1, n + 1))
+            count = len(indices)
+        if family == "regression":
+            labels = [rng.randrange(-8, 9) * 0.375 for _ in range(count)]
+        else:
+            labels = [f"L{rng.randrange(n_labels)}" for _ in range(count)]
+        sentences.append(Sentence(tokens, labels, indices))
+    return sentences
+
+
+def make_features(sentences: Sequence[Sentence], n_layers: int, dim: int, seed: int = 0) -> Features:
+    rng = np.random.default_rng(seed)
+    starts, n_words = {}, 0
+    for sentence in sentences:
+        starts[" ".join(sentence.tokens)] = n_words
+        n_words += len(sentence.tokens)
+    values = rng.normal(size=(n_layers, n_words, dim)).astype(np.float32)
+    return Features(torch.from_numpy(values), range(n_layers), starts)
+
+
+VOCABULARY = {f"L{i}": i for i in range(5)}
+
+
+class SlowProbe:
+    """One probe on one layer: padded batches, autograd, torch's own Adam; nothing shared with the engine."""
+
+    def __init__(self, sentences: Sequence[Sentence], features: Features, layer: int, probe: str = "linear") -> None:
+        self.sentences, self.features, self.layer = list(sentences), features, layer
+        self.regression = isinstance(sentences[0].labels[0], float)
+        pairwise = sentences[0].indices is not None and isinstance(sentences[0].indices[0], list)
+        n_in, n_out = features.dim * (3 if pairwise else 1), 1 if self.regression else len(VOCABULARY)
+        torch.manual_seed(133)
+        if probe == "linear":
+            self.model: torch.nn.Module = torch.nn.Linear(n_in, n_out)
+        else:
+            self.model = torch.nn.Sequential(torch.nn.Linear(n_in, 1024), torch.nn.ReLU(), torch.nn.Linear(1024, n_out))
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=0.001)
+
+    def inputs(self, sentence: Sentence) -> torch.Tensor:
+        start = self.features.starts[" ".join(sentence.tokens)]
+        words = self.features.values[self.layer][start : start + len(sentence.tokens)]
+        if sentence.indices is None:
+            return words
+        if isinstance(sentence.indices[0], list):
+            return torch.stack([torch.cat([words[c], words[p], words[c] * words[p]]) for c, p in sentence.indices])
+        return torch.stack([words[i] for i in sentence.indices])
+
+    def loss(self, batch: Sequence[Sentence]) -> torch.Tensor:
+        if self.regression:
+            errors = [self.model(self.inputs(s))[:, 0] - torch.tensor(s.labels) for s in batch]
+            e = torch.cat(errors).abs()
+            return torch.where(e < 1, 0.5 * e * e, e - 0.5).mean()
+        means = []
+        for sentence in batch:
+            logits = self.model(self.inputs(sentence))
+            gold = torch.tensor([VOCABULARY[label] for label in sentence.labels])
+            means.append(torch.nn.functional.cross_entropy(logits, gold))
+        return torch.stack(means).mean()
+
+    def update(self, batch: Sequence[Sentence]) -> float:
+        self.optimizer.zero_grad()
+        loss = self.loss(batch)
+        loss.backward()
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def flat(self) -> torch.Tensor:
+        return torch.cat([p.detach().reshape(-1) for p in self.model.parameters()])
+
+
+def unpadded(probes: Probes, probe: str, n_out: int, row: int) -> torch.Tensor:
+    """The engine's parameters of one probe without its padding classes, in PyTorch's order."""
+    model, parts = probes.model, []
+    for affine in [model._out] if probe == "linear" else [model._hidden, model._out]:  # type: ignore[attr-defined]
+        rows = n_out if affine is model._out else affine.weight.shape[1]  # type: ignore[attr-defined]
+        parts += [affine.weight[row, :rows].reshape(-1), affine.bias[row, 0, :rows]]
+    return torch.cat(parts)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("probe", ["linear", "mlp"])
+def test_engine_equals_separate_training(family: str, probe: str) -> None:
+    sentences = corpus(family, 90, seed=1)
+    features = make_features(sentences, n_layers=3, dim=10 if probe == "linear" else 6)
+    vocabulary = None if family == "regression" else VOCABULARY
+    items = build_items(sentences, vocabulary, features.starts, zero_pairs_count=True)
+    recipe = Recipe(probe=probe, batch_size=9)
+    n_out = 1 if family == "regression" else len(VOCABULARY)
+    engine = Probes(features, recipe, items.rows.shape[1], n_out)
+    rng, order, losses = random.Random(13370), list(range(len(sentences))), []
+    for _ in range(20):  # of ten updates
+        rng.shuffle(order)
+        losses += [engine.step(batch).tolist() for batch in batches(items, order, 9)]
+    assert len(losses) == 200
+    for layer in range(3):
+        slow = SlowProbe(sentences, features, layer, probe)
+        slow_losses, shuffled = [], list(sentences)
+        random.seed(13370)  # the original's way: Python's global generator, the list itself shuffled
+        for _ in range(20):
+            random.shuffle(shuffled)
+            slow_losses += [slow.update(shuffled[i : i + 9]) for i in range(0, 90, 9)]
+        difference = (unpadded(engine, probe, n_out, layer) - slow.flat()).abs()
+        if probe == "linear":
+            assert difference.max() <= 1e-6
+        else:  # a hidden unit within rounding of its kink may go the other way for an item: a few weights of it move
+            assert difference.max() <= 1e-4 and (difference > 1e-6).float().mean() <= 1e-3
+        np.testing.assert_allclose(np.array(losses)[:, layer], slow_losses, atol=2e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_layers_together_equal_layers_alone(family: str) -> None:
+    sentences = corpus(family, 60, seed=3)
+    dev = corpus(family, 40, seed=4)
+    features = make_features([*sentences, *dev], n_layers=4, dim=8)
+    vocabulary = None if family == "regression" else VOCABULARY
+    items, dev_items = (build_items(s, vocabulary, features.starts, zero_pairs_count=True) for s in (sentences, dev))
+    recipe = Recipe(batch_size=7, patience=3, max_epochs=25)
+    metric, n_out = ("pearson", 1) if vocabulary is None else ("accuracy", 5)
+    labels = None if vocabulary is None else tuple(vocabulary)
+
+    def run(some: Features) -> list:
+        probes = Probes(some, recipe, items.rows.shape[1], n_out)
+        return train(probes, items, lambda: [score(metric, p) for p in probes.predict(dev_items, labels)], recipe)
+
+    together = run(features)
+    assert len({len(one.dev_scores) for one in together}) > 1  # some layer did drop out before the others
+    for layer, one in enumerate(together):
+        alone = run(Features(features.values[[layer]], [layer], features.starts))[0]
+        assert alone.best_epoch == one.best_epoch
+        np.testing.assert_allclose(alone.dev_scores, one.dev_scores, atol=1e-5)
+        assert (alone.parameters - one.parameters).abs().max() <= 1e-6
+
+
+def slow_run(train_set: list[Sentence], dev: list[Sentence], features: Features, layer: int, patience: int) -> tuple:
+    """A whole run by the letter of PROBING section 6: scores of dev, the best epoch, its weights."""
+    slow, scores, best = SlowProbe(train_set, features, layer), [], (-1, torch.zeros(0))
+    random.seed(13370)
+    shuffled = list(train_set)
+    for epoch in range(50):
+        random.shuffle(shuffled)
+        for i in range(0, len(shuffled), 80):
+            slow.update(shuffled[i : i + 80])
+        right = total = 0
+        for sentence in dev:
+            answers = slow.model(slow.inputs(sentence)).argmax(dim=1).tolist()
+            right += sum(a == VOCABULARY[b] for a, b in zip(answers, sentence.labels, strict=True))
+            total += len(answers)
+        is_best = all(right / total > earlier for earlier in scores)
+        scores.append(right / total)
+        if len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience]):
+            break
+        if is_best:
+            best = (epoch, slow.flat())
+    return scores, *best
+
+
+def learnable(family: str, seed: int, n: int, features_seed: int = 9) -> tuple[list[Sentence], Features]:
+    """Labels that depend on the features, and some noise, so that training has something to find."""
+    sentences = corpus(family, n, seed)
+    features = make_features(sentences, 2, 12, features_seed)
+    weights = torch.from_numpy(np.random.default_rng(5).normal(size=(12, 5)).astype(np.float32))
+    rng, relabelled = random.Random(seed), []
+    for sentence in sentences:
+        start = features.starts[" ".join(sentence.tokens)]
+        best = (features.values[:, start : start + len(sentence.tokens)].mean(0) @ weights).argmax(1).tolist()
+        where = sentence.indices if sentence.indices is not None else range(len(sentence.tokens))
+        tags = [
+            f"L{best[i if isinstance(i, int) else i[0]] if rng.random() < 0.8 else rng.randrange(5)}" for i in where
+        ]
+        relabelled.append(replace(sentence, labels=tags))
+    return relabelled, features
+
+
+@pytest.mark.parametrize("family", ["token", "pairwise"])
+def test_whole_run_by_the_recipe(family: str) -> None:
+    sentences, features = learnable(family, seed=2, n=400)
+    train_set, dev = sentences[:280], sentences[280:]
+    items, dev_items = (build_items(s, VOCABULARY, features.starts, zero_pairs_count=True) for s in (train_set, dev))
+    recipe = Recipe()
+    probes = Probes(features, recipe, items.rows.shape[1], 5)
+    labels = tuple(VOCABULARY)
+    trained = train(probes, items, lambda: [score("accuracy", p) for p in probes.predict(dev_items, labels)], recipe)
+    for layer, one in enumerate(trained):
+        scores, epoch, weights = slow_run(train_set, dev, features, layer, patience=3)
+        assert one.dev_scores == pytest.approx(scores, abs=1.5 / len(dev_items))  # one borderline item
+        assert one.best_epoch == epoch
+        best = restore(features, recipe, items.rows.shape[1], 5, trained)
+        assert (unpadded(best, "linear", 5, layer) - weights).abs().max() <= 1e-6
+
+
+def test_chunks_do_not_change_the_trajectory(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentences = corpus("pairwise", 500, seed=6)
+    features = make_features(sentences, n_layers=2, dim=8)
+    items = build_items(sentences, VOCABULARY, features.starts, zero_pairs_count=True)
+    rows = []
+    for numbers in (2**24, 1):  # one chunk; chunks of 256 pairs
+        monkeypatch.setattr("probing_bridge.probes.training._CHUNK_NUMBERS", numbers)
+        probes = Probes(features, Recipe(batch_size=250), 2, 5)
+        for _ in range(20):
+            for batch in batches(items, range(500), 250):
+                probes.step(batch)
+        rows.append(probes.model.parameters.clone())
+    assert (rows[0] - rows[1]).abs().max() <= 1e-6
+
+
+@pytest.mark.parametrize(
+    ("family", "probe"), [("token", "linear"), ("pairwise", "linear"), ("pairwise", "mlp"), ("regression", "mlp")]
+)
+def test_scalar_mix_equals_autograd(family: str, probe: str) -> None:
+    sentences = corpus(family, 40, seed=7)
+    features = make_features(sentences, n_layers=3, dim=6)
+    vocabulary = None if family == "regression" else VOCABULARY
+    items = build_items(sentences, vocabulary, features.starts, zero_pairs_count=True)
+    probes = Probes(features, Recipe(probe=probe, mix=True), items.rows.shape[1], 1 if vocabulary is None else 5)
+    w, gamma = torch.zeros(3, requires_grad=True), torch.ones(1, requires_grad=True)
+    slow = SlowProbe(sentences, features, 0, probe)
+    optimizer = torch.optim.Adam([w, gamma, *slow.model.parameters()], lr=0.001)
+    n_hidden_or_out = 1024 if probe == "mlp" else 1 if vocabulary is None else 5
+    n_in = 6 * (3 if family == "pairwise" else 1)
+    for _ in range(20):
+        for start in range(0, 40, 10):
+            mixed = gamma * torch.tensordot(torch.softmax(w, 0), features.values, dims=1)
+            slow.features = Features(mixed[None], [0], features.starts)
+            optimizer.zero_grad()
+            slow.loss(sentences[start : start + 10]).backward()
+            optimizer.step()
+        for batch in batches(items, range(40), 10):
+            probes.step(batch)
+    theta = probes.model.parameters[0]
+    assert (theta[:3] - w.detach()).abs().max() <= 1e-6
+    assert (theta[3] - gamma.detach()).abs() <= 1e-6
+    first_weights = theta[4 : 4 + n_hidden_or_out * n_in]
+    difference = (first_weights - slow.flat()[: len(first_weights)]).abs()
+    assert difference.max() <= (1e-6 if probe == "linear" else 1e-4) and difference.mean() <= 1e-7
+
+
+@pytest.mark.parametrize(
+    ("scores", "stops"),
+    [
+        ([0.5, 0.4, 0.4], False),
+        ([0.5, 0.4, 0.4, 0.4], True),
+        ([0.5, 0.5, 0.5, 0.5], True),  # equal is not better
+        ([0.5, 0.4, 0.4, 0.51], False),
+        ([0.3, 0.5, 0.4, 0.4], False),
+        ([0.3, 0.5, 0.4, 0.4, 0.5], True),
+        ([-0.1, -0.2, -0.3, -0.4], True),
+    ],
+)
+def test_early_stopping(scores: list[float], stops: bool) -> None:
+    assert should_stop(scores, patience=3) is stops
+
+
+def test_seeds_are_those_of_the_recipe() -> None:
+    recipe = Recipe()
+    assert (recipe.seed, recipe.shuffle_seed) == (133, 13370)
+    features = make_features(corpus("token", 3, 1), 2, 7)
+    torch.manual_seed(133)
+    expected = torch.nn.Linear(7, 5)
+    state = torch.random.get_rng_state()
+    probes = Probes(features, recipe, 1, 5)
+    assert torch.equal(state, torch.random.get_rng_state())  # the caller's generator is left alone
+    for layer in range(2):
+        np.testing.assert_array_equal(probes.model._out.weight[layer, :5], expected.weight.detach())  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(probes.model._out.bias[layer, 0, :5], expected.bias.detach())  # type: ignore[attr-defined]
+    other = Probes(features, Recipe(seed=1), 1, 5)
+    assert not torch.equal(other.model.parameters, probes.model.parameters)
+
+
+def test_padding_classes_are_never_predicted_and_never_move() -> None:
+    sentences = corpus("token", 30, seed=8)
+    features = make_features(sentences, 1, 4)
+    items = build_items(sentences, VOCABULARY, features.starts, zero_pairs_count=True)
+    probes = Probes(features, Recipe(learning_rate=0.1), 1, 5)
+    for _ in range(50):
+        for batch in batches(items, range(30), 10):
+            probes.step(batch)
+    out = probes.model._out  # type: ignore[attr-defined]
+    assert out.weight.shape[1] == 16 and not out.weight[:, 5:].any() and (out.bias[..., 5:] == -1e30).all()
+    assert probes.predict(items, tuple(VOCABULARY))[0].predicted.max() < 5
+
+
+def test_masked_items_change_nothing() -> None:
+    sentences = corpus("token", 30, seed=8)
+    features = make_features(sentences, 2, 4)
+    items = build_items(sentences, VOCABULARY, features.starts, zero_pairs_count=True)
+    counted = np.ones((2, len(items)), bool)
+    counted[1, ::3] = False
+    masked = Items(items.rows, items.targets, items.offsets, counted)
+    wrong = items.targets.copy()
+    wrong[::3] = (wrong[::3] + 1) % 5
+    other = Items(items.rows, wrong, items.offsets, counted)
+    parameters = []
+    for some in (items, masked, other):
+        probes = Probes(features, Recipe(), 1, 5)
+        for _ in range(5):
+            for batch in batches(some, range(30), 8):
+                probes.step(batch)
+        parameters.append(probes.model.parameters)
+    assert torch.equal(parameters[0][0], parameters[1][0])  # the first layer's items all count
+    assert not torch.equal(parameters[0][1], parameters[1][1])
+    assert torch.equal(parameters[1][1], parameters[2][1])  # labels of masked items do not matter
+
+
+def test_as_good_as_logistic_regression() -> None:
+    sentences, features = learnable("token", seed=11, n=1200)
+    splits = [sentences[:800], sentences[800:1000], sentences[1000:]]
+    items = [build_items(s, VOCABULARY, features.starts, zero_pairs_count=True) for s in splits]
+    recipe = Recipe(batch_size=20)
+    probes = Probes(features, recipe, 1, 5)
+    labels = tuple(VOCABULARY)
+    trained = train(probes, items[0], lambda: [score("accuracy", p) for p in probes.predict(items[1], labels)], recipe)
+    for layer, predictions in enumerate(restore(features, recipe, 1, 5, trained).predict(items[2], labels)):
+        x, y = (features.values[layer][items[0].rows[:, 0]].numpy(), items[0].targets)
+        oracle = LogisticRegression(max_iter=1000).fit(x, y)
+        reached = oracle.score(features.values[layer][items[2].rows[:, 0]].numpy(), items[2].targets)
+        low, high = interval("accuracy", predictions, resample(predictions.n_sentences))
+        assert reached > 0.4 and low <= reached <= high
