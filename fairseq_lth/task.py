@@ -17,6 +17,7 @@ from fairseq.tasks.translation import TranslationTask
 from omegaconf import DictConfig
 
 from fairseq_lth import config
+from fairseq_lth.checkpoints import read_checkpoint
 from fairseq_lth.config import ImpConfig
 from fairseq_lth.criterion import resolve_alias
 from fairseq_lth.engine import PruningEngine
@@ -24,6 +25,7 @@ from fairseq_lth.errors import RunRefused
 from fairseq_lth.experiment import check_data
 from fairseq_lth.lr_scheduler import rewindable
 from fairseq_lth.start import find_start
+from probing_bridge.errors import BridgeError
 
 _LEVEL_STATE = "imp"  # level and sparsity in fairseq's own task state, which generate and validate do load
 
@@ -47,8 +49,9 @@ class ImpTask(TranslationTask):
             RunRefused: Bad flags, data or checkpoints.
         """
         root = cfg._get_parent()
-        if kwargs.pop("from_checkpoint", False) or root is None or root.get("model") is None:
+        if kwargs.pop("from_checkpoint", False) or root is None or root.common_eval.path is not None:
             check_data(cfg, None)
+            _check_evaluated(root)
             return super().setup_task(cfg, **kwargs)
         try:
             check_data(cfg, root.dataset.train_subset)
@@ -159,6 +162,16 @@ class ImpTask(TranslationTask):
 
     def _present_level(self) -> dict[str, Any]:
         return self.level_state if self.engine is None else self.engine.level_state()
+
+
+def _check_evaluated(root: Any) -> None:
+    """Reads the head of the checkpoints that fairseq-generate was given, so that a bad one is named in one line."""
+    given = root.common_eval.path if root is not None else None
+    for path in given.split(os.pathsep) if given else []:
+        try:
+            read_checkpoint(path)
+        except BridgeError as error:
+            raise RunRefused(str(error)) from None
 
 
 def _use_rewindable_scheduler(root: Any) -> None:
