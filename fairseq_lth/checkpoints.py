@@ -135,8 +135,9 @@ def file_hash(path: str | Path) -> str:
 
 @contextlib.contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
-    """Gives a temporary name in the same folder, renamed to `path` at the end; removed if that is not reached."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Gives a temporary name in the same folder, renamed to `path` at the end; leftovers of a kill are replaced."""
+    beside = path.with_name(f".{path.name}.tmp")
+    beside.unlink(missing_ok=True)
     try:
         yield beside
         os.replace(beside, path)

@@ -22,7 +22,7 @@ class ImpConfig(TranslationConfig):
         default=0, metadata={"help": "K: number of prunings, which give the levels 1..K (0: only the dense level 0)"}
     )
     imp_rate: float = field(default=0.2, metadata={"help": "share of the remaining weights that each pruning removes"})
-    imp_rewind_epoch: List[int] = field(
+    imp_rewind_epoch: List[int] = field(  # noqa: UP006
         default_factory=lambda: [-1],
         metadata={"help": "R: rewind to the end of this epoch (0: the start); one number, or one for each pruning"},
     )
@@ -36,7 +36,9 @@ class ImpConfig(TranslationConfig):
     imp_scope: ChoiceEnum(SCOPES) = field(  # type: ignore[valid-type]
         default="global", metadata={"help": "rank all prunable weights together, or those of each module"}
     )
-    imp_prune_embeddings: bool = field(default=False, metadata={"help": "also prune embeddings and what is tied to them"})
+    imp_prune_embeddings: bool = field(
+        default=False, metadata={"help": "also prune embeddings and what is tied to them"}
+    )
     imp_keep_biases: bool = field(default=False, metadata={"help": "do not prune biases"})
     imp_seed: int = field(default=1, metadata={"help": "seed of the random score"})
 

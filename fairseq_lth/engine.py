@@ -314,7 +314,9 @@ class PruningEngine:
             "score": str(cfg.imp_score) if pruned else None,
             "scope": str(cfg.imp_scope) if pruned else None,
             "rewind": str(cfg.imp_rewind) if pruned else None,
-            "rewind_epoch": self.schedule.rewind_epoch(self.level) if pruned and str(cfg.imp_rewind) != "none" else None,
+            "rewind_epoch": self.schedule.rewind_epoch(self.level)
+            if pruned and str(cfg.imp_rewind) != "none"
+            else None,
             "lr_before": self._transition.get("lr_before"),
             "updates_before": self._transition.get("updates_before"),
             "updates_after": self._transition.get("updates_after"),
@@ -350,7 +352,7 @@ class PruningEngine:
         if str(self._cfg.imp_rewind) != "weights":
             return
         for epoch in sorted(set(self.schedule.rewind_epochs[self.level :])):
-            if paths.rewind_checkpoint(self._directory, epoch).is_file() or self.level == 0 and epoch > self._epoch:
+            if paths.rewind_checkpoint(self._directory, epoch).is_file() or (self.level == 0 and epoch > self._epoch):
                 continue
             source = self._restored_path().parent
             for candidate in (paths.rewind_checkpoint(source, epoch), paths.epoch_checkpoint(source, epoch)):

@@ -97,11 +97,11 @@ class Mask:
         digest = hashlib.sha256()
         for name, kept in self.kept.items():
             digest.update(f"{name}{tuple(kept.shape)}".encode())
-            digest.update(_pack(kept))
+            digest.update(_pack(kept).tobytes())
         return digest.hexdigest()
 
     def pack(self) -> dict[str, Any]:
-        """The form that is stored: names, shapes and one bit a weight, most significant bit first, each padded to a byte."""
+        """The form that is stored: names, shapes and one bit a weight (most significant first, padded to bytes)."""
         packed = [_pack(kept) for kept in self.kept.values()]
         bits = np.concatenate(packed) if packed else np.zeros(0, np.uint8)
         return {

@@ -22,7 +22,7 @@ def rewind_checkpoint(directory: str | Path, epoch: int) -> Path:
 
 
 def epoch_checkpoint(directory: str | Path, epoch: int) -> Path:
-    """fairseq's own checkpoint at the end of an epoch."""
+    """Fairseq's own checkpoint at the end of an epoch."""
     return Path(directory) / f"checkpoint{epoch}.pt"
 
 

@@ -78,9 +78,7 @@ def prunable_parameters(
     }
 
 
-def prune(
-    weights: dict[str, Tensor], mask: Mask, rate: float, score: str, scope: str, seed: int, level: int
-) -> Mask:
+def prune(weights: dict[str, Tensor], mask: Mask, rate: float, score: str, scope: str, seed: int, level: int) -> Mask:
     """Chooses the weights to remove and returns the next mask.
 
     Exactly round(rate * remaining) weights go: of all prunable weights together (scope `global`), or of each module,
@@ -145,10 +143,10 @@ def _smallest(parts: Iterable[np.ndarray], n: int) -> tuple[int, int]:
     if n == 0:
         return -1, 0
     parts = list(parts)
-    counts = sum(np.bincount(part >> 16, minlength=1 << 15) for part in parts)
+    counts = np.sum([np.bincount(part >> 16, minlength=1 << 15) for part in parts], axis=0)
     upper = int(np.searchsorted(np.cumsum(counts), n))
     n -= int(np.sum(counts[:upper]))
-    counts = sum(np.bincount(part[(part >> 16) == upper] & 0xFFFF, minlength=1 << 16) for part in parts)
+    counts = np.sum([np.bincount(part[(part >> 16) == upper] & 0xFFFF, minlength=1 << 16) for part in parts], axis=0)
     lower = int(np.searchsorted(np.cumsum(counts), n))
     n -= int(np.sum(counts[:lower]))
     return (upper << 16) | lower, n

@@ -1,4 +1,4 @@
-"""What is written down about each level: `lth.csv` (one row a level) and `lth_modules.csv` (one row a level and module)."""
+"""What is written down about each level: `lth.csv` (a row a level) and `lth_modules.csv` (a row a level and module)."""
 
 from __future__ import annotations
 

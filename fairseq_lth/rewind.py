@@ -61,7 +61,7 @@ def load_rewind_point(directory: Path, epoch: int, distributed: Any) -> dict[str
     Raises:
         RunRefused: It is missing or cannot be read.
     """
-    point = None
+    point: Any = None
     several = distributed.distributed_world_size > 1
     if not several or (distributed.distributed_rank or 0) == 0:
         try:

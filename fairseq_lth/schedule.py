@@ -59,5 +59,5 @@ class Schedule:
     def saved_epochs(self) -> list[int]:
         """The epochs that must end with a checkpoint: the end of every level, and the points to rewind to."""
         ends = [self.last_epoch(level) for level in range(self.start_level, self.iterations + 1)]
-        rewinds = [epoch for epoch in self.rewind_epochs if 0 < epoch and self.start_level == 0]
+        rewinds = [epoch for epoch in self.rewind_epochs if epoch > 0 and self.start_level == 0]
         return sorted({*ends, *rewinds})

@@ -135,7 +135,9 @@ def _own_checkpoint(directory: Path, experiment: str, is_master: bool) -> Path |
         newest = newest_complete(directory, experiment) if directory.is_dir() else None
     if newest is None:
         if last.is_file():
-            raise CheckpointError(f"{last}: cannot be read and no other checkpoint of the run can: use another --save-dir")
+            raise CheckpointError(
+                f"{last}: cannot be read and no other checkpoint of the run can: use another --save-dir"
+            )
         return None
     if is_master:
         logger.warning("%s is missing or cut short: going on from %s", last, newest.name)

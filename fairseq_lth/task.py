@@ -152,7 +152,7 @@ class ImpTask(TranslationTask):
             self.engine.load(state)
 
     def state_dict(self) -> dict[str, Any]:
-        """fairseq's task state, with level and sparsity."""
+        """Fairseq's task state, with level and sparsity."""
         return {**super().state_dict(), _LEVEL_STATE: self._present_level()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

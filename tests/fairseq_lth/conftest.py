@@ -1,0 +1,151 @@
+"""A tiny corpus and trainings of it, each in a process forked from a server that has fairseq imported already."""
+
+import multiprocessing
+import random
+import runpy
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+
+CHILD = str(Path(__file__).with_name("training_child.py"))
+PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory) -> Path:
+    """Binarised sentence pairs: the target is the source in reverse order."""
+    from fairseq import options
+    from fairseq_cli.preprocess import main
+
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = random.Random(3)
+    for split, n in (("train", 120), ("valid", 12), ("test", 6)):
+        with open(folder / f"{split}.en", "w") as source, open(folder / f"{split}.de", "w") as target:
+            for _ in range(n):
+                words = [f"w{rng.randrange(40)}" for _ in range(rng.randint(3, 9))]
+                print(*words, file=source)
+                print(*(word.upper() for word in reversed(words)), file=target)
+    arguments = ["-s", "en", "-t", "de", "--destdir", str(folder / "bin"), "--workers", "1"]
+    for split in ("train", "valid", "test"):
+        arguments += [f"--{split}pref", str(folder / split)]
+    main(options.get_preprocessing_parser().parse_args(arguments))
+    return folder / "bin"
+
+
+MODEL = (
+    "--arch transformer --encoder-layers 1 --decoder-layers 1 --encoder-embed-dim 8 --decoder-embed-dim 8 "
+    "--encoder-ffn-embed-dim 16 --decoder-ffn-embed-dim 16 --encoder-attention-heads 2 --decoder-attention-heads 2 "
+    "--dropout 0.2"
+).split()
+TRAINING = (
+    "--task lth_imp --optimizer adam --adam-betas (0.9,0.98) --weight-decay 0.01 --clip-norm 0.5 --lr 0.01 "
+    "--lr-scheduler inverse_sqrt --warmup-updates 3 --criterion label_smoothed_cross_entropy --label-smoothing 0.1 "
+    "--max-tokens 150 --cpu --no-progress-bar --log-interval 3 --num-workers 0 --seed 5"
+).split()
+PLAN = "--max-epoch 2 --imp-iterations 2 --imp-rewind-epoch 1 --imp-rate 0.3".split()
+
+
+@pytest.fixture(scope="session")
+def flags(corpus):
+    """The command line of a small experiment, as a list that tests append to."""
+    return [str(corpus), "--user-dir", PLUGIN, *MODEL, *TRAINING, *PLAN]
+
+
+class Training:
+    """A training that has ended."""
+
+    def __init__(self, process, log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    def wait(self) -> "Training":
+        self._process.join(240)
+        assert self._process.exitcode is not None, f"still running: {self.output[-2000:]}"
+        return self
+
+    @property
+    def status(self) -> int:
+        return self._process.exitcode
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def succeed(self) -> "Training":
+        assert self.status == 0, self.output[-4000:]
+        return self
+
+    def error(self) -> str:
+        """The one line that a refused training ends with."""
+        assert self.status == 1, self.output[-4000:]
+        assert "Traceback" not in self.output
+        return self.output.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory):
+    """Starts a training; the flags are those of fairseq-train."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["fairseq_cli.train", "fairseq_cli.hydra_train", "fairseq_lth"])
+    logs = tmp_path_factory.mktemp("logs")
+    count = iter(range(10000))
+
+    def run(
+        argv, die=None, signal="SIGKILL", check=False, has_state=True, fake_cuda=False, hydra=False, lrs=None
+    ) -> Training:
+        log = logs / f"{next(count)}.log"
+        request = {
+            "argv": list(map(str, argv)), "log": str(log), "die": die, "signal": signal, "check": check,
+            "has_state": has_state, "fake_cuda": fake_cuda, "hydra": hydra, "lrs": str(lrs) if lrs else None,
+        }  # fmt: skip
+        process = context.Process(target=runpy.run_path, args=(CHILD, {"REQUEST": request}, "__main__"))
+        process.start()
+        return Training(process, log)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def train(start):
+    """Runs a training to its end."""
+    return lambda argv, **options: start(argv, **options).wait()
+
+
+@pytest.fixture(scope="session")
+def free_port():
+    """Finds a port for a distributed training."""
+
+    def find() -> int:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            return listener.getsockname()[1]
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def same_level():
+    """Asserts that two checkpoints have bit-identical weights, optimizer, schedule and mask."""
+    from fairseq_lth.checkpoints import imp_state, read_checkpoint
+
+    def equal(a, b) -> bool:
+        if torch.is_tensor(a):
+            return a.dtype == b.dtype and torch.equal(a, b)
+        if isinstance(a, dict):
+            return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+        if isinstance(a, list | tuple):
+            return len(a) == len(b) and all(equal(x, y) for x, y in zip(a, b, strict=True))
+        return a == b
+
+    def compare(first: Path, second: Path) -> None:
+        a, b = read_checkpoint(first), read_checkpoint(second)
+        assert equal(a["model"], b["model"]), (first, second)
+        assert equal(a["last_optimizer_state"], b["last_optimizer_state"]), (first, second)
+        assert equal(imp_state(a)["mask"], imp_state(b)["mask"]), (first, second)
+        histories = a["optimizer_history"][-1], b["optimizer_history"][-1]
+        assert equal(*(history["lr_scheduler_state"] for history in histories))
+        assert histories[0]["num_updates"] == histories[1]["num_updates"]
+
+    return compare

@@ -1,0 +1,75 @@
+"""Killed trainings end with the levels of an uninterrupted one, bit for bit, in every rewind mode."""
+
+import random
+
+import pytest
+
+MODES = ("lr", "weights", "none")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(train, flags, tmp_path_factory):
+    """Finished runs, by rewind mode and further flags."""
+    finished = {}
+
+    def run(*extra):
+        if extra not in finished:
+            folder = tmp_path_factory.mktemp("whole")
+            train([*flags, *extra, "--save-dir", folder]).succeed()
+            finished[extra] = folder
+        return finished[extra]
+
+    return run
+
+
+@pytest.fixture
+def check_killed(train, flags, uninterrupted, same_level, tmp_path):
+    def check(die, *extra, signal="SIGKILL"):
+        whole = uninterrupted(*extra)
+        killed = train([*flags, *extra, "--save-dir", tmp_path / "run"], die=die, signal=signal)
+        assert killed.status < 0, "the event never came"
+        train([*flags, *extra, "--save-dir", tmp_path / "run"]).succeed()
+        for level in range(3):
+            same_level(whole / f"checkpoint_lth{level}.pt", tmp_path / "run" / f"checkpoint_lth{level}.pt")
+
+        def rows(folder):
+            lines = (folder / "lth.csv").read_text().splitlines()
+            return [line.split(",")[:20] for line in lines]
+
+        assert rows(whole) == rows(tmp_path / "run")
+        assert (whole / "lth_modules.csv").read_text() == (tmp_path / "run" / "lth_modules.csv").read_text()
+        assert not list((tmp_path / "run").glob(".*.tmp"))
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("mode", "die"),
+    [
+        ("lr", ("update", 8)),
+        ("weights", ("update", 15)),
+        ("none", ("update", 14)),
+        ("lr", ("copy", 6)),
+        ("weights", ("save", 3)),
+        ("lr", ("replace", 4)),
+    ],
+)
+def test_killed_training_goes_on_as_if_nothing_had_happened(check_killed, mode, die):
+    check_killed(die, "--imp-rewind", mode)
+
+
+RANDOM_POINTS = [("update", random.Random(11 * n).randint(1, 24)) for n in range(6)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "die",
+    [
+        *RANDOM_POINTS,
+        ("epoch", 3), ("lr_step", 4), ("valid", 5), ("save", 1), ("save", 2), ("save", 4), ("copy", 1), ("copy", 4),
+        ("copy", 7), ("replace", 2), ("replace", 3), ("replace", 5), ("link", 1), ("link", 2), ("link", 3),
+    ],
+)  # fmt: skip
+def test_killed_anywhere(check_killed, mode, die):
+    check_killed(die, "--imp-rewind", mode)
