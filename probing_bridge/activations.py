@@ -113,7 +113,7 @@ class ActivationWriter:
             sentences: For a shard: the corpus numbers of its sentences, ascending. None: all.
         """
         self.path = Path(path)
-        self._beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self._beside = self.path.with_name(f".{self.path.name}.tmp")
         self._lengths = {side: np.asarray(lengths[side], dtype=np.int64) for side in ("source", "target")}
         self._offsets = {side: offsets_of(self._lengths[side]) for side in self._lengths}
         self._states, self._attention, self._symbols = states, attention, symbols
@@ -180,32 +180,40 @@ class ActivationWriter:
             if self._sentences is not None:
                 file["sentences"] = self._sentences
 
-    def write_tokens(self, side: str, sentence: int, ids: np.ndarray) -> None:
-        """Writes the token ids, (n,), of one sentence, as the model sees them."""
-        self._write(f"tokens/{side}", sentence, np.asarray(ids)[:, None])
+    def write_tokens(self, side: str, sentences: Sequence[int], ids: np.ndarray) -> None:
+        """Writes the token ids of some sentences, (n_tokens,) one sentence after the other, as the model sees them."""
+        self._write(f"tokens/{side}", sentences, np.asarray(ids)[:, None])
 
-    def write_states(self, component: str, layer: str, sentence: int, rows: np.ndarray) -> None:
-        """Writes one layer of one sentence, (n_tokens, d)."""
-        self._write(f"states/{component}/{layer}", sentence, rows)
+    def write_states(self, component: str, layer: str, sentences: Sequence[int], rows: np.ndarray) -> None:
+        """Writes one layer of some sentences, (n_tokens, d), one sentence after the other."""
+        self._write(f"states/{component}/{layer}", sentences, rows)
 
-    def write_attention(self, kind: str, layer: str, sentence: int, rows: np.ndarray) -> None:
-        """Writes one layer's attention for one sentence, (n_queries * n_keys, n_heads), query-major."""
-        self._write(f"attention/{kind}/{layer}", sentence, rows)
+    def write_attention(self, kind: str, layer: str, sentences: Sequence[int], rows: np.ndarray) -> None:
+        """Writes one layer's attention of some sentences, (n_pairs, n_heads): sentence by sentence, query-major."""
+        self._write(f"attention/{kind}/{layer}", sentences, rows)
 
-    def _write(self, name: str, sentence: int, rows: np.ndarray) -> None:
+    def _write(self, name: str, sentences: Sequence[int], rows: np.ndarray) -> None:
         place, dtype, columns = self._places[name]
-        offsets = self._row_offsets[name]
-        start, expected = int(offsets[sentence]), int(offsets[sentence + 1] - offsets[sentence])
-        if rows.shape != (expected, columns):
-            raise ValueError(f"{name}, sentence {sentence}: shape {rows.shape}, expected {(expected, columns)}")
-        if dtype == DTYPES["float16"] and name.startswith("states"):
-            rows = rows - self._means.setdefault(name, rows.mean(axis=0, dtype=np.float64).astype(np.float32))
+        numbers = np.asarray(sentences, dtype=np.int64)
+        starts = self._row_offsets[name][numbers]
+        counts = self._row_offsets[name][numbers + 1] - starts
+        if rows.shape != (counts.sum(), columns):
+            raise ValueError(f"{name}: shape {rows.shape}, expected {(int(counts.sum()), columns)}")
+        if dtype == DTYPES["float16"] and name.startswith("states") and len(rows):
+            if name not in self._means:
+                self._means[name] = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+            rows = rows - self._means[name]
         with np.errstate(over="ignore"):  # a value too large for float16 becomes infinite, and is refused below
             stored = np.ascontiguousarray(rows, dtype=dtype)
-        if dtype.kind == "f" and not np.isfinite(stored.sum(dtype=np.float64)):
-            raise ActivationError(f"{self.path}: {name}, sentence {sentence}: a value that {dtype.name} cannot hold")
-        self._put(stored.reshape(-1).view(np.uint8).data, place + start * columns * dtype.itemsize)
-        self._missing[name][sentence] = False
+        if dtype.kind == "f" and not np.isfinite(stored).all():
+            raise ActivationError(f"{self.path}: {name} has values that {dtype.name} cannot hold (NaN or too large)")
+        data = stored.reshape(-1).view(np.uint8).data
+        width = columns * dtype.itemsize
+        row = 0
+        for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
+            self._put(data[row * width : (row + count) * width], place + start * width)
+            row += count
+        self._missing[name][numbers] = False
 
     def _put(self, data: memoryview, position: int) -> None:
         while data:
@@ -219,13 +227,23 @@ class ActivationWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Completes the file and gives it its name, or removes it."""
-        os.close(self._fd)
         try:
             if kind is None:
                 self._complete()
-                os.replace(self._beside, self.path)
         finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Removes what was written and has not got its name yet."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
             self._beside.unlink(missing_ok=True)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every sentence is there."""
+        return not any(missing.any() for missing in self._missing.values())
 
     def _complete(self) -> None:
         for name, missing in self._missing.items():
@@ -240,6 +258,7 @@ class ActivationWriter:
             own = {"format": FORMAT, "format_version": FORMAT_VERSION, "dtype": self._dtype}
             own |= {"package_version": __version__, "sentence_hash": self._hash(file), "complete": True}
             file.attrs.update({**self._attributes, **own})
+        os.replace(self._beside, self.path)
 
     def _hash(self, file: h5py.File) -> str:
         def read(side: str, start: int, stop: int) -> np.ndarray:
