@@ -162,7 +162,7 @@ def list_jobs(
         jobs += [
             Job(model, data.task, data.metric, data.data_hash, measure, recipe, "", ("mix",) if recipe.mix else layers)
             for data in tasks
-            for recipe in (replace(one, batch_size=data.batch_size, patience=data.patience) for one in recipes)
+            for recipe in (data.recipe(one) for one in recipes)
             for measure in measures
             if not (measure == "mdl" and data.metric == "pearson")
         ]
@@ -360,7 +360,8 @@ def run_in_processes(workers: int) -> Executor:
                 left -= {report.job for report in reports}
                 yield reports
         except Exception as error:  # a worker was killed, for want of memory as a rule
-            yield [Report(job, "failed", f"a worker process died ({type(error).__name__})") for job in left]
+            reason = f"a worker process died: {(str(error).splitlines() or [type(error).__name__])[0]}"
+            yield [Report(job, "failed", reason) for job in left]
 
     return run
 
@@ -392,7 +393,7 @@ def run_on_cluster(cluster: str, folder: Path, parameters: dict[str, Any]) -> Ex
         except (RuntimeError, NameError, ValueError, AttributeError, FileNotFoundError) as error:
             raise BridgeError(f"the jobs cannot be submitted: {str(error).splitlines()[0]}") from error
         units_of = dict(zip((job.job_id for job in submitted), units, strict=True))
-        for job in submitit.helpers.as_completed(submitted):
+        for job in submitit.helpers.as_completed(submitted, poll_frequency=1):
             try:
                 yield job.result()
             except Exception as error:  # the job died on its node

@@ -32,8 +32,8 @@ class TaskSpec:
         data_hash: Of its files and how they are read.
         batch_size: Instances per batch.
         patience: Epochs without a better development score.
-        masks_of_the_original: Whether words whose features sum to zero, and pairs (0, 0), do not count
-            (`compat: liu2019`).
+        liu2019: Whether to be like the original to its faults (`compat: liu2019`): words whose features sum to zero
+            and pairs (0, 0) do not count, and Adam is that of PyTorch 1.0.
     """
 
     task: str
@@ -41,7 +41,11 @@ class TaskSpec:
     data_hash: str
     batch_size: int = 80
     patience: int = 3
-    masks_of_the_original: bool = False
+    liu2019: bool = False
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """A recipe with what is this task's own."""
+        return replace(recipe, batch_size=self.batch_size, patience=self.patience, adam_of_torch_1_0=self.liu2019)
 
 
 @dataclass(frozen=True)
@@ -103,12 +107,10 @@ def lay_out(
         Split -> items.
     """
     items = {
-        split: build_items(
-            splits[split], data.vocabulary, features.starts, zero_pairs_count=not data.spec.masks_of_the_original
-        )
+        split: build_items(splits[split], data.vocabulary, features.starts, zero_pairs_count=not data.spec.liu2019)
         for split in SPLITS
     }
-    if data.spec.masks_of_the_original and not mix and splits["train"][0].indices is None:
+    if data.spec.liu2019 and not mix and splits["train"][0].indices is None:
         items = {split: _without_zero_sums(some, features) for split, some in items.items()}
     return items
 
