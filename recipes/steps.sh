@@ -1,13 +1,30 @@
 #!/usr/bin/env bash
 # Sourced by the recipes: steps that are done once. Needs $state with its folders done/ and log/.
+# With DRY_RUN set nothing is done: every command is printed instead.
 : "${state:?}"
 
 fail() { echo "$(basename "$(dirname "$0")"): $*" >&2; exit 1; }
+
+# run COMMAND...: for the commands inside a step's function, so that a dry run can print them.
+run() {
+    if [ -n "${DRY_RUN-}" ]; then
+        printf '%q' "$1"
+        [ $# -eq 1 ] || printf ' %q' "${@:2}"
+        echo
+    else
+        "$@"
+    fi
+}
 
 # step NAME TITLE COMMAND...: runs the command with its output in a log, unless it has been done before.
 step() {
     local name=$1 title=$2 started=$SECONDS
     shift 2
+    if [ -n "${DRY_RUN-}" ]; then
+        printf '\n# %s: %s\n' "$name" "$title"
+        if [ "$(type -t "$1")" = function ]; then "$@"; else run "$@"; fi
+        return
+    fi
     [ -e "$state/done/$name" ] && return
     printf '%-12s %s ... ' "$name" "$title"
     local status=0

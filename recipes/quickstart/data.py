@@ -30,7 +30,7 @@ WHEEL = "decomp==0.3.2"
 WHEEL_SHA256 = "f93dd0e893d4e726ce71da12e8793170a525184766acb34bd749dbac1a073079"
 TREEBANK = "decomp/data/2.0/normalized/sentence/uds-ewt-sentences-{split}-normalized.json"
 TREEBANK_SENTENCES = {"train": 3000, "dev": 1000, "test": 1000}  # the first ones; enough for four linear probes
-MIN_WORDS, MAX_WORDS = 3, 25  # of the pairs of 3-40 words, the four fifths that two cores can train on in minutes
+MIN_WORDS, MAX_WORDS = 3, 16  # of the pairs of 3-40 words, the two thirds that two cores can train on in minutes
 
 
 class DataError(Exception):
@@ -141,7 +141,7 @@ def paragraphs(page: Path) -> dict[str, str]:
 def write_pairs(pairs: Iterator[tuple[str, str, str]], folder: Path) -> None:
     """Filters, splits and writes the pairs: 1 in 20 pages is test, 1 in 20 valid, so no page is on two sides.
 
-    Kept are pairs of 3-25 words a side, at most twice as long as their partner, different from it; each English and
+    Kept are pairs of 3-16 words a side, at most twice as long as their partner, different from it; each English and
     each German text only once. A pair whose English occurs on a test or valid page is never trained on.
     """
     seen: set[str] = set()
