@@ -1,0 +1,91 @@
+"""`similarity`: compare levels and layers by their dumps, and write the tables of the results folder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from probing_bridge.errors import BridgeError, InputError
+
+if TYPE_CHECKING:
+    from probing_bridge.similarity.dumps import DumpSet
+    from probing_bridge.similarity.plan import Plan
+
+MEASURES = ("neuron_similarity", "linear_cka", "svcca", "pwcca", "procrustes", "linear_predictivity")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of `similarity`."""
+    add = parser.add_argument
+    add("--dumps", required=True, type=Path, nargs="+", metavar="H5", help="dumps of the same sentences, one a level")
+    add("--output", required=True, type=Path, metavar="DIR", help="results folder for similarity.csv and its kin")
+    add(
+        "--pairs", nargs="+", default=["all"], choices=("within", "dense", "all"),
+        help="levels to compare: each with itself, each with level 0, all with all (default: all)",
+    )  # fmt: skip
+    add(
+        "--measures", nargs="+", default=["neuron_similarity", "linear_cka"], choices=MEASURES, metavar="NAME",
+        help=f"measures of layers, of {', '.join(MEASURES)} (default: the paper's, the first two)",
+    )  # fmt: skip
+    add(
+        "--absolute", action="store_true", help="NeuronSim of |r|, as Wu et al.'s code, instead of the paper's signed r"
+    )
+    add("--threshold", type=float, default=0.95, help="mass that makes attention concentrated (default: 0.95)")
+    add("--resamples", type=int, default=1000, metavar="N", help="bootstrap resamples, 0 for none (default: 1000)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Compares the dumps; what an earlier run of the same command finished is kept.
+
+    Args:
+        arguments: What add_arguments declares.
+
+    Raises:
+        BridgeError: Bad input, found before anything is computed.
+    """
+    if "numpy" not in sys.modules:  # let OpenBLAS take the kernel of this CPU: an inherited choice may cost half
+        os.environ.pop("OPENBLAS_CORETYPE", None)
+    from probing_bridge.similarity.dumps import DumpSet
+
+    if not 0 < arguments.threshold < 1:
+        raise BridgeError(f"--threshold {arguments.threshold}: expected a share of attention between 0 and 1")
+    if arguments.resamples < 0:
+        raise BridgeError(f"--resamples {arguments.resamples}: expected 0 or more")
+    if arguments.output.exists() and not arguments.output.is_dir():
+        raise InputError("is not a folder", arguments.output)
+    with DumpSet(arguments.dumps) as dumps:
+        _compare(_plan(arguments), dumps, arguments.output)
+
+
+def _plan(arguments: argparse.Namespace) -> Plan:
+    from probing_bridge.similarity.plan import Plan
+
+    return Plan(
+        dumps=tuple(str(path.resolve()) for path in arguments.dumps),
+        pairs=tuple(sorted(set(arguments.pairs))),
+        measures=tuple(name for name in MEASURES if name in arguments.measures),
+        absolute=arguments.absolute,
+        threshold=arguments.threshold,
+        n_resamples=arguments.resamples,
+        tags=(),
+        gemm="",
+        command=shlex.join(["python", "-m", "probing_bridge.run", *sys.argv[1:]]),
+    )
+
+
+def _compare(plan: Plan, dumps: DumpSet, output: Path) -> None:
+    from probing_bridge.similarity import work
+
+    fingerprint = plan.fingerprint()
+    if work.is_finished(output, fingerprint):
+        print(f"{output / 'similarity.csv'}: already there, made by the same command from the same dumps")
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    for note in work.run_all(plan, dumps, output):
+        print(f"note: {note}", file=sys.stderr)
+    work.finish(output, fingerprint)
+    print(work.summary(output))

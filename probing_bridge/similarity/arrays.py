@@ -1,0 +1,136 @@
+"""The plain Python API: compare layers that are arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from probing_bridge.similarity import resampling
+from probing_bridge.similarity.blocks import N_BLOCKS, Blocks, MomentsError, cut_blocks
+from probing_bridge.similarity.gemm import Gemm, choose_gemm
+from probing_bridge.similarity.measures import MEASURES, PAPER
+from probing_bridge.similarity.moments import (
+    LayerMoments,
+    Moments,
+    PairMoments,
+    accumulate,
+    array_layer,
+    layer_moments,
+    pair_moments,
+    pilot_mean,
+)
+from probing_bridge.similarity.scoring import Scorer, describe_layer
+
+
+def accumulate_arrays(
+    layers: Mapping[str, np.ndarray], blocks: Blocks | None = None, gemm: Gemm | None = None
+) -> Moments:
+    """Block sums of arrays, for all pairs.
+
+    Args:
+        layers: Name -> activations (n_tokens, width) of the same tokens; widths may differ.
+        blocks: How to cut the tokens (`cut_blocks`); pieces of at most 8192 rows if None.
+        gemm: How to multiply; the machine's fastest way if None.
+
+    Returns:
+        The sums; pair (i, j) by position in `layers`.
+
+    Raises:
+        MomentsError: Different numbers of tokens, no token, values that are not finite.
+    """
+    sources = [array_layer(name, array) for name, array in layers.items()]
+    lengths = {name: len(array) for name, array in layers.items()}
+    if len(set(lengths.values())) > 1:
+        text = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise MomentsError(f"layers must have the same tokens, but the numbers of tokens differ: {text}")
+    n_rows = next(iter(lengths.values()), 0)
+    if blocks is None:
+        blocks = cut_blocks(np.array([0, n_rows]), 1)
+        blocks = Blocks(np.array([0, *(stop for _, stop in blocks.chunks[0])]), tuple((c,) for c in blocks.chunks[0]))
+    total = sum(source.width for source in sources)
+    gemm = gemm or choose_gemm(float(n_rows) * total**2)
+    shifts = [pilot_mean(source, n_rows) for source in sources]
+    wanted = [(i, j) for i in range(len(sources)) for j in range(i, len(sources))]
+    return accumulate(sources, shifts, blocks, wanted, gemm)
+
+
+def moments_of(array: np.ndarray, name: str = "layer") -> LayerMoments:
+    """Moments of one layer, activations (n_tokens, width)."""
+    return layer_moments(accumulate_arrays({name: array}).pair(0, 0))
+
+
+def pair_moments_of(x: np.ndarray, y: np.ndarray) -> PairMoments:
+    """Moments of two layers over the same tokens, activations (n_tokens, width_x) and (n_tokens, width_y)."""
+    moments = accumulate_arrays({"first layer": x, "second layer": y})
+    return pair_moments(moments.pair(0, 1), layer_moments(moments.pair(0, 0)), layer_moments(moments.pair(1, 1)))
+
+
+def compare(x: np.ndarray, y: np.ndarray, measure: str = "linear_cka", variant: str | None = None) -> float:
+    """One measure of two layers.
+
+    Args:
+        x: Activations (n_tokens, width_x).
+        y: Activations (n_tokens, width_y) of the same tokens.
+        measure: A key of MEASURES.
+        variant: One of the measure's variants; its first if None.
+
+    Returns:
+        The score; see the measure's function for range and direction.
+
+    Raises:
+        MomentsError: Activations that cannot be compared.
+        ValueError: No such measure or variant.
+    """
+    if measure not in MEASURES:
+        raise ValueError(f"no measure {measure!r}; there are {', '.join(MEASURES)}")
+    variants = MEASURES[measure].variants
+    variant = next(iter(variants)) if variant is None else variant
+    if variant not in variants:
+        raise ValueError(f"{measure} has no variant {variant!r}; it has {', '.join(variants)}")
+    return variants[variant](pair_moments_of(x, y))
+
+
+def compare_layers(
+    layers: Mapping[str, np.ndarray],
+    offsets: np.ndarray | None = None,
+    measures: Sequence[str] = PAPER,
+    absolute: bool = False,
+    n_resamples: int = resampling.RESAMPLES,
+    gemm: Gemm | None = None,
+) -> pd.DataFrame:
+    """All pairs of layers in one pass, with intervals if the borders of the sentences are known.
+
+    Args:
+        layers: Name -> activations (n_tokens, width) of the same tokens.
+        offsets: int64 (n_sentences + 1), first token of each sentence and the end; no intervals if None.
+        measures: Keys of MEASURES.
+        absolute: NeuronSim of |r| instead of r.
+        n_resamples: Resamples of the bootstrap over blocks of sentences.
+        gemm: How to multiply; the machine's fastest way if None.
+
+    Returns:
+        Columns layer_a, layer_b, measure, variant, score, low, high, n: one row for each ordered pair and variant.
+
+    Raises:
+        MomentsError: Layers of different tokens, or values that are not finite.
+    """
+    blocks = None if offsets is None else cut_blocks(offsets, N_BLOCKS)
+    moments = accumulate_arrays(layers, blocks, gemm)
+    n_blocks = len(moments.borders) - 1
+    draws = resampling.draw_blocks(n_blocks, n_resamples) if offsets is not None else np.empty((0, n_blocks))
+    scorer = Scorer(draws, measures, absolute)
+    records = [
+        describe_layer(moments.pair(k, k), draws, lambda k=k: moments.pair(k, k))  # type: ignore[misc]
+        for k in range(len(layers))
+    ]
+    names, rows = list(layers), []
+    for i, x in enumerate(records):
+        for j in range(i, len(records)):
+            forward, backward, _, _ = scorer.pair(x, records[j], moments.pair(i, j))
+            for a, b, scores in ((i, j, forward), (j, i, backward))[: 1 if i == j else 2]:
+                rows += [
+                    (names[a], names[b], s.measure, s.variant, s.value, s.low, s.high, x.moments.n) for s in scores
+                ]
+    return pd.DataFrame(rows, columns=["layer_a", "layer_b", "measure", "variant", "score", "low", "high", "n"])

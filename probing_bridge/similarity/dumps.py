@@ -1,0 +1,166 @@
+"""The dumps of several levels as layers over the same rows, checked to be comparable before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from probing_bridge.activations import ATTENTION_KINDS, SIDES, ActivationError, Dump, open_dump, require_same_sentences
+from probing_bridge.similarity.moments import Layer
+
+
+@dataclass(frozen=True)
+class Component:
+    """One kind of activations that all dumps have.
+
+    Attributes:
+        name: "encoder", "decoder" or a kind of attention.
+        layers: Layer names, lowest first.
+        width: Neurons, or heads.
+        offsets: int64 (n_sentences + 1), rows of each sentence.
+        units: int64, rows at which an attention distribution starts, and the end; None for states.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    width: int
+    offsets: np.ndarray
+    units: np.ndarray | None
+
+    @property
+    def n_rows(self) -> int:
+        """Tokens, or pairs of words."""
+        return int(self.offsets[-1])
+
+
+class DumpSet:
+    """Open dumps of different levels of one experiment, lowest level first; a context manager."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Opens and checks the dumps.
+
+        Args:
+            paths: One per level; the shards of a dump count as one.
+
+        Raises:
+            ActivationError: Dumps that cannot be compared: other sentences, sizes, experiments, the same level twice.
+        """
+        self._dumps: list[Dump] = []
+        try:
+            for path in paths:
+                self._dumps.append(open_dump(path))
+            self._order()
+            for other in self._dumps[1:]:
+                _require_comparable(self._dumps[0], other)
+            self.components = {c.name: c for c in _components(self._dumps[0])}
+        except BaseException:
+            self.close()
+            raise
+
+    def _order(self) -> None:
+        levels = [_level(dump) for dump in self._dumps]
+        if set(levels) == {-1}:  # none was made by lth_imp: they are compared in the order given
+            levels = list(range(len(levels)))
+        for place, level in enumerate(levels):
+            first = levels.index(level)
+            if level == -1:
+                raise ActivationError(f"{self._dumps[place].path}: its level is not known, but that of others is")
+            if first != place:
+                paths = self._dumps[first].path, self._dumps[place].path
+                raise ActivationError(f"{paths[0]} and {paths[1]} are both of level {level}; give each level once")
+        order = np.argsort(levels)
+        self._dumps = [self._dumps[k] for k in order]
+        self.levels = [levels[k] for k in order]
+
+    @property
+    def experiment(self) -> str:
+        """Identity of the training run."""
+        return str(self._dumps[0].attributes.get("experiment", ""))
+
+    @property
+    def sentence_hash(self) -> str:
+        """Hash of the token symbols of all sentences."""
+        return str(self._dumps[0].attributes.get("sentence_hash", ""))
+
+    def checkpoint_hash(self, place: int) -> str:
+        """Hash of the checkpoint behind the dump at a place (not level)."""
+        return str(self._dumps[place].attributes.get("checkpoint_hash", ""))
+
+    def layer(self, component: str, place: int, layer: str) -> Layer:
+        """One layer of the dump at a place (not level)."""
+        dump = self._dumps[place]
+        name = f"{dump.path.name} {component} layer {layer}"
+        read = dump.read_attention if component in ATTENTION_KINDS else dump.read_states
+        return Layer(name, self.components[component].width, lambda start, stop: read(component, layer, start, stop))
+
+    def tokens(self, side: str) -> np.ndarray:
+        """Token ids of a side, (n_tokens,) int32."""
+        return self._dumps[0].tokens(side)
+
+    def symbols(self, side: str) -> list[str]:
+        """The dictionary of a side."""
+        return self._dumps[0].symbols(side)
+
+    def close(self) -> None:
+        """Closes all dumps."""
+        for dump in self._dumps:
+            dump.close()
+
+    def __enter__(self) -> DumpSet:
+        """Returns itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Closes all dumps."""
+        self.close()
+
+
+def _level(dump: Dump) -> int:
+    return int(dump.attributes.get("level", -1))
+
+
+def _sizes(dump: Dump) -> dict[str, str]:
+    """Each component's layers and width in words."""
+    states = {name: f"layers {', '.join(layers)} of {dump.dim(name)}" for name, layers in dump.components.items()}
+    heads = {
+        kind: f"layers {', '.join(layers)} of {dump.n_heads(kind)} heads"
+        for kind, layers in dump.attention_kinds.items()
+    }
+    return states | heads
+
+
+def _require_comparable(first: Dump, other: Dump) -> None:
+    require_same_sentences(first, other)
+    for side in sorted(set(SIDES.values())):
+        if not np.array_equal(first.offsets(side), other.offsets(side)):
+            raise ActivationError(
+                f"{other.path}: {other.offsets(side)[-1]} {side} tokens, but {first.path} has "
+                f"{first.offsets(side)[-1]}; dump both with the same sentences"
+            )
+    sizes, other_sizes = _sizes(first), _sizes(other)
+    for name in [*sizes, *other_sizes]:
+        one, two = sizes.get(name, "nothing"), other_sizes.get(name, "nothing")
+        if one != two:
+            raise ActivationError(
+                f"{other.path}: {name} has {two}, but in {first.path} it has {one}: another model size"
+            )
+    experiments = [str(dump.attributes.get("experiment", "")) for dump in (first, other)]
+    if experiments[0] != experiments[1]:
+        raise ActivationError(
+            f"{other.path} is of experiment {experiments[1]!r}, but {first.path} of {experiments[0]!r}; "
+            "compare the levels of one experiment"
+        )
+
+
+def _components(dump: Dump) -> list[Component]:
+    components = []
+    for name, layers in dump.components.items():
+        components.append(Component(name, layers, dump.dim(name), dump.offsets(SIDES[name]), None))
+    for kind, layers in dump.attention_kinds.items():
+        queries, keys = (np.diff(dump.offsets(side)) for side in ATTENTION_KINDS[kind])
+        units = np.concatenate([[0], np.cumsum(np.repeat(keys, queries))])
+        components.append(Component(kind, layers, dump.n_heads(kind), dump.attention_offsets(kind), units))
+    return components

@@ -1,0 +1,164 @@
+"""NeuronSim: how well single neurons of one layer are matched by single neurons of another (Bau et al. 2019).
+
+Mean over the neurons k of X of max over k' of Y of corr(k, k') (Movva & Zhao 2020, Section 5.1; "maxcorr" of Wu et
+al. 2020, whose code takes the absolute value: `absolute=True`). The same function matches attention heads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from probing_bridge.similarity.blocks import MomentsError
+from probing_bridge.similarity.moments import PairBlocks, PairMoments
+
+
+@dataclass(frozen=True)
+class Matches:
+    """For each neuron of X that is not constant, its best match in Y.
+
+    Attributes:
+        neurons: (m,) indices in X.
+        best: (m,) indices in Y of the highest correlation.
+        correlation: (m,) that correlation, signed; of the largest absolute value if asked for.
+        own: (m,) correlation with the neuron of the same index in Y; NaN where Y has none or it is constant.
+        absolute: Whether the sign was left out of the comparison.
+    """
+
+    neurons: np.ndarray
+    best: np.ndarray
+    correlation: np.ndarray
+    own: np.ndarray
+    absolute: bool
+
+    @property
+    def score(self) -> float:
+        """Mean correlation of the best matches, in [-1, 1]; of their absolute values if asked for."""
+        return float((np.abs(self.correlation) if self.absolute else self.correlation).mean())
+
+    @property
+    def own_index_share(self) -> float:
+        """Share of neurons whose best match has their own index, in [0, 1]."""
+        return float((self.best == self.neurons).mean())
+
+
+def correlations(pair: PairMoments) -> np.ndarray:
+    """Pearson correlation of every neuron of X with every neuron of Y.
+
+    Args:
+        pair: Moments of two layers.
+
+    Returns:
+        (width_x, width_y) in [-1, 1]; 0 where one of the two is constant.
+    """
+    inverse_x, inverse_y = (_inverse(layer.deviations) for layer in (pair.x, pair.y))
+    matrix = pair.cross * inverse_x[:, None]
+    matrix *= inverse_y
+    return np.clip(matrix, -1.0, 1.0, out=matrix)
+
+
+def _inverse(values: np.ndarray) -> np.ndarray:
+    return np.divide(1.0, values, out=np.zeros_like(values), where=values > 0)
+
+
+def match_neurons(pair: PairMoments, absolute: bool = False, matrix: np.ndarray | None = None) -> Matches:
+    """Finds the best match of each neuron; constant neurons are left out on both sides.
+
+    Args:
+        pair: Moments of two layers.
+        absolute: Compare |r| as Wu et al.'s code does, instead of r.
+        matrix: `correlations(pair)` if it is already there.
+
+    Returns:
+        The matches of the neurons of X.
+
+    Raises:
+        MomentsError: All neurons of a layer are constant.
+    """
+    for layer in (pair.x, pair.y):
+        if layer.constant.all():
+            raise MomentsError(f"{layer.name}: every neuron is constant, NeuronSim is not defined")
+    r = correlations(pair) if matrix is None else matrix
+    neurons = np.flatnonzero(~pair.x.constant)
+    candidates = np.flatnonzero(~pair.y.constant)
+    whole = r.shape == (len(neurons), len(candidates))
+    kept = r if whole else r[np.ix_(neurons, candidates)]
+    place = (np.abs(kept) if absolute else kept).argmax(axis=1)
+    own = np.full(len(neurons), np.nan)
+    known = neurons < r.shape[1]
+    known[known] = ~pair.y.constant[neurons[known]]
+    own[known] = r[neurons[known], neurons[known]]
+    return Matches(neurons, candidates[place], kept[np.arange(len(neurons)), place], own, absolute)
+
+
+def neuron_similarity(pair: PairMoments, absolute: bool = False) -> float:
+    """NeuronSim of X with Y.
+
+    Args:
+        pair: Moments of two layers.
+        absolute: Use |r|.
+
+    Returns:
+        In [-1, 1], 1 if every neuron of X has a positively scaled and shifted copy in Y; not symmetric.
+
+    Raises:
+        MomentsError: All neurons of a layer are constant.
+    """
+    return match_neurons(pair, absolute).score
+
+
+def resampled_neuron_similarity(blocks: PairBlocks, own_sums: tuple[np.ndarray, np.ndarray], matches: Matches,
+                                draws: np.ndarray) -> np.ndarray:  # fmt: skip
+    """NeuronSim of each resample with the matches held as they are in the whole.
+
+    Matching anew would cost as much as a pass per resample and changes the error in second order only.
+
+    Args:
+        blocks: Sums of x with y.
+        own_sums: (B, width) sums of squares of x and of y about their shifts.
+        matches: From all blocks.
+        draws: (R, B) how often each block is drawn.
+
+    Returns:
+        (R,) scores.
+    """
+    k, best = matches.neurons, matches.best
+    n = (draws @ blocks.x.counts)[:, None]
+    mean_x, mean_y = draws @ blocks.x.sums[:, k] / n, draws @ blocks.y.sums[:, best] / n
+    covariance = draws @ blocks.products[:, k, best] - n * mean_x * mean_y
+    variance = (draws @ own_sums[0][:, k] - n * mean_x**2) * (draws @ own_sums[1][:, best] - n * mean_y**2)
+    r = np.divide(covariance, np.sqrt(np.maximum(variance, 0)), out=np.zeros_like(covariance), where=variance > 0)
+    scores: np.ndarray = (np.abs(r) if matches.absolute else r).mean(axis=1)
+    return scores
+
+
+def resampled_own_index_share(
+    blocks: PairBlocks, squares_y: np.ndarray, matches: Matches, draws: np.ndarray
+) -> np.ndarray:
+    """Share of neurons that keep their own index, matched anew in each resample.
+
+    Args:
+        blocks: Sums of x with y.
+        squares_y: (B, width_y) sums of squares of y about its shift.
+        matches: From all blocks.
+        draws: (R, B) how often each block is drawn.
+
+    Returns:
+        (R,) shares.
+    """
+    n = draws @ blocks.x.counts
+    sums_x, sums_y = draws @ blocks.x.sums, draws @ blocks.y.sums
+    inverse_y = _inverse(np.sqrt(np.maximum(draws @ squares_y - sums_y**2 / n[:, None], 0)))
+    kept = np.zeros(len(draws))
+    for start in range(0, len(matches.neurons), 64):  # rows of x, so that resamples of a strip fit in the cache
+        k = matches.neurons[start : start + 64]
+        strip = np.ascontiguousarray(blocks.products[:, k]).reshape(len(blocks.products), -1)
+        drawn = (draws.astype(np.float32) @ strip).reshape(len(draws), len(k), -1)
+        for r in range(len(draws)):
+            covariance = drawn[r] - np.outer(sums_x[r, k], sums_y[r] / n[r]).astype(np.float32)
+            covariance *= inverse_y[r].astype(np.float32)
+            if matches.absolute:
+                np.abs(covariance, out=covariance)
+            kept[r] += (covariance.argmax(axis=1) == k).sum()
+    return kept / len(matches.neurons)

@@ -1,0 +1,190 @@
+"""What has to be compared, cut into tiles that fit in memory and can be computed in any order, anywhere.
+
+A tile is a component and one or two groups of levels. Tiles of one group come first: they hold each layer's own
+moments, which the tiles of two groups need. The plan is written beside the results, so that a stopped run, or jobs on
+other machines, go on with the same tiles, the same resamples and the same library for matrix products.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from probing_bridge import __version__
+from probing_bridge.errors import BridgeError
+from probing_bridge.similarity.blocks import N_BLOCKS
+from probing_bridge.similarity.dumps import Component, DumpSet
+
+PAIRS = ("within", "dense", "all")
+STORE_BYTES = 1.0e9  # products of blocks kept in memory; more go to files
+ROWS_BYTES = 0.4e9  # one chunk of tokens of all layers of a tile
+CHUNK_ROWS = 8192
+ATTENTION_ROWS = 16384
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole request.
+
+    Attributes:
+        dumps: Paths, as given.
+        pairs: Some of PAIRS: which levels are compared with which.
+        measures: Keys of MEASURES.
+        absolute: NeuronSim of |r|.
+        threshold: Mass from which an attention distribution counts as concentrated.
+        n_resamples: Of the bootstrap.
+        tags: (kind, path) of tag files for groups of source tokens.
+        gemm: Key of GEMMS.
+        command: The command line.
+    """
+
+    dumps: tuple[str, ...]
+    pairs: tuple[str, ...]
+    measures: tuple[str, ...]
+    absolute: bool
+    threshold: float
+    n_resamples: int
+    tags: tuple[tuple[str, str], ...]
+    gemm: str
+    command: str
+
+    def to_json(self) -> str:
+        """The plan as text."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """The plan that `to_json` wrote."""
+        values: dict[str, Any] = json.loads(text)
+        for name in ("dumps", "pairs", "measures"):
+            values[name] = tuple(values[name])
+        values["tags"] = tuple((kind, path) for kind, path in values["tags"])
+        return cls(**values)
+
+    def fingerprint(self) -> str:
+        """Hash of everything that the numbers depend on: options, files (size and time), version of the package."""
+        content = asdict(self) | {"command": "", "gemm": "", "version": __version__}
+        content["files"] = [_state(Path(path)) for path in [*self.dumps, *(path for _, path in self.tags)]]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _state(path: Path) -> list[tuple[str, int, int]]:
+    """Names, sizes and times of a file or of the shards beside its name."""
+    files = [path] if path.exists() else sorted(path.parent.glob(f"{path.stem}.shard*{path.suffix}"))
+    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+
+
+def level_pairs(levels: Sequence[int], pairs: Sequence[str]) -> set[tuple[int, int]]:
+    """Which levels are compared.
+
+    Args:
+        levels: The levels, rising.
+        pairs: Some of PAIRS: within (each level with itself), dense (each level with level 0), all.
+
+    Returns:
+        Places (not levels) (a, b) with a <= b.
+
+    Raises:
+        BridgeError: `dense` without level 0.
+    """
+    n = len(levels)
+    wanted: set[tuple[int, int]] = set()
+    if "within" in pairs:
+        wanted |= {(k, k) for k in range(n)}
+    if "dense" in pairs:
+        if levels[0] != 0:
+            raise BridgeError(f"--pairs dense needs a dump of level 0; the lowest level given is {levels[0]}")
+        wanted |= {(0, k) for k in range(1, n)}
+    if "all" in pairs:
+        wanted |= {(a, b) for a in range(n) for b in range(a, n)}
+    return wanted
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One piece of work: a component of the levels of one group, or of one group with another.
+
+    Attributes:
+        component: Name of the component.
+        first: Places of levels.
+        second: Places of levels; the same as `first` in a tile of one group.
+        on_disk: Whether the products of blocks go to files.
+    """
+
+    component: str
+    first: tuple[int, ...]
+    second: tuple[int, ...]
+    on_disk: bool
+
+    @property
+    def own(self) -> bool:
+        """Whether this tile makes the layers' own moments."""
+        return self.first == self.second
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        spans = [f"{group[0]}-{group[-1]}" for group in (self.first, self.second)]
+        return f"{self.component}.{spans[0]}" if self.own else f"{self.component}.{spans[0]}.{spans[1]}"
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Places of all levels that are read."""
+        return self.first if self.own else self.first + self.second
+
+    def pairs(self, component: Component, wanted: set[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Pairs (i <= j) of the tile's layers, numbered level by level, whose products are needed."""
+        n = len(component.layers)
+        place = [place for place in self.places for _ in range(n)]
+        second = len(self.first) * n if not self.own else 0
+        return [
+            (i, j)
+            for i in range(len(self.first) * n)
+            for j in range(max(i, second), len(place))
+            if i == j or (place[i], place[j]) in wanted
+        ]
+
+    def work(self, component: Component, wanted: set[tuple[int, int]]) -> float:
+        """Floating-point operations of the tile's products."""
+        return 2.0 * component.n_rows * component.width**2 * len(self.pairs(component, wanted))
+
+
+def plan_tiles(dumps: DumpSet, pairs: Sequence[str]) -> list[Tile]:
+    """Cuts the work into tiles; tiles of one group come first.
+
+    Args:
+        dumps: The open dumps.
+        pairs: Some of PAIRS.
+
+    Returns:
+        Tiles that together hold each wanted pair of layers once.
+    """
+    wanted = level_pairs(dumps.levels, pairs)
+    tiles = [tile for component in dumps.components.values() for tile in _cut(component, len(dumps.levels), wanted)]
+    return sorted(tiles, key=lambda tile: not tile.own)
+
+
+def _cut(component: Component, n_levels: int, wanted: set[tuple[int, int]]) -> Iterator[Tile]:
+    columns = len(component.layers) * component.width  # of one level
+    size = n_levels
+    while size > 1 and (_store_bytes(size, columns) > STORE_BYTES or _rows_bytes(size, columns) > ROWS_BYTES):
+        size -= 1
+    groups = [tuple(range(k, min(k + size, n_levels))) for k in range(0, n_levels, size)]
+    on_disk = _store_bytes(size, columns) > STORE_BYTES
+    for k, first in enumerate(groups):
+        yield Tile(component.name, first, first, on_disk)
+        for second in groups[k + 1 :]:
+            if any((a, b) in wanted for a in first for b in second):
+                yield Tile(component.name, first, second, on_disk)
+
+
+def _store_bytes(levels: int, columns: int) -> float:
+    return 4.0 * N_BLOCKS * (levels * columns) ** 2
+
+
+def _rows_bytes(levels: int, columns: int) -> float:
+    return 4.0 * CHUNK_ROWS * 2 * levels * columns

@@ -1,0 +1,65 @@
+"""Where the products of each block are kept between the pass and the scores: in memory, or in files beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+Pair = tuple[int, int]
+
+
+class ProductStore:
+    """Float32 matrices, one for each pair of layers and block."""
+
+    def __init__(self, shapes: Mapping[Pair, tuple[int, int]], n_blocks: int, folder: Path | None = None) -> None:
+        """Prepares room.
+
+        Args:
+            shapes: Shape of the product of each pair.
+            n_blocks: Number of blocks.
+            folder: An empty folder for files; memory if None.
+        """
+        self._shapes = dict(shapes)
+        self._n_blocks = n_blocks
+        self._folder = folder
+        self._arrays: dict[Pair, np.ndarray] = {}
+        if folder is None:
+            self._arrays = {pair: np.zeros((n_blocks, *shape), np.float32) for pair, shape in shapes.items()}
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs that are kept."""
+        return tuple(self._shapes)
+
+    def __contains__(self, pair: object) -> bool:
+        """Whether the products of a pair are kept, in this order."""
+        return pair in self._shapes
+
+    def put(self, pair: Pair, block: int, product: np.ndarray) -> None:
+        """Keeps the product of one block; blocks come in order."""
+        if self._folder is None:
+            self._arrays[pair][block] = product
+        else:
+            with open(self._path(pair), "wb" if block == 0 else "ab") as file:
+                product.astype(np.float32).tofile(file)
+
+    def get(self, pair: Pair) -> np.ndarray:
+        """All blocks of a pair, (n_blocks, width_x, width_y) float32."""
+        if self._folder is None:
+            return self._arrays[pair]
+        products = np.fromfile(self._path(pair), np.float32)
+        return products.reshape(self._n_blocks, *self._shapes[pair])
+
+    def _path(self, pair: Pair) -> Path:
+        assert self._folder is not None
+        return self._folder / f"{pair[0]}-{pair[1]}.float32"
+
+    @classmethod
+    def joined(cls, stores: Sequence[ProductStore]) -> ProductStore:
+        """The blocks of several stores, one after the other, in memory."""
+        joined = cls({}, sum(store._n_blocks for store in stores))
+        joined._shapes = stores[0]._shapes
+        joined._arrays = {pair: np.concatenate([store.get(pair) for store in stores]) for pair in stores[0].pairs}
+        return joined
