@@ -1,0 +1,136 @@
+"""CoNLL-U (Universal Dependencies): parts of speech and syntactic arcs (PROBING 2.1, 2.11).
+
+By default lines of multiword tokens (2-3) and of empty nodes (4.1) are left out, so that word numbers and positions
+agree, and the columns, numbers and heads of all words are checked. The original (compat) takes such lines for words
+of their own in tagging; in arcs it crashes on them, so there they are left out all the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from probing_bridge.instances import Instance
+from probing_bridge.readers.arcs import Arc, arc_instance
+from probing_bridge.readers.source import Block, Source
+
+ID, FORM, UPOS, HEAD, DEPREL = 0, 1, 3, 6, 7
+N_COLUMNS = 10
+SEPARATORS = re.compile(r"\t| {2,}")  # of the original
+
+Row = tuple[int, list[str]]  # (line number, columns)
+
+
+def read_pos(source: Source) -> Iterator[Instance]:
+    """Universal parts of speech.
+
+    Args:
+        source: A CoNLL-U file.
+
+    Yields:
+        Every word with its UPOS.
+
+    Raises:
+        InputError: A malformed line.
+    """
+    for block in source.blocks(comments=True):
+        rows = _split(source, block, UPOS) if source.compat else words(source, block, N_COLUMNS)
+        if rows:
+            yield Instance(tuple(row[FORM] for _, row in rows), tuple(row[UPOS] for _, row in rows), None)
+
+
+def read_arcs(source: Source) -> Iterator[Instance]:
+    """Dependency arcs (child, head) with their relation; the root has none.
+
+    Args:
+        source: A CoNLL-U file.
+
+    Yields:
+        The sentences that have an arc.
+
+    Raises:
+        InputError: A malformed line, a head out of range, or (not in compat) a cycle.
+    """
+    for block in source.blocks(comments=True):
+        if source.compat:
+            rows = [row for row in _split(source, block, DEPREL) if not _is_extra(row[1][ID])]
+        else:
+            rows = words(source, block, N_COLUMNS)
+        arcs = _arcs(source, rows)
+        if arcs:
+            yield arc_instance([row[FORM] for _, row in rows], arcs)
+
+
+def words(source: Source, block: Block, n_columns: int) -> list[Row]:
+    """The lines of a block that are words, checked.
+
+    Args:
+        source: For errors.
+        block: The lines of a sentence without comments.
+        n_columns: How many columns there must be.
+
+    Returns:
+        Line number and columns of each word.
+
+    Raises:
+        InputError: Another number of columns, an empty word, or words not numbered 1, 2, ...
+    """
+    rows: list[Row] = []
+    for number, line in block:
+        row = line.split("\t")
+        if len(row) != n_columns:
+            raise source.fault(f"expected {n_columns} columns with tabs between, found {len(row)}", number)
+        if row[ID] == str(len(rows) + 1):
+            if not row[FORM]:
+                raise source.fault("the word (column 2) is empty", number)
+            rows.append((number, row))
+        elif not _is_extra(row[ID]):
+            raise source.fault(f"expected word number {len(rows) + 1} in column 1, found {row[ID]!r}", number)
+    return rows
+
+
+def _is_extra(number: str) -> bool:
+    """Whether a line is a multiword token (2-3) or an empty node (4.1), not a word."""
+    return re.fullmatch(r"\d+[-.]\d+", number) is not None
+
+
+def _split(source: Source, block: Block, last: int) -> list[Row]:
+    """Lines as the original splits them; only the columns that are needed must be there."""
+    rows = [(number, SEPARATORS.split(line)) for number, line in block]
+    for number, row in rows:
+        if len(row) <= last:
+            raise source.fault(f"expected at least {last + 1} columns, found {len(row)}", number)
+    return rows
+
+
+def _arcs(source: Source, rows: Sequence[Row]) -> list[Arc]:
+    heads: list[int] = []
+    for number, row in rows:
+        if not (row[HEAD].isascii() and row[HEAD].isdigit()) or int(row[HEAD]) > len(rows):
+            raise source.fault(f"expected a head from 0 to {len(rows)} in column 7, found {row[HEAD]!r}", number)
+        heads.append(int(row[HEAD]))
+        if not row[DEPREL]:
+            raise source.fault("the relation (column 8) is empty", number)
+    if not source.compat and (word := _on_cycle(heads)) is not None:
+        raise source.fault(f"the heads from word {word} lead round in a cycle; expected a tree", rows[word - 1][0])
+    return [
+        (child, head - 1, row[DEPREL])
+        for child, (head, (_, row)) in enumerate(zip(heads, rows, strict=True))
+        if head != 0
+    ]
+
+
+def _on_cycle(heads: Sequence[int]) -> int | None:
+    """A word (1-based) whose heads never lead to the root; None if there is none."""
+    rooted = [True] + [False] * len(heads)
+    for word in range(1, len(heads) + 1):
+        path: list[int] = []
+        current = word
+        while not rooted[current]:
+            if len(path) > len(heads):
+                return current
+            path.append(current)
+            current = heads[current - 1]
+        for step in path:
+            rooted[step] = True
+    return None

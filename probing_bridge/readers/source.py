@@ -1,0 +1,161 @@
+"""The text of one corpus file, with what every reader needs: lines, sentence blocks, errors that name the place.
+
+Plain or gzip-compressed UTF-8 is read whole; a gzip file that would unpack to an absurd size is refused on the way.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from probing_bridge.errors import InputError
+from probing_bridge.readers.formats import FORMATS, guess_format
+
+GZIP_MAGIC = b"\x1f\x8b"
+MAX_BYTES = 4 << 30  # no corpus of these tasks has even a tenth of this
+BOMB_BYTES = 64 << 20  # small files may compress as well as they like,
+BOMB_RATIO = 200  # larger ones not better than text does (about 5 to 30)
+CHUNK_BYTES = 1 << 22
+
+# Files that are often given by mistake: their first bytes and their name.
+BINARY_MAGIC = {
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "compressed with bzip2",
+    b"\xfd7zXZ": "compressed with xz",
+    b"(\xb5/\xfd": "compressed with zstd",
+    b"\x89HDF": "an HDF5 file",
+    b"%PDF": "a PDF document",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
+
+Block = list[tuple[int, str]]  # (1-based line number, line)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A corpus file in memory.
+
+    Attributes:
+        path: Where it is from.
+        format: A key of FORMATS: what it is read as.
+        text: All of it, its lines ended by line feeds.
+        compat: Whether to read it as the code of Liu et al. (2019) does, faults included.
+    """
+
+    path: Path
+    format: str
+    text: str
+    compat: bool
+
+    def fault(self, message: str, line: int | None = None) -> InputError:
+        """The error for a fault of this file.
+
+        Args:
+            message: What is wrong, what was expected.
+            line: 1-based.
+
+        Returns:
+            The error to raise; it names the format that the file seems to have, if that is another one.
+        """
+        guess = guess_format(self.text)
+        if guess is not None and guess != self.format:
+            message += f" (it looks like {FORMATS[guess].title}, and was read as {FORMATS[self.format].title})"
+        return InputError(message, self.path, line)
+
+    def lines(self) -> list[str]:
+        """All lines, without their ends."""
+        return self.text.split("\n")
+
+    def blocks(self, *, comments: bool) -> Iterator[Block]:
+        """Runs of lines between blank lines.
+
+        Args:
+            comments: Whether lines that begin with "#" are comments, which are left out.
+
+        Yields:
+            The numbered lines of a sentence; blocks without any are left out.
+        """
+        block: Block = []
+        for number, line in enumerate(self.lines(), 1):
+            if not line or not line.strip(" \t"):
+                if block:
+                    yield block
+                    block = []
+            elif not (comments and line.lstrip().startswith("#")):
+                block.append((number, line))
+        if block:
+            yield block
+
+
+def read_source(path: str | Path, format: str, *, compat: bool = False) -> Source:
+    """Reads a file.
+
+    Args:
+        path: Plain or gzip-compressed UTF-8 text.
+        format: A key of FORMATS.
+        compat: See Source.
+
+    Returns:
+        Its text.
+
+    Raises:
+        InputError: No such file, not readable, damaged, of an absurd size, not text, or empty.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"has {path.stat().st_size} bytes, more than any corpus (at most {MAX_BYTES})", path)
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror or error})", path) from error
+    except ValueError as error:  # a zero byte in the name
+        raise InputError("is not a file name", repr(str(path))) from error
+    if data.startswith(GZIP_MAGIC):
+        data = _unzip(data, path)
+    source = Source(path, format, _decode(data, path), compat)
+    if not source.text.strip():
+        raise InputError(f"is empty; expected {FORMATS[format].title}", path)
+    return source
+
+
+def _unzip(data: bytes, path: Path) -> bytes:
+    """Unpacks gzip data piece by piece, up to the size that text may have."""
+    import io
+
+    limit = min(MAX_BYTES, max(BOMB_BYTES, BOMB_RATIO * len(data)))
+    pieces, size = [], 0
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            while piece := file.read(CHUNK_BYTES):
+                size += len(piece)
+                if size > limit:
+                    raise InputError(f"{len(data)} bytes unpack to more than {limit}: not a text corpus", path)
+                pieces.append(piece)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"is a damaged or incomplete gzip file ({error})", path) from error
+    return b"".join(pieces)
+
+
+def _decode(data: bytes, path: Path) -> str:
+    """UTF-8 with universal line ends; a byte-order mark is left out."""
+    for magic, name in BINARY_MAGIC.items():
+        if data.startswith(magic):
+            raise InputError(f"is {name}; expected UTF-8 text, plain or gzip-compressed", path)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        byte = data[error.start]
+        raise InputError(
+            f"byte 0x{byte:02x} is not UTF-8; convert the file, as with iconv -t UTF-8", path, line
+        ) from error
+    if "\0" in text:
+        raise InputError("holds a zero byte; expected text", path, text.count("\n", 0, text.index("\0")) + 1)
+    if "\r" in text:
+        text = re.sub("\r\n?", "\n", text)
+    return text

@@ -1,0 +1,218 @@
+"""Suite files: which files to probe on, per task (YAML). Everything is checked, and all faults told, at once.
+
+    compat: liu2019          # optional, for all tasks; also possible per task
+    tasks:
+      pos: {train: train.conllu, dev: dev.conllu, test: test.conllu.gz}
+      ner: {train: eng.train, dev: eng.testa, test: eng.testb, format: conll2003}
+
+Paths start from the root: the folder of the suite file, or the one given with --data; nothing outside of it is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import yaml
+
+from probing_bridge.errors import BridgeError, InputError
+from probing_bridge.instances import Instance
+from probing_bridge.tasks import TASKS, choose_format, find_task, read_instances
+
+SPLITS = ("train", "dev", "test")
+COMPAT = "liu2019"
+TOP_KEYS = ("compat", "tasks")
+TASK_KEYS = (*SPLITS, "format", "compat")
+MAX_BYTES = 1 << 20
+
+Faults = list[tuple[int | None, str]]  # (1-based line, message)
+
+
+@dataclass(frozen=True)
+class SuiteTask:
+    """A task of a suite.
+
+    Attributes:
+        task: A key of TASKS.
+        train: The file to learn from.
+        dev: The file that selects the epoch.
+        test: The file that is scored.
+        format: A key of FORMATS for all three; None if their names tell it.
+        compat: Whether to follow the code of Liu et al. (2019), faults included.
+    """
+
+    task: str
+    train: Path
+    dev: Path
+    test: Path
+    format: str | None = None
+    compat: bool = False
+
+    def path(self, split: str) -> Path:
+        """The file of a split: "train", "dev" or "test"."""
+        return {"train": self.train, "dev": self.dev, "test": self.test}[split]
+
+    def read(self, split: str) -> list[Instance]:
+        """Reads a split: "train", "dev" or "test"; see read_instances."""
+        return read_instances(self.task, self.path(split), compat=self.compat, format=self.format)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite file.
+
+    Attributes:
+        path: The file.
+        root: The folder that all paths lie in.
+        tasks: Task -> its files, in the order of the file.
+    """
+
+    path: Path
+    root: Path
+    tasks: dict[str, SuiteTask]
+
+
+def add_suite_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares --suite and --data, for load_suite(arguments.suite, arguments.data)."""
+    parser.add_argument("--suite", required=True, type=Path, metavar="YAML", help="the suite file: files per task")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where its paths start (default: the file's folder)")
+
+
+def load_suite(path: str | Path, data: str | Path | None = None) -> Suite:
+    """Reads and checks a suite file.
+
+    Args:
+        path: The YAML file.
+        data: The folder its paths start from; that of the file if None.
+
+    Returns:
+        The suite; all its files exist.
+
+    Raises:
+        BridgeError: All faults of the file, one a line.
+    """
+    path = Path(path)
+    root = path.parent if data is None else Path(data)
+    faults: Faults = []
+    tasks = _read_suite(_parse(path), root, faults)
+    if faults:
+        raise BridgeError("\n".join(str(InputError(text, path, line)) for line, text in sorted(faults, key=_line)))
+    return Suite(path, root, tasks)
+
+
+def _line(fault: tuple[int | None, str]) -> int:
+    return fault[0] or 0
+
+
+def _parse(path: Path) -> yaml.Node:
+    """The YAML tree; nothing is constructed from it, so no tag and no alias can do harm."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"has more than {MAX_BYTES} bytes; expected a suite file", path)
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror or error})", path) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise InputError(f"expected YAML: {error.problem}", path, None if mark is None else mark.line + 1) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f"expected YAML in UTF-8: {str(error).splitlines()[0]}", path) from error
+    except RecursionError as error:
+        raise InputError("expected a suite file, found values nested too deeply to read", path) from error
+    if node is None:
+        raise InputError("is empty; expected `tasks:` with train, dev and test per task", path)
+    return node
+
+
+def _entries(
+    node: yaml.Node, what: str, known: tuple[str, ...], faults: Faults
+) -> Iterator[tuple[str, yaml.Node, int]]:
+    """The entries of a mapping with their lines; unknown and repeated keys are faults."""
+    if not isinstance(node, yaml.MappingNode):
+        faults.append((node.start_mark.line + 1, f"expected {what} to be a mapping with keys {', '.join(known)}"))
+        return
+    seen: set[str] = set()
+    for key, value in node.value:
+        line, name = key.start_mark.line + 1, str(key.value)[:60] if isinstance(key, yaml.ScalarNode) else "[...]"
+        if name in seen:
+            faults.append((line, f"{name!r} occurs twice in {what}"))
+        elif name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"do you mean {near[0]!r}?" if near else f"possible are {', '.join(known)}"
+            faults.append((line, f"unknown key {name!r} in {what}; {hint}"))
+        else:
+            yield name, value, line
+        seen.add(name)
+
+
+def _text(node: yaml.Node, what: str, faults: Faults) -> str | None:
+    """A value that must be a text."""
+    if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str" and node.value:
+        return node.value
+    faults.append((node.start_mark.line + 1, f"expected a text as {what}"))
+    return None
+
+
+def _compat(node: yaml.Node, faults: Faults) -> bool:
+    value = _text(node, "compat", faults)
+    if value not in (COMPAT, None):
+        faults.append((node.start_mark.line + 1, f"compat can only be {COMPAT}, not {value!r}"))
+    return value == COMPAT
+
+
+def _read_suite(node: yaml.Node, root: Path, faults: Faults) -> dict[str, SuiteTask]:
+    top = {name: value for name, value, _ in _entries(node, "the suite", TOP_KEYS, faults)}
+    compat = "compat" in top and _compat(top["compat"], faults)
+    if "tasks" not in top:
+        if isinstance(node, yaml.MappingNode):
+            faults.append((None, "has no key `tasks`"))
+        return {}
+    tasks = {}
+    for name, value, line in _entries(top["tasks"], "tasks", tuple(TASKS), faults):
+        task = _read_task(name, value, line, root, compat, faults)
+        if task is not None:
+            tasks[name] = task
+    if not tasks and not faults:
+        faults.append((top["tasks"].start_mark.line + 1, "names no task"))
+    return tasks
+
+
+def _read_task(name: str, node: yaml.Node, line: int, root: Path, compat: bool, faults: Faults) -> SuiteTask | None:
+    entries = {key: (value, at) for key, value, at in _entries(node, f"task {name}", TASK_KEYS, faults)}
+    if "compat" in entries:
+        compat = _compat(entries["compat"][0], faults)
+    format = _text(entries["format"][0], "format", faults) if "format" in entries else None
+    paths: dict[str, Path] = {}
+    for split in SPLITS:
+        if split not in entries:
+            if isinstance(node, yaml.MappingNode):
+                faults.append((line, f"task {name} has no file for {split}"))
+            continue
+        value, at = entries[split]
+        if (text := _text(value, f"the file of {name}'s {split}", faults)) is None:
+            continue
+        paths[split] = root / text
+        if not _check_path(paths[split], root, at, faults):
+            continue
+        try:
+            choose_format(find_task(name), paths[split], format)
+        except BridgeError as error:
+            faults.append((at, str(error)))
+    return SuiteTask(name, **paths, format=format, compat=compat) if len(paths) == len(SPLITS) else None
+
+
+def _check_path(path: Path, root: Path, line: int, faults: Faults) -> bool:
+    """Notes a path that is not there or leads out of the root, links followed."""
+    try:
+        inside = path.resolve().is_relative_to(root.resolve())
+        there = inside and path.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, a zero byte, links in a circle
+        inside, there = True, False
+    if not inside:
+        faults.append((line, f"{path} leads out of {root}; give the folder of the data with --data"))
+    elif not there:
+        faults.append((line, f"no such file: {path}"))
+    return there

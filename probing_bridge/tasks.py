@@ -1,0 +1,159 @@
+"""The probing tasks of Liu et al. (2019), one row each, and how their files become what a probe sees.
+
+The table follows PROBING section 2 and the groups of Movva & Zhao (2020), Fig. 1. A new task is one row here, and a
+module in `readers` if its format is new.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from probing_bridge.errors import BridgeError, InputError
+from probing_bridge.instances import Instance
+from probing_bridge.readers import arcs, conllu, conllx, json_files
+from probing_bridge.readers.formats import FORMATS, formats_of_name
+from probing_bridge.readers.source import Source, read_source
+
+Reader = Callable[[Source], Iterable[Instance]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A probing task.
+
+    Attributes:
+        name: Its key.
+        title: Its name in the papers.
+        family: "token" (every word), "selective" (some words), "regression" (some words, a number) or "pairwise".
+        readers: Format -> reader; the first is taken when a file's name does not tell the format.
+        metric: What selects the epoch and is reported: "accuracy", "span_f1_bio", "span_f1_iob1", "f1_i", "pearson".
+        group: "POS", "syntactic" or "semantic", as in the paper.
+        citation: Where the task or its data come from.
+        sample: Adds negative items to the instances of a file.
+        batch_size: Instances per batch.
+        patience: Epochs without a better development score.
+    """
+
+    name: str
+    title: str
+    family: str
+    readers: Mapping[str, Reader]
+    metric: str
+    group: str
+    citation: str
+    sample: Callable[[Iterable[Instance]], Iterator[Instance]] | None = None
+    batch_size: int = 80
+    patience: int = 3
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Keys of FORMATS, the default one first."""
+        return tuple(self.readers)
+
+
+POS, SYNTACTIC, SEMANTIC = "POS", "syntactic", "semantic"
+_POS_READERS: dict[str, Reader] = {"conllx": conllx.read_pos, "conllu": conllu.read_pos}
+_ROWS = (
+    Task("pos", "POS", "token", _POS_READERS, "accuracy", POS, "Marcus et al. 1993; Silveira et al. 2014"),
+    Task("syn_arc_prediction", "SynArcPred", "pairwise", {"conllu": conllu.read_arcs}, "accuracy", SYNTACTIC,
+         "Silveira et al. 2014", arcs.sample_negatives),
+    Task("syn_arc_classification", "SynArcClass", "pairwise", {"conllu": conllu.read_arcs}, "accuracy", SYNTACTIC,
+         "Silveira et al. 2014"),
+    Task("ef", "EF", "regression", {"it-happened": json_files.read_factuality}, "pearson", SEMANTIC,
+         "Rudinger et al. 2018"),
+)  # fmt: skip
+TASKS: dict[str, Task] = {task.name: task for task in _ROWS}
+
+
+def find_task(name: str) -> Task:
+    """Looks up a task.
+
+    Args:
+        name: A key of TASKS.
+
+    Returns:
+        Its row.
+
+    Raises:
+        BridgeError: No such task; the nearest name is given.
+    """
+    if name in TASKS:
+        return TASKS[name]
+    near = get_close_matches(name, TASKS, 1)
+    hint = f"do you mean {near[0]!r}?" if near else f"there are {', '.join(TASKS)}"
+    raise BridgeError(f"unknown task {name!r}; {hint}")
+
+
+def choose_format(task: Task, path: str | Path, format: str | None = None) -> str:
+    """The format in which a file of a task is read: as asked for, as its name says, or the task's first.
+
+    Args:
+        task: The task.
+        path: The file.
+        format: What was asked for.
+
+    Returns:
+        A key of task.readers.
+
+    Raises:
+        InputError: The task is not read from that format.
+    """
+    reads = f"{task.name} is read from {', '.join(task.readers)}"
+    if format is not None:
+        if format not in task.readers:
+            raise InputError(f"{reads}, not from {format!r}", path)
+        return format
+    named = formats_of_name(path)
+    if not named:
+        return next(iter(task.readers))
+    fitting = [key for key in named if key in task.readers]
+    if not fitting:
+        titles = " or ".join(FORMATS[key].title for key in named)
+        raise InputError(f"is {titles} by its name, but {reads}; if it is one of these, give --format", path)
+    return fitting[0]
+
+
+def read_instances(task: str, path: str | Path, *, compat: bool = False, format: str | None = None) -> list[Instance]:
+    """Reads a file as a probe will see it.
+
+    Args:
+        task: A key of TASKS.
+        path: Plain or gzip-compressed UTF-8 text.
+        compat: Read as the code of Liu et al. (2019) does (`--compat liu2019`); docs/tasks.md lists the differences.
+        format: A key of FORMATS, where the file's name does not tell it.
+
+    Returns:
+        The sentences in the order of the file, each with at least one item.
+
+    Raises:
+        InputError: A fault of the file, with its line.
+        BridgeError: No such task.
+    """
+    row = find_task(task)
+    source = read_source(path, choose_format(row, path, format), compat=compat)
+    instances = row.readers[source.format](source)
+    if row.sample is not None:
+        instances = row.sample(instances)
+    found = list(instances)
+    if not found:
+        raise source.fault(f"no sentence has an item of the task {task}")
+    return found
+
+
+def label_vocabulary(*splits: Iterable[Instance]) -> tuple[str, ...]:
+    """The labels in the order of their class numbers: most frequent first, then by first occurrence (PROBING 1.3).
+
+    Args:
+        splits: Train, dev and test, in this order; all of them count.
+
+    Returns:
+        Each label once; empty for a regression.
+    """
+    counts = Counter(
+        label for split in splits for instance in split for label in instance.labels if isinstance(label, str)
+    )
+    return tuple(label for label, _ in counts.most_common())
