@@ -6,6 +6,7 @@ from typing import Any, List  # noqa: UP035 - fairseq reads the annotation, and 
 from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks.translation import TranslationConfig
 
+from fairseq_lth.dump import DumpConfig
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.pruning import PRUNING_CRITERIA
 from fairseq_lth.schedule import Schedule
@@ -15,8 +16,8 @@ SCOPES = ("global", "layer")
 
 
 @dataclass
-class ImpConfig(TranslationConfig):
-    """Flags of `--task lth_imp`: those of translation, and of iterative magnitude pruning."""
+class ImpConfig(TranslationConfig, DumpConfig):
+    """Flags of `--task lth_imp`: those of translation, of iterative magnitude pruning and of the activation dump."""
 
     imp_iterations: int = field(
         default=0, metadata={"help": "K: number of prunings, which give the levels 1..K (0: only the dense level 0)"}
@@ -95,6 +96,7 @@ def check_flags(root: Any) -> None:
     """
     checkpoint, distributed, common = root.checkpoint, root.distributed_training, root.common
     refused = {
+        "--dump-activations": (root.task.dump_activations is not None, "it belongs to fairseq-validate"),
         "--patience": (checkpoint.patience > 0, "early stopping would leave levels out"),
         "--max-update": (bool(root.optimization.max_update), "levels are counted in epochs: use --max-epoch"),
         "--no-save": (checkpoint.no_save, "levels are checkpoints"),

@@ -20,6 +20,7 @@ from fairseq_lth import config
 from fairseq_lth.checkpoints import read_checkpoint
 from fairseq_lth.config import ImpConfig
 from fairseq_lth.criterion import resolve_alias
+from fairseq_lth.dump import ActivationDump
 from fairseq_lth.engine import PruningEngine
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.experiment import check_data
@@ -36,10 +37,12 @@ class ImpTask(TranslationTask):
 
     Attributes:
         engine: The pruning engine; None unless the task trains.
+        dump: What `--dump-activations` writes; None without it.
         level_state: `experiment`, `level`, `sparsity`, `sparsity_prunable` of the model, empty if it is not known.
     """
 
     engine: PruningEngine | None = None
+    dump: ActivationDump | None = None
 
     @classmethod
     def setup_task(cls, cfg: Any, **kwargs: Any) -> ImpTask:
@@ -52,7 +55,11 @@ class ImpTask(TranslationTask):
         if kwargs.pop("from_checkpoint", False) or root is None or root.common_eval.path is not None:
             check_data(cfg, None)
             _check_evaluated(root)
-            return super().setup_task(cfg, **kwargs)
+            cfg.eval_bleu = cfg.eval_bleu and not cfg.dump_activations  # a dump takes one forward pass a sentence
+            task = super().setup_task(cfg, **kwargs)
+            if cfg.dump_activations:
+                task.dump = ActivationDump(cfg, root)
+            return task
         try:
             check_data(cfg, root.dataset.train_subset)
             config.check_flags(root)
@@ -89,6 +96,8 @@ class ImpTask(TranslationTask):
 
         fairseq seeds them with the first epoch of the process, so a resumed run would see other batches.
         """
+        if self.dump is not None:
+            return self.dump.batches(self, dataset, super().get_batch_iterator, **kwargs)
         if self.engine is None or dataset is not self.datasets.get(self.cfg.train_subset):
             return super().get_batch_iterator(dataset, *args, **kwargs)
         epoch = kwargs.get("epoch", 1)
@@ -120,6 +129,13 @@ class ImpTask(TranslationTask):
         result = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
         self.engine.after_backward()
         return result
+
+    def valid_step(self, sample: Any, model: Any, criterion: Any) -> Any:
+        """One forward pass, whose activations are dumped if that was asked for."""
+        if self.dump is None:
+            return super().valid_step(sample, model, criterion)
+        with self.dump.record(model, sample):
+            return super().valid_step(sample, model, criterion) if sample else (0.0, 0, {})
 
     def reduce_metrics(self, logging_outputs: Any, criterion: Any) -> None:
         """Adds level and sparsity to every train and valid line of the log, and so to TensorBoard."""

@@ -1,0 +1,267 @@
+"""`fairseq-validate ... --dump-activations FILE.h5`: every layer of every token, and every head's attention.
+
+The task asks an ActivationDump to plan the file when fairseq has made its batches, and to write what each validation
+step computes. Batches come sorted by length; rows go to their place in corpus order, so the file does not depend on
+the batching. Data flow: batch -> recorder.py -> rows without padding -> probing_bridge.activations.
+"""
+
+import atexit
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from torch import Tensor
+
+from fairseq_lth.checkpoints import level_record
+from fairseq_lth.errors import RunRefused
+from fairseq_lth.recorder import Recorder
+from probing_bridge.activations import ATTENTION_KINDS, DTYPES, SIDES, ActivationWriter, layer_order, shard_path
+from probing_bridge.errors import BridgeError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class DumpConfig(FairseqDataclass):
+    """Flags of the dump."""
+
+    dump_activations: Optional[str] = field(  # noqa: UP045 - fairseq reads the annotation, and only this spelling
+        default=None,
+        metadata={"help": "fairseq-validate: write states and attention of the subset to this HDF5 file"},
+    )
+    dump_states: bool = field(
+        default=False, metadata={"help": "dump the states of the layers (with neither of the two flags: both)"}
+    )
+    dump_attention: bool = field(
+        default=False, metadata={"help": "dump the attention of each head (with neither of the two flags: both)"}
+    )
+    dump_layers: Optional[str] = field(  # noqa: UP045
+        default=None, metadata={"help": "layers to dump, such as 0,3,6 or 6,norm (0: embeddings); default: all"}
+    )
+    dump_dtype: ChoiceEnum(list(DTYPES)) = field(  # type: ignore[valid-type]
+        default="float32", metadata={"help": "float16 halves the file; the mean of each layer is taken off before"}
+    )
+
+
+class ActivationDump:
+    """One dump: planned with the batches, opened at the first one, complete after the last.
+
+    The task calls `batches` from get_batch_iterator and `record` around each validation step.
+    """
+
+    def __init__(self, cfg: Any, root: Any) -> None:
+        """Checks the flags and reads which level the checkpoint is.
+
+        Args:
+            cfg: The task's configuration, with the fields of DumpConfig.
+            root: fairseq's whole configuration.
+
+        Raises:
+            RunRefused: Several subsets, no such folder, or a checkpoint that cannot be read.
+        """
+        self._cfg = cfg
+        self._path = Path(cfg.dump_activations)
+        if "," in root.dataset.valid_subset:
+            raise RunRefused(
+                f"--valid-subset {root.dataset.valid_subset}: --dump-activations takes one, as a file holds one"
+            )
+        if not self._path.absolute().parent.is_dir():
+            raise RunRefused(f"--dump-activations {self._path}: there is no folder {self._path.absolute().parent}")
+        with _refusing():
+            record = level_record(root.common_eval.path)
+        self._attributes = {
+            "checkpoint": record.checkpoint,
+            "checkpoint_hash": record.checkpoint_hash,
+            "experiment": record.experiment,
+            "level": record.level,
+            "sparsity": record.sparsity,
+            "source_lang": cfg.source_lang,
+            "target_lang": cfg.target_lang,
+            "subset": root.dataset.valid_subset,
+        }
+        self._recorder: Recorder | None = None
+        self._writer: ActivationWriter | None = None
+
+    def batches(self, task: Any, dataset: Any, make: Callable[..., Any], **settings: Any) -> Any:
+        """Makes fairseq's batches and takes note of the sentences that will come to this process.
+
+        Args:
+            task: The task, for its dictionaries.
+            dataset: fairseq's language pair dataset.
+            make: fairseq's get_batch_iterator.
+            settings: Its arguments.
+
+        Returns:
+            fairseq's iterator.
+
+        Raises:
+            RunRefused: Sentences that are too long for the model or for `--max-tokens`; the dump would lack them.
+        """
+        longest = {"source": settings["max_positions"][0], "target": settings["max_positions"][1]}
+        sizes = {"source": np.asarray(dataset.src_sizes), "target": np.asarray(dataset.tgt_sizes)}
+        for side, limit in longest.items():
+            limit = min(limit, settings["max_tokens"] or limit)
+            if (sizes[side] > limit).any():
+                number = int(np.argmax(sizes[side] > limit))
+                raise RunRefused(
+                    f"--dump-activations {self._path}: {side} sentence {number} has {sizes[side][number]} tokens, more "
+                    f"than the {limit} of the model or --max-tokens; a dump leaves no sentence out: take it out of the "
+                    "data or raise --max-tokens"
+                )
+        # ve-fairseq drops a last batch that is no multiple of --required-batch-size-multiple (8 unless told otherwise)
+        iterator = make(dataset, **{**settings, "required_batch_size_multiple": 1})
+        n_shards, shard = settings["num_shards"], settings["shard_id"]
+        batches = iterator.frozen_batches
+        if sum(len(batch) for batch in batches) != len(dataset):
+            raise RunRefused(f"--dump-activations {self._path}: fairseq left sentences out of its batches")
+        self._own = np.sort(np.array([number for batch in batches[shard::n_shards] for number in batch], np.int64))
+        self._lengths = {side: lengths[self._own] for side, lengths in sizes.items()}
+        self._dictionaries = {"source": task.source_dictionary, "target": task.target_dictionary}
+        if n_shards > 1:
+            self._path = shard_path(self._path, shard, n_shards)
+            self._attributes |= {"shard": shard, "n_shards": n_shards}
+        self._is_shard = n_shards > 1
+        return iterator
+
+    @contextlib.contextmanager
+    def record(self, model: Any, sample: dict[str, Any]) -> Iterator[None]:
+        """Writes what the validation step inside the `with` block computes for a batch.
+
+        Args:
+            model: The model.
+            sample: fairseq's batch; empty where a process has no more batches.
+
+        Raises:
+            RunRefused: A model that cannot be recorded, a value that cannot be stored, or a full disk.
+        """
+        with _refusing():
+            recorder, writer = self._recorder, self._writer
+            if recorder is None or writer is None:
+                recorder, writer = self._open(model)
+            if sample:
+                batch = _Batch(sample, self._own, self._lengths, self._dictionaries["source"].pad())
+                batch.write_tokens(writer)
+                on_states = partial(batch.write_states, writer)
+                on_attention = partial(batch.write_attention, writer)
+                with recorder.listen(*self._wanted, on_states, on_attention):
+                    yield
+            else:
+                yield
+            if writer.is_whole:
+                self._close(writer)
+
+    def _open(self, model: Any) -> tuple[Recorder, ActivationWriter]:
+        recorder = Recorder(model)
+        both = self._cfg.dump_states == self._cfg.dump_attention
+        states = self._chosen(recorder.states) if both or self._cfg.dump_states else {}
+        attention = self._chosen(recorder.attention) if both or self._cfg.dump_attention else {}
+        if self._cfg.dump_layers:
+            known = {layer for layers in (*recorder.states.values(), *recorder.attention.values()) for layer in layers}
+            unknown = [layer for layer in self._layers() if layer not in known]
+            if unknown or not (states or attention):
+                raise RunRefused(
+                    f"--dump-layers {self._cfg.dump_layers}: the model has the layers "
+                    f"{','.join(sorted(known, key=layer_order))}, and 0 and norm have no attention"
+                )
+        symbols = {side: dictionary.symbols for side, dictionary in self._dictionaries.items()}
+        writer = ActivationWriter(
+            self._path,
+            self._lengths,
+            states,
+            attention,
+            symbols,
+            self._attributes,
+            str(self._cfg.dump_dtype),
+            self._own if self._is_shard else None,
+        )
+        self._recorder, self._wanted = recorder, (states, attention)
+        self._writer = writer.__enter__()
+        atexit.register(writer.abort)  # whatever ends the process early, no half-written file stays
+        return recorder, writer
+
+    def _layers(self) -> list[str]:
+        return [name.strip() for name in self._cfg.dump_layers.split(",")]
+
+    def _chosen(self, available: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+        if not self._cfg.dump_layers:
+            return available
+        names = self._layers()
+        chosen = {
+            part: {layer: size for layer, size in layers.items() if layer in names}
+            for part, layers in available.items()
+        }
+        return {part: layers for part, layers in chosen.items() if layers}
+
+    def _close(self, writer: ActivationWriter) -> None:
+        writer.__exit__(None, None, None)
+        atexit.unregister(writer.abort)
+        self._writer = None
+        size = self._path.stat().st_size / 1e6
+        logger.info("wrote the activations of %d sentences to %s (%.1f MB)", len(self._own), self._path, size)
+
+
+class _Batch:
+    """One batch without its padding."""
+
+    def __init__(self, sample: dict[str, Any], own: np.ndarray, lengths: dict[str, np.ndarray], pad: int) -> None:
+        """Finds the real tokens of a batch.
+
+        Args:
+            sample: fairseq's batch.
+            own: Corpus numbers of this process's sentences, ascending.
+            lengths: Tokens of those sentences by side.
+            pad: Id of the padding symbol.
+        """
+        ids = sample["id"].cpu().numpy()
+        self._numbers = np.searchsorted(own, ids)
+        tokens = {"source": sample["net_input"]["src_tokens"], "target": sample["net_input"]["prev_output_tokens"]}
+        self._masks = {side: given.ne(pad) for side, given in tokens.items()}  # (n_sentences, n_positions)
+        self._ids = {side: given[self._masks[side]] for side, given in tokens.items()}
+        for side, mask in self._masks.items():
+            wrong = mask.sum(dim=1).cpu().numpy() != lengths[side][self._numbers]
+            if wrong.any():
+                raise RunRefused(f"{side} sentence {ids[wrong][0]} holds the padding symbol as a word; take it out")
+        self._positions = {side: self._flat(mask) for side, mask in self._masks.items()}
+        self._pairs: dict[str, Tensor | None] = {}
+
+    @staticmethod
+    def _flat(mask: Tensor) -> Tensor:
+        """Where real tokens are in a (n_positions * n_sentences) array, sentence by sentence."""
+        sentence, position = mask.nonzero(as_tuple=True)
+        return position * len(mask) + sentence
+
+    def write_tokens(self, writer: ActivationWriter) -> None:
+        """Writes the token ids."""
+        for side, ids in self._ids.items():
+            writer.write_tokens(side, self._numbers, ids.cpu().numpy())
+
+    def write_states(self, writer: ActivationWriter, component: str, layer: str, states: Tensor) -> None:
+        """Writes one layer, (n_positions, n_sentences, d)."""
+        rows = states.reshape(-1, states.shape[-1]).index_select(0, self._positions[SIDES[component]])
+        writer.write_states(component, layer, self._numbers, rows.float().cpu().numpy())
+
+    def write_attention(self, writer: ActivationWriter, kind: str, layer: str, weights: Tensor) -> None:
+        """Writes one layer's weights, (n_sentences, n_heads, n_queries, n_keys)."""
+        if kind not in self._pairs:
+            query, key = (self._masks[side] for side in ATTENTION_KINDS[kind])
+            both = query[:, :, None] & key[:, None, :]
+            self._pairs[kind] = None if both.all() else both.reshape(-1).nonzero().squeeze(1)
+        rows = weights.permute(0, 2, 3, 1).reshape(-1, weights.shape[1])
+        pairs = self._pairs[kind]
+        rows = rows if pairs is None else rows.index_select(0, pairs)
+        writer.write_attention(kind, layer, self._numbers, rows.cpu().numpy())
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Turns bad input into the end of the run, in one line."""
+    try:
+        yield
+    except BridgeError as error:
+        raise RunRefused(str(error)) from None
