@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from probing_bridge.errors import BridgeError, InputError
 
@@ -16,6 +16,22 @@ if TYPE_CHECKING:
     from probing_bridge.similarity.plan import Plan
 
 MEASURES = ("neuron_similarity", "linear_cka", "svcca", "pwcca", "procrustes", "linear_predictivity")
+
+
+def _tag_file(text: str) -> tuple[str, str]:
+    """`kind=file`; the path is made absolute, for jobs elsewhere."""
+    kind, equals, path = text.partition("=")
+    if not kind.isidentifier() or not equals or not path or kind == "frequency":
+        raise argparse.ArgumentTypeError(f"{text!r}: expected KIND=FILE, as pos=valid.pos or semtag=valid.semtag")
+    return kind, str(Path(path).resolve())
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """`name=value`; the value is a number where it can be."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=VALUE, as slurm_partition=cpu")
+    return name, int(value) if value.isdigit() else value
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--absolute", action="store_true", help="NeuronSim of |r|, as Wu et al.'s code, instead of the paper's signed r"
     )
     add("--threshold", type=float, default=0.95, help="mass that makes attention concentrated (default: 0.95)")
+    add(
+        "--tags", nargs="+", default=[], type=_tag_file, metavar="KIND=FILE",
+        help="tags of the source words, e.g. pos=FILE semtag=FILE: a sentence a line, a tag a word",
+    )  # fmt: skip
+    add("--executor", default="here", choices=("here", "slurm", "submitit-local"), help="where tiles are computed")
+    add("--cluster", type=_setting, nargs="+", default=[], metavar="NAME=VALUE", help="settings of submitit's jobs")
     add("--resamples", type=int, default=1000, metavar="N", help="bootstrap resamples, 0 for none (default: 1000)")
 
 
@@ -58,7 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.output.exists() and not arguments.output.is_dir():
         raise InputError("is not a folder", arguments.output)
     with DumpSet(arguments.dumps) as dumps:
-        _compare(_plan(arguments), dumps, arguments.output)
+        _compare(_plan(arguments), dumps, arguments)
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
@@ -71,21 +93,28 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         absolute=arguments.absolute,
         threshold=arguments.threshold,
         n_resamples=arguments.resamples,
-        tags=(),
+        tags=tuple(arguments.tags),
         gemm="",
         command=shlex.join(["python", "-m", "probing_bridge.run", *sys.argv[1:]]),
     )
 
 
-def _compare(plan: Plan, dumps: DumpSet, output: Path) -> None:
+def _compare(plan: Plan, dumps: DumpSet, arguments: argparse.Namespace) -> None:
     from probing_bridge.similarity import work
+    from probing_bridge.similarity.group_runner import token_groups
 
+    output: Path = arguments.output
     fingerprint = plan.fingerprint()
     if work.is_finished(output, fingerprint):
         print(f"{output / 'similarity.csv'}: already there, made by the same command from the same dumps")
         return
+    if plan.tags:
+        token_groups(plan, dumps, dumps.components["encoder"])  # a tag file that does not fit is found now
+    cluster = None
+    if arguments.executor != "here":
+        cluster = work.Cluster("slurm" if arguments.executor == "slurm" else "local", dict(arguments.cluster))
     output.mkdir(parents=True, exist_ok=True)
-    for note in work.run_all(plan, dumps, output):
+    for note in work.run_all(plan, dumps, output, cluster):
         print(f"note: {note}", file=sys.stderr)
     work.finish(output, fingerprint)
     print(work.summary(output))

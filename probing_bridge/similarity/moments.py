@@ -355,7 +355,7 @@ def accumulate(
     gemm: Gemm,
     folder: Path | None = None,
     on_chunk: Callable[[int, int, int, np.ndarray], None] | None = None,
-    on_block: Callable[[int], None] | None = None,
+    on_block: Callable[[int], object] | None = None,
 ) -> Moments:
     """The one pass over the data.
 

@@ -153,8 +153,30 @@ class Tile:
         return 2.0 * component.n_rows * component.width**2 * len(self.pairs(component, wanted))
 
 
-def plan_tiles(dumps: DumpSet, pairs: Sequence[str]) -> list[Tile]:
-    """Cuts the work into tiles; tiles of one group come first.
+@dataclass(frozen=True)
+class GroupTile:
+    """Groups of tokens: level 0 with the level at one place, each layer with the same layer."""
+
+    component: str
+    place: int
+
+    @property
+    def own(self) -> bool:
+        """Whether this tile makes the layers' own moments: no."""
+        return False
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return f"groups.{self.component}.{self.place}"
+
+    def work(self, component: Component, wanted: set[tuple[int, int]]) -> float:
+        """Floating-point operations of its products, about: frequency and one kind of tags."""
+        return 8.0 * component.n_rows * component.width**2 * len(component.layers)
+
+
+def plan_tiles(dumps: DumpSet, pairs: Sequence[str]) -> list[Tile | GroupTile]:
+    """Cuts the work into tiles; tiles of one group of levels come first.
 
     Args:
         dumps: The open dumps.
@@ -164,7 +186,11 @@ def plan_tiles(dumps: DumpSet, pairs: Sequence[str]) -> list[Tile]:
         Tiles that together hold each wanted pair of layers once.
     """
     wanted = level_pairs(dumps.levels, pairs)
-    tiles = [tile for component in dumps.components.values() for tile in _cut(component, len(dumps.levels), wanted)]
+    tiles: list[Tile | GroupTile] = []
+    for component in dumps.components.values():
+        tiles += _cut(component, len(dumps.levels), wanted)
+        if component.units is None and dumps.levels[0] == 0:
+            tiles += [GroupTile(component.name, b) for a, b in sorted(wanted) if a == 0 and b != 0]
     return sorted(tiles, key=lambda tile: not tile.own)
 
 

@@ -6,25 +6,22 @@ Layout of the work folder: `plan.json`; `layers/<component>.<place>-<layer>.npz`
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from probing_bridge import __version__
 from probing_bridge.activations import ATTENTION_KINDS
-from probing_bridge.results import TABLES, write_table
 from probing_bridge.similarity import resampling
 from probing_bridge.similarity.attention import DistributionCounter
 from probing_bridge.similarity.blocks import N_BLOCKS, MomentsError, cut_blocks
 from probing_bridge.similarity.dumps import Component, DumpSet
 from probing_bridge.similarity.gemm import GEMMS
+from probing_bridge.similarity.group_runner import group_scores, token_groups
 from probing_bridge.similarity.measures import CLOSED_FORM
 from probing_bridge.similarity.moments import (
     LayerMoments,
@@ -35,33 +32,11 @@ from probing_bridge.similarity.moments import (
     pilot_mean,
 )
 from probing_bridge.similarity.neuron_sim import Matches, resampled_own_index_share
-from probing_bridge.similarity.plan import ATTENTION_ROWS, CHUNK_ROWS, Plan, Tile, level_pairs
+from probing_bridge.similarity.plan import ATTENTION_ROWS, CHUNK_ROWS, GroupTile, Plan, Tile, level_pairs
+from probing_bridge.similarity.rows import RowMaker, TileRows
 from probing_bridge.similarity.scoring import LayerRecord, Score, Scorer, describe_layer, score_spectrum
 
-RESULT_TABLES = ("similarity", "neurons", "heads", "spectrum")
 HEAD_MEASURES = ("neuron_similarity", "linear_cka")
-
-
-@dataclass
-class TileRows:
-    """The rows of a tile, by table, and notes."""
-
-    tables: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in RESULT_TABLES})
-    notes: list[str] = field(default_factory=list)
-
-    def write(self, folder: Path) -> None:
-        """Writes the tables into a folder beside, which then gets its name."""
-        beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        for name, parts in self.tables.items():
-            frames = [part for part in parts if isinstance(part, pd.DataFrame)]
-            rows = [part for part in parts if not isinstance(part, pd.DataFrame)]
-            frames += [pd.DataFrame(rows, columns=list(TABLES[name].columns))] if rows or not frames else []
-            write_table(pd.concat(frames, ignore_index=True), name, beside / f"{name}.csv")
-        (beside / "notes.json").write_text(json.dumps(self.notes))
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(beside, folder)
 
 
 class TileRunner:
@@ -79,12 +54,12 @@ class TileRunner:
         self._wanted = level_pairs(dumps.levels, plan.pairs)
         self._gemm = GEMMS[plan.gemm]()
 
-    def run(self, tile: Tile, on_block: Callable[[int], None] | None = None) -> None:
+    def run(self, tile: Tile | GroupTile, advance: Callable[[float], object] = lambda share: None) -> None:
         """Computes a tile, unless it is there.
 
         Args:
-            tile: The tile; if of two groups, the tiles of each group must be there.
-            on_block: Called with the number of rows after each block.
+            tile: The tile; if of two groups of levels, the tiles of each group must be there.
+            advance: Called with the share of the tile that has been done since the last call.
 
         Raises:
             MomentsError: Activations that are not finite, or too few.
@@ -92,6 +67,25 @@ class TileRunner:
         folder = self._work / "tiles" / tile.name
         if folder.exists():
             return
+        rows = self._run_groups(tile, advance) if isinstance(tile, GroupTile) else self._run_pairs(tile, advance)
+        rows.write(folder)
+
+    def _run_groups(self, tile: GroupTile, advance: Callable[[float], object]) -> TileRows:
+        component, result = self._dumps.components[tile.component], TileRows()
+        groups = token_groups(self._plan, self._dumps, component)
+        maker = RowMaker(self._plan, self._dumps, tile.component, attention=False)
+        for layer in component.layers:
+            x, y = (self._dumps.layer(tile.component, place, layer) for place in (0, tile.place))
+            for name, n, scores in group_scores(x, y, groups, component, self._plan.n_resamples, self._gemm):
+                if isinstance(scores, str):
+                    result.notes.append(scores)
+                else:
+                    keys = (0, layer), (tile.place, layer)
+                    result.tables["similarity"] += [maker.score(score, *keys, n, name) for score in scores]
+            advance(1 / len(component.layers))
+        return result
+
+    def _run_pairs(self, tile: Tile, advance: Callable[[float], object]) -> TileRows:
         component = self._dumps.components[tile.component]
         attention = component.name in ATTENTION_KINDS
         blocks = cut_blocks(component.offsets, N_BLOCKS, component.units, ATTENTION_ROWS if attention else CHUNK_ROWS)
@@ -113,15 +107,14 @@ class TileRunner:
                 self._gemm,
                 products,
                 counter,
-                on_block,
+                lambda rows: advance(rows / component.n_rows),
             )
             draws = resampling.draw_blocks(blocks.n_blocks, self._plan.n_resamples)
             scoring = _TileScoring(self._plan, self._dumps, self._work, component, keys, moments, draws)
-            rows = scoring.rows(tile.own, counter)
+            return scoring.rows(tile.own, counter)
         finally:
             if products is not None:
                 shutil.rmtree(products, ignore_errors=True)
-        rows.write(folder)
 
 
 @dataclass
@@ -140,12 +133,16 @@ class _TileScoring:
     def _attention(self) -> bool:
         return self.component.name in ATTENTION_KINDS
 
+    @property
+    def _rows(self) -> RowMaker:
+        return RowMaker(self.plan, self.dumps, self.component.name, self._attention)
+
     def rows(self, own: bool, counter: DistributionCounter | None) -> TileRows:
         """Scores all pairs; of a tile of one group also the single layers."""
         result = TileRows()
         records = [self._describe(k, result) if own else self._load(k) for k in range(len(self.keys))]
         for k, n, scores in () if counter is None else counter.scores(self.draws):
-            result.tables["similarity"] += [self._row(score, self.keys[k], None, n) for score in scores]
+            result.tables["similarity"] += [self._rows.score(score, self.keys[k], None, n) for score in scores]
         measures = HEAD_MEASURES if self._attention else self.plan.measures
         variants = (("linear_cka", "biased"),) if self._attention else ()
         scorer = Scorer(self.draws, measures, self.plan.absolute, variants)
@@ -162,61 +159,23 @@ class _TileScoring:
         directions = [(i, j, x, y, blocks, forward), (j, i, y, x, blocks.flipped(), backward)]
         for place, (a, b, one, two, sums, scores) in enumerate(directions[: 1 if i == j else 2]):
             result.tables["similarity"] += [
-                self._row(score, self.keys[a], self.keys[b], x.moments.n)
+                self._rows.score(score, self.keys[a], self.keys[b], x.moments.n)
                 for score in scores
                 if not (self._attention and score.measure == "neuron_similarity")  # heads are matched, not averaged
             ]
             if matches and self.keys[a][0] != self.keys[b][0] and self.keys[a][1] == self.keys[b][1]:
                 share = self._own_index_share(one, two, sums, matches[place])
                 result.tables["similarity"].append(
-                    self._row(share, self.keys[a], self.keys[b], len(matches[place].best))
+                    self._rows.score(share, self.keys[a], self.keys[b], len(matches[place].best))
                 )
                 name = "heads" if self._attention else "neurons"
-                result.tables[name].append(self._match_rows(matches[place], self.keys[a], self.keys[b]))
+                result.tables[name].append(self._rows.matches(matches[place], self.keys[a], self.keys[b]))
 
     def _own_index_share(self, x: LayerRecord, y: LayerRecord, blocks: PairBlocks, matches: Matches) -> Score:
         resampled = resampled_own_index_share(blocks, y.squares, matches, self.draws[: resampling.COSTLY_RESAMPLES])
         value = matches.own_index_share
         low, high = resampling.interval(value, resampled, self.draws.shape[1], (0, 1))
         return Score("own_index_share", "", value, low, high)
-
-    def _row(self, score: Score, a: tuple[int, str], b: tuple[int, str] | None, n: int) -> dict[str, Any]:
-        measure = "attention_cka" if self._attention and score.measure == "linear_cka" else score.measure
-        return {
-            "experiment": self.dumps.experiment,
-            "measure": measure,
-            "variant": score.variant,
-            "component": self.component.name,
-            "level_a": self.dumps.levels[a[0]],
-            "layer_a": a[1],
-            "level_b": pd.NA if b is None else self.dumps.levels[b[0]],
-            "layer_b": "" if b is None else b[1],
-            "group": "",
-            "score": score.value,
-            "low": score.low,
-            "high": score.high,
-            "n": n,
-            "sentence_hash": self.dumps.sentence_hash,
-            "hash_a": self.dumps.checkpoint_hash(a[0]),
-            "hash_b": "" if b is None else self.dumps.checkpoint_hash(b[0]),
-            "package_version": __version__,
-            "command": self.plan.command,
-        }
-
-    def _match_rows(self, matches: Matches, a: tuple[int, str], b: tuple[int, str]) -> pd.DataFrame:
-        columns = {
-            "experiment": self.dumps.experiment,
-            "component": self.component.name,
-            "level_a": self.dumps.levels[a[0]],
-            "layer_a": a[1],
-            "level_b": self.dumps.levels[b[0]],
-            "layer_b": b[1],
-            "head" if self._attention else "neuron": matches.neurons,
-            "best_match": matches.best,
-            "correlation": matches.correlation,
-            "own_correlation": matches.own,
-        }
-        return pd.DataFrame(columns)
 
     def _layer_path(self, k: int) -> Path:
         place, layer = self.keys[k]
@@ -237,20 +196,13 @@ class _TileScoring:
             return record
         try:
             for whole, scores in score_spectrum(record, own, self.draws):
-                result.tables["similarity"] += [self._row(s, self.keys[k], None, record.moments.n) for s in scores]
-                result.tables["spectrum"].append(self._spectrum_rows(whole.cumulative, whole.variant, k))
+                result.tables["similarity"] += [
+                    self._rows.score(s, self.keys[k], None, record.moments.n) for s in scores
+                ]
+                result.tables["spectrum"].append(self._rows.spectrum(whole.cumulative, whole.variant, self.keys[k]))
         except MomentsError as error:
             result.notes.append(str(error))
         return record
-
-    def _spectrum_rows(self, cumulative: np.ndarray, variant: str, k: int) -> pd.DataFrame:
-        place, layer = self.keys[k]
-        columns = {
-            "experiment": self.dumps.experiment, "component": self.component.name,
-            "level": self.dumps.levels[place], "layer": layer, "variant": variant,
-            "k": np.arange(1, len(cumulative) + 1), "cumulative_variance": cumulative,
-        }  # fmt: skip
-        return pd.DataFrame(columns)
 
     def _load(self, k: int) -> LayerRecord:
         path = self._layer_path(k)
@@ -292,28 +244,3 @@ def _load_blocks(path: Path) -> PairBlocks:
         sums = LayerSums(str(file["name"]), file["shift"], file["counts"], file["sums"], file["norms"])
         norm_sums = file["norm_sums"]
         return PairBlocks(sums, sums, file["products"], file["norm_products"], norm_sums, norm_sums)
-
-
-def collect(work: Path, tiles: Sequence[str], output: Path) -> list[str]:
-    """Joins the tables of finished tiles into the tables of the results folder.
-
-    Args:
-        work: The work folder.
-        tiles: Names of all tiles.
-        output: The results folder.
-
-    Returns:
-        The notes of all tiles.
-    """
-    for name in RESULT_TABLES:
-        columns = TABLES[name].columns
-        frames = [frame for tile in tiles for frame in _read_tile(work / "tiles" / tile / f"{name}.csv", columns)]
-        write_table(pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(), name, output / f"{name}.csv")
-    notes = [note for tile in tiles for note in json.loads((work / "tiles" / tile / "notes.json").read_text())]
-    return list(dict.fromkeys(notes))
-
-
-def _read_tile(path: Path, columns: dict[str, str]) -> Iterator[pd.DataFrame]:
-    frame = pd.read_csv(path, dtype="str", keep_default_na=False)  # as text: the same digits in the joined table
-    if len(frame):
-        yield frame[list(columns)]

@@ -6,17 +6,21 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
+from probing_bridge.errors import BridgeError
 from probing_bridge.results import read_table
 from probing_bridge.similarity.dumps import DumpSet
 from probing_bridge.similarity.gemm import choose_gemm
-from probing_bridge.similarity.plan import Plan, Tile, level_pairs, plan_tiles
-from probing_bridge.similarity.runner import RESULT_TABLES, TileRunner, collect
+from probing_bridge.similarity.plan import GroupTile, Plan, Tile, level_pairs, plan_tiles
+from probing_bridge.similarity.rows import RESULT_TABLES, collect
+from probing_bridge.similarity.runner import TileRunner
 
 WORK = ".similarity"
 MANIFEST = ".similarity.json"
@@ -69,13 +73,14 @@ def open_work(plan: Plan, dumps: DumpSet, output: Path) -> tuple[Plan, Path]:
     return plan, work
 
 
-def run_all(plan: Plan, dumps: DumpSet, output: Path) -> list[str]:
+def run_all(plan: Plan, dumps: DumpSet, output: Path, cluster: Cluster | None = None) -> list[str]:
     """Computes all tiles that are missing and writes the tables.
 
     Args:
         plan: The request.
         dumps: Its dumps, open.
         output: The results folder.
+        cluster: Where tiles are computed; here, one by one, if None.
 
     Returns:
         Notes: constant neurons, scores that are not defined.
@@ -83,25 +88,92 @@ def run_all(plan: Plan, dumps: DumpSet, output: Path) -> list[str]:
     tiles = plan_tiles(dumps, plan.pairs)
     plan, work = open_work(plan, dumps, output)
     wanted = level_pairs(dumps.levels, plan.pairs)
-    runner = TileRunner(plan, dumps, work)
     missing = [tile for tile in tiles if not (work / "tiles" / tile.name).exists()]
     with _progress(sum(_cost(tile, dumps, wanted) for tile in missing)) as bar:
-        for tile in missing:
-            bar.set_description(tile.name)
-            share = _cost(tile, dumps, wanted) / dumps.components[tile.component].n_rows
-            runner.run(tile, partial(_advance, bar, share))
+        if cluster is None:
+            runner = TileRunner(plan, dumps, work)
+            for tile in missing:
+                bar.set_description(tile.name)
+                runner.run(tile, partial(_advance, bar, _cost(tile, dumps, wanted)))
+        else:  # tiles of two groups of levels need those of one: two rounds
+            for own in (True, False):
+                some = [tile for tile in missing if tile.own is own]
+                for tile in cluster.run(work, some):
+                    bar.update(_cost(tile, dumps, wanted))
     return collect(work, [tile.name for tile in tiles], output)
 
 
-def _cost(tile: Tile, dumps: DumpSet, wanted: set[tuple[int, int]]) -> float:
+def run_tile(work: Path, name: str) -> None:
+    """Computes one tile of the plan in a work folder: a job of its own, on any machine that sees the files.
+
+    Args:
+        work: The work folder.
+        name: Of the tile.
+    """
+    plan = Plan.from_json(json.dumps(json.loads((work / "plan.json").read_text())["plan"]))
+    with DumpSet([Path(path) for path in plan.dumps]) as dumps:
+        tile = next(tile for tile in plan_tiles(dumps, plan.pairs) if tile.name == name)
+        TileRunner(plan, dumps, work).run(tile)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Computes each tile as a job of submitit.
+
+    Attributes:
+        name: `slurm`, or `local`: processes of this machine.
+        parameters: Of submitit's `update_parameters`, e.g. timeout_min, slurm_partition.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+
+    def run(self, work: Path, tiles: Sequence[Tile | GroupTile]) -> Iterator[Tile | GroupTile]:
+        """Submits tiles that do not need each other as one array.
+
+        Args:
+            work: The work folder.
+            tiles: The tiles.
+
+        Yields:
+            Each tile as it ends.
+
+        Raises:
+            BridgeError: submitit is missing, refuses the jobs, or a job failed; finished tiles are kept.
+        """
+        try:
+            import submitit
+        except ImportError as error:
+            raise BridgeError("--executor needs submitit: pip install 'fairseq-lth[slurm]'") from error
+        folder = work / "jobs"
+        try:
+            executor = submitit.AutoExecutor(folder=folder, cluster=self.name)
+            executor.update_parameters(**{"timeout_min": 24 * 60, **self.parameters})
+            jobs = executor.map_array(run_tile, [work.resolve()] * len(tiles), [tile.name for tile in tiles])
+        except (RuntimeError, NameError, ValueError, AttributeError, FileNotFoundError) as error:
+            raise BridgeError(f"the jobs cannot be submitted: {str(error).splitlines()[0]}") from error
+        tile_of = dict(zip((job.job_id for job in jobs), tiles, strict=True))
+        failed = []
+        for job in submitit.helpers.as_completed(jobs, poll_frequency=1):
+            failure = job.exception()
+            if failure is not None:
+                reason = str(failure).strip().splitlines()[-1]
+                failed.append(f"{tile_of[job.job_id].name} ({reason})")
+            yield tile_of[job.job_id]
+        if failed:
+            raise BridgeError(f"jobs failed: {'; '.join(failed)}; run the same command again, logs are in {folder}")
+
+
+def _cost(tile: Tile | GroupTile, dumps: DumpSet, wanted: set[tuple[int, int]]) -> float:
     """Expected time in arbitrary units: products, and reading, which weighs as much as 200 products of a value."""
     component = dumps.components[tile.component]
-    reading = 400.0 * component.n_rows * component.width * len(component.layers) * len(tile.places)
+    n_levels = 2 if isinstance(tile, GroupTile) else len(tile.places)
+    reading = 400.0 * component.n_rows * component.width * len(component.layers) * n_levels
     return tile.work(component, wanted) + reading
 
 
-def _advance(bar: tqdm, share: float, rows: int) -> None:
-    bar.update(rows * share)
+def _advance(bar: tqdm, cost: float, share: float) -> None:
+    bar.update(cost * share)
 
 
 def _progress(total: float) -> tqdm:

@@ -1,0 +1,127 @@
+"""CKA of level 0 with another level over each group of tokens, layer by layer: one tile for each level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from probing_bridge.activations import SIDES
+from probing_bridge.similarity import resampling
+from probing_bridge.similarity.blocks import N_BLOCKS, Blocks, MomentsError, cut_blocks
+from probing_bridge.similarity.cka import HsicBlocks, resampled_cka
+from probing_bridge.similarity.dumps import Component, DumpSet
+from probing_bridge.similarity.gemm import Gemm
+from probing_bridge.similarity.groups import (
+    blocks_of_group,
+    frequency_groups,
+    gram_blocks,
+    group_layer,
+    tag_groups,
+    takes_grams,
+)
+from probing_bridge.similarity.moments import Layer, accumulate, pilot_mean
+from probing_bridge.similarity.plan import CHUNK_ROWS, Plan
+from probing_bridge.similarity.scoring import Score, Scorer, describe_layer
+
+HELD_BYTES = 1.0e9  # two layers are held in memory while their groups are compared if they are not larger
+FEWEST = 10  # tokens of a group worth a score
+
+
+def token_groups(plan: Plan, dumps: DumpSet, component: Component) -> dict[str, np.ndarray]:
+    """All groups of a component's tokens: by frequency, and by the tags of source words.
+
+    Args:
+        plan: The request, with its tag files.
+        dumps: The open dumps.
+        component: "encoder" (source tokens) or "decoder" (target tokens).
+
+    Returns:
+        Group name -> rising rows.
+
+    Raises:
+        InputError: A tag file that does not fit the sentences.
+    """
+    side = SIDES[component.name]
+    tokens, symbols = dumps.tokens(side), dumps.symbols(side)
+    groups = frequency_groups(tokens, symbols)
+    if side == "source":
+        for kind, path in plan.tags:
+            groups |= tag_groups(Path(path), kind, tokens, symbols, component.offsets)
+    return groups
+
+
+def group_scores(
+    x: Layer, y: Layer, groups: Mapping[str, np.ndarray], component: Component, n_resamples: int, gemm: Gemm
+) -> Iterator[tuple[str, int, list[Score] | str]]:
+    """CKA of two layers over each group.
+
+    Args:
+        x: First layer.
+        y: Second layer.
+        groups: Group name -> rising rows.
+        component: Its sentences and size.
+        n_resamples: Of the bootstrap.
+        gemm: How to multiply.
+
+    Yields:
+        Group, number of tokens, and the scores, or why there are none.
+    """
+    blocks = cut_blocks(component.offsets, N_BLOCKS, None, CHUNK_ROWS)
+    if 8.0 * component.n_rows * component.width <= HELD_BYTES:
+        x, y = (_held(layer, component.n_rows) for layer in (x, y))
+    for name, rows in groups.items():
+        if len(rows) < FEWEST:
+            yield name, len(rows), f"{name}: {len(rows)} tokens are too few for a score"
+            continue
+        one, two = group_layer(x, rows), group_layer(y, rows)
+        try:
+            if takes_grams(len(rows), 2, component.width):
+                scores = _by_grams(one, two, rows, blocks, n_resamples)
+            else:
+                scores = _by_products(one, two, blocks_of_group(blocks, rows, CHUNK_ROWS), n_resamples, gemm)
+        except MomentsError as error:
+            yield name, len(rows), f"{name}: {error}"
+            continue
+        yield name, len(rows), scores
+
+
+def _held(layer: Layer, n_rows: int) -> Layer:
+    rows = layer.read(0, n_rows)
+    return Layer(layer.name, layer.width, lambda start, stop: rows[start:stop])
+
+
+def _by_grams(x: Layer, y: Layer, rows: np.ndarray, blocks: Blocks, n_resamples: int) -> list[Score]:
+    present, block = np.unique(np.searchsorted(blocks.borders, rows, side="right") - 1, return_inverse=True)
+    n_blocks = len(present)
+    sums = gram_blocks(x.read(0, len(rows)), y.read(0, len(rows)), block, n_blocks)
+    whole = _cka(sums, np.ones((1, n_blocks)))
+    drawn = _cka(sums, resampling.draw_blocks(n_blocks, n_resamples))
+    scores = []
+    for variant, value, resampled in zip(("biased", "debiased"), whole, drawn, strict=True):
+        if not np.isfinite(value[0]):
+            if variant == "biased":
+                raise MomentsError(f"every neuron of {x.name} or {y.name} is constant")
+            continue  # nothing is left of so little variance after debiasing
+        low, high = resampling.interval(float(value[0]), resampled, n_blocks, (-1, 1))
+        scores.append(Score("linear_cka", variant, min(1.0, float(value[0])), low, high))
+    return scores
+
+
+def _cka(sums: list[HsicBlocks], draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    between, own_x, own_y = (part.resample(draws) for part in sums)
+    return resampled_cka(between, own_x, own_y)
+
+
+def _by_products(x: Layer, y: Layer, blocks: Blocks, n_resamples: int, gemm: Gemm) -> list[Score]:
+    layers = [x, y]
+    shifts = [pilot_mean(layer, blocks.n_rows) for layer in layers]
+    moments = accumulate(layers, shifts, blocks, [(0, 0), (0, 1), (1, 1)], gemm)
+    draws = resampling.draw_blocks(blocks.n_blocks, n_resamples)
+    own_x, own_y = moments.pair(0, 0), moments.pair(1, 1)
+    one, two = describe_layer(own_x, draws, lambda: own_x), describe_layer(own_y, draws, lambda: own_y)
+    scores, _, _, notes = Scorer(draws, ("linear_cka",)).pair(one, two, moments.pair(0, 1))
+    if not scores:
+        raise MomentsError("; ".join(notes))
+    return scores

@@ -1,0 +1,207 @@
+"""Groups of tokens, by frequency rank or by a tag of their word, and linear CKA over one group (Section 5.3).
+
+For a group of few tokens the Gram matrices of the tokens are smaller than the covariances of the neurons: L layers
+of width d and n tokens cost about L n^2 d instead of n (L d)^2 operations. Both ways give the same numbers, and both
+give the inner products between blocks of sentences from which CKA is resampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from probing_bridge.errors import InputError
+from probing_bridge.similarity.blocks import Blocks
+from probing_bridge.similarity.cka import HsicBlocks
+from probing_bridge.similarity.moments import Layer
+
+FREQUENCY_EDGES = (0, 5, 25, 100, 500, 2500)  # the paper names 0-5, 100-500 and from 2500 on
+SPECIAL = frozenset({"<s>", "<pad>", "</s>", "<unk>"})
+READ_ROWS = 8192
+
+
+def frequency_groups(tokens: np.ndarray, symbols: Sequence[str]) -> dict[str, np.ndarray]:
+    """Tokens by the rank of their frequency in the training data, which is the order of the dictionary.
+
+    Args:
+        tokens: (n_tokens,) ids, indices into `symbols`.
+        symbols: The dictionary.
+
+    Returns:
+        Group name, e.g. "frequency:100-500" for ranks 100 to 499, -> rising rows; special symbols are in none.
+    """
+    ordinary = np.array([symbol not in SPECIAL for symbol in symbols])
+    rank = np.where(ordinary, np.cumsum(ordinary) - 1, -1)[tokens]
+    groups = {}
+    for low, high in pairwise([*FREQUENCY_EDGES, len(symbols)]):
+        name = f"frequency:{low}-" if low == FREQUENCY_EDGES[-1] else f"frequency:{low}-{high}"
+        groups[name] = np.flatnonzero((rank >= low) & (rank < high))
+    return {name: rows for name, rows in groups.items() if len(rows)}
+
+
+def word_starts(pieces: Sequence[str], sentencepiece: bool) -> list[bool]:
+    """Whether each subword of a sentence begins a word.
+
+    Args:
+        pieces: Subwords, with the marks of BPE (`hou@@ se`) or sentencepiece (`▁hou se`).
+        sentencepiece: Which of the two.
+
+    Returns:
+        One value for each subword.
+    """
+    if sentencepiece:
+        return [k == 0 or piece.startswith("▁") for k, piece in enumerate(pieces)]
+    return [k == 0 or not pieces[k - 1].endswith("@@") for k in range(len(pieces))]
+
+
+def tag_groups(
+    path: Path, kind: str, tokens: np.ndarray, symbols: Sequence[str], offsets: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Tokens by the tag of their word; subwords take their word's tag, end-of-sentence symbols have none.
+
+    Args:
+        path: One sentence a line, one tag a word, with spaces between.
+        kind: Name of the tags, e.g. "pos".
+        tokens: (n_tokens,) ids.
+        symbols: The dictionary.
+        offsets: (n_sentences + 1,) first token of each sentence.
+
+    Returns:
+        Group name, e.g. "pos:NNP", -> rising rows.
+
+    Raises:
+        InputError: The file cannot be read, or does not have a line for each sentence and a tag for each word.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read ({error})", path) from error
+    if lines and not lines[-1]:
+        lines.pop()
+    if len(lines) != len(offsets) - 1:
+        raise InputError(f"{len(lines)} lines, but the dumps have {len(offsets) - 1} sentences; one line each", path)
+    sentencepiece = sum(s.startswith("▁") for s in symbols) > sum(s.endswith("@@") for s in symbols)
+    rows: dict[str, list[int]] = {}
+    for number, (line, (start, stop)) in enumerate(zip(lines, pairwise(offsets.tolist()), strict=True), 1):
+        places = [row for row in range(start, stop) if symbols[tokens[row]] not in SPECIAL - {"<unk>"}]
+        begins = word_starts([symbols[tokens[row]] for row in places], sentencepiece)
+        tags = line.split()
+        if sum(begins) != len(tags):
+            raise InputError(
+                f"{len(tags)} tags, but the sentence has {sum(begins)} words; one tag a word", path, number
+            )
+        word = -1
+        for row, begin in zip(places, begins, strict=True):
+            word += begin
+            rows.setdefault(f"{kind}:{tags[word]}", []).append(row)
+    return {name: np.array(rows[name], dtype=np.int64) for name in sorted(rows)}
+
+
+def group_layer(layer: Layer, rows: np.ndarray) -> Layer:
+    """A layer's rows of one group; `rows` rising. Reads at most 8192 rows of the corpus at once."""
+
+    def read(start: int, stop: int) -> np.ndarray:
+        wanted = rows[start:stop]
+        pieces = []
+        for first in range(int(wanted[0]), int(wanted[-1]) + 1, READ_ROWS):
+            last = min(first + READ_ROWS, int(wanted[-1]) + 1)
+            inside = wanted[np.searchsorted(wanted, first) : np.searchsorted(wanted, last)]
+            if len(inside):
+                pieces.append(layer.read(first, last)[inside - first])
+        return np.concatenate(pieces)
+
+    return Layer(layer.name, layer.width, read)
+
+
+def takes_grams(n_rows: int, n_layers: int, width: int) -> bool:
+    """Whether Gram matrices of the tokens cost less than products of the neurons, for all pairs of the layers."""
+    return n_rows < n_layers * width
+
+
+def center(rows: np.ndarray) -> np.ndarray:
+    """Float32 rows about their mean, which is taken and subtracted in float64."""
+    shifted = rows - rows[0].astype(np.float64)
+    shifted -= shifted.mean(axis=0)
+    return shifted.astype(np.float32)
+
+
+def gram_cka(layers: Sequence[np.ndarray]) -> np.ndarray:
+    """Linear CKA, biased, of all pairs of layers over a group of few tokens.
+
+    Args:
+        layers: Arrays (n_tokens, width); widths may differ.
+
+    Returns:
+        (n_layers, n_layers) in [0, 1]; NaN for a layer whose neurons are all constant.
+    """
+    n = len(layers[0])
+    grams = np.empty((len(layers), n, n), np.float32)
+    for gram, rows in zip(grams, layers, strict=True):
+        centred = center(rows)
+        np.matmul(centred, centred.T, out=gram)
+    inner = np.zeros((len(layers), len(layers)))
+    for start in range(0, n, 16):  # float32 products of 16 rows, added in float64
+        strip = grams[:, start : start + 16].reshape(len(layers), -1)
+        inner += strip @ strip.T
+    norms = np.sqrt(np.diagonal(inner))
+    with np.errstate(invalid="ignore"):
+        scores: np.ndarray = np.minimum(inner / np.outer(norms, norms), 1.0)
+    return scores
+
+
+def gram_blocks(x: np.ndarray, y: np.ndarray, block: np.ndarray, n_blocks: int) -> list[HsicBlocks]:
+    """Inner products between blocks from the Gram matrices of the tokens.
+
+    Args:
+        x: (n_tokens, width_x) rows of the group.
+        y: (n_tokens, width_y) the same rows of another layer.
+        block: (n_tokens,) rising block numbers.
+        n_blocks: Number of blocks.
+
+    Returns:
+        Of x with y, x with x and y with y.
+    """
+    grams = [centred @ centred.T for centred in (center(x), center(y))]
+    starts = np.searchsorted(block, np.arange(n_blocks + 1))
+    sums = [_add_blocks(gram, starts, axis=1) for gram in grams]  # (n_tokens, B): k(i, all of block)
+    diagonals = [np.diagonal(gram).astype(np.float64) for gram in grams]
+    return [_hsic_blocks(grams, sums, diagonals, starts, a, b) for a, b in ((0, 1), (0, 0), (1, 1))]
+
+
+def _hsic_blocks(
+    grams: list[np.ndarray], sums: list[np.ndarray], diagonals: list[np.ndarray], starts: np.ndarray, a: int, b: int
+) -> HsicBlocks:
+    spans = list(pairwise(starts.tolist()))
+    middle = np.stack([sums[a][first:last].T @ sums[b][first:last] for first, last in spans])
+    return HsicBlocks(
+        counts=np.diff(starts).astype(np.float64),
+        gram=_add_blocks(_add_blocks(grams[a] * grams[b], starts, axis=1), starts, axis=0),
+        middle=middle,
+        means_x=_add_blocks(sums[a], starts, axis=0),
+        means_y=_add_blocks(sums[b], starts, axis=0),
+        norms_x=_add_blocks(diagonals[a], starts, axis=0),
+        norms_y=_add_blocks(diagonals[b], starts, axis=0),
+        norm_products=_add_blocks(diagonals[a] * diagonals[b], starts, axis=0),
+        x_norm_y=_add_blocks(diagonals[a][:, None] * sums[b], starts, axis=0),
+        y_norm_x=_add_blocks(diagonals[b][:, None] * sums[a], starts, axis=0),
+    )
+
+
+def _add_blocks(values: np.ndarray, starts: np.ndarray, axis: int) -> np.ndarray:
+    """Sums over the rows (axis 0) or columns (axis 1) of each block, empty ones too, in float64."""
+    spans = pairwise(starts.tolist())
+    parts = [(values[a:b] if axis == 0 else values[:, a:b]).sum(axis=axis, dtype=np.float64) for a, b in spans]
+    return np.stack(parts, axis=axis)
+
+
+def blocks_of_group(blocks: Blocks, rows: np.ndarray, max_rows: int) -> Blocks:
+    """The blocks of a corpus, restricted to the rows of a group; empty ones are left out."""
+    borders = np.unique(np.searchsorted(rows, blocks.borders)).astype(np.int64)
+    chunks = tuple(
+        tuple((first, min(first + max_rows, stop)) for first in range(start, stop, max_rows))
+        for start, stop in pairwise(borders.tolist())
+    )
+    return Blocks(borders, chunks)

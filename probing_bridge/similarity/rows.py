@@ -1,0 +1,141 @@
+"""The rows of a tile, and how those of all tiles become the tables of the results folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from probing_bridge import __version__
+from probing_bridge.results import TABLES, write_table
+from probing_bridge.similarity.dumps import DumpSet
+from probing_bridge.similarity.neuron_sim import Matches
+from probing_bridge.similarity.plan import Plan
+from probing_bridge.similarity.scoring import Score
+
+RESULT_TABLES = ("similarity", "neurons", "heads", "spectrum")
+Key = tuple[int, str]  # place of the level, layer
+
+
+@dataclass
+class TileRows:
+    """The rows of a tile, by table, and notes."""
+
+    tables: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in RESULT_TABLES})
+    notes: list[str] = field(default_factory=list)
+
+    def write(self, folder: Path) -> None:
+        """Writes the tables into a folder beside, which then gets its name."""
+        beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        for name, parts in self.tables.items():
+            frames = [part for part in parts if isinstance(part, pd.DataFrame)]
+            rows = [part for part in parts if not isinstance(part, pd.DataFrame)]
+            frames += [pd.DataFrame(rows, columns=list(TABLES[name].columns))] if rows or not frames else []
+            write_table(pd.concat(frames, ignore_index=True), name, beside / f"{name}.csv")
+        (beside / "notes.json").write_text(json.dumps(self.notes))
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(beside, folder)
+
+
+@dataclass(frozen=True)
+class RowMaker:
+    """Writes what a row has to say besides its score.
+
+    Attributes:
+        plan: The request.
+        dumps: Its dumps.
+        component: e.g. "encoder".
+        attention: Whether it is a kind of attention.
+    """
+
+    plan: Plan
+    dumps: DumpSet
+    component: str
+    attention: bool
+
+    def score(self, score: Score, a: Key, b: Key | None, n: int, group: str = "") -> dict[str, Any]:
+        """A row of the similarity table: of layers a and b, or of layer a alone."""
+        measure = "attention_cka" if self.attention and score.measure == "linear_cka" else score.measure
+        return {
+            "experiment": self.dumps.experiment,
+            "measure": measure,
+            "variant": score.variant,
+            "component": self.component,
+            "level_a": self.dumps.levels[a[0]],
+            "layer_a": a[1],
+            "level_b": pd.NA if b is None else self.dumps.levels[b[0]],
+            "layer_b": "" if b is None else b[1],
+            "group": group,
+            "score": score.value,
+            "low": score.low,
+            "high": score.high,
+            "n": n,
+            "sentence_hash": self.dumps.sentence_hash,
+            "hash_a": self.dumps.checkpoint_hash(a[0]),
+            "hash_b": "" if b is None else self.dumps.checkpoint_hash(b[0]),
+            "package_version": __version__,
+            "command": self.plan.command,
+        }
+
+    def matches(self, matches: Matches, a: Key, b: Key) -> pd.DataFrame:
+        """Rows of the neurons table, or of the heads table."""
+        columns = {
+            "experiment": self.dumps.experiment,
+            "component": self.component,
+            "level_a": self.dumps.levels[a[0]],
+            "layer_a": a[1],
+            "level_b": self.dumps.levels[b[0]],
+            "layer_b": b[1],
+            "head" if self.attention else "neuron": matches.neurons,
+            "best_match": matches.best,
+            "correlation": matches.correlation,
+            "own_correlation": matches.own,
+        }
+        return pd.DataFrame(columns)
+
+    def spectrum(self, cumulative: np.ndarray, variant: str, key: Key) -> pd.DataFrame:
+        """Rows of the spectrum table."""
+        columns = {
+            "experiment": self.dumps.experiment,
+            "component": self.component,
+            "level": self.dumps.levels[key[0]],
+            "layer": key[1],
+            "variant": variant,
+            "k": np.arange(1, len(cumulative) + 1),
+            "cumulative_variance": cumulative,
+        }
+        return pd.DataFrame(columns)
+
+
+def collect(work: Path, tiles: Sequence[str], output: Path) -> list[str]:
+    """Joins the tables of finished tiles into the tables of the results folder.
+
+    Args:
+        work: The work folder.
+        tiles: Names of all tiles.
+        output: The results folder.
+
+    Returns:
+        The notes of all tiles.
+    """
+    for name in RESULT_TABLES:
+        columns = TABLES[name].columns
+        frames = [frame for tile in tiles for frame in _read_tile(work / "tiles" / tile / f"{name}.csv", columns)]
+        write_table(pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(), name, output / f"{name}.csv")
+    notes = [note for tile in tiles for note in json.loads((work / "tiles" / tile / "notes.json").read_text())]
+    return list(dict.fromkeys(notes))
+
+
+def _read_tile(path: Path, columns: dict[str, str]) -> Iterator[pd.DataFrame]:
+    frame = pd.read_csv(path, dtype="str", keep_default_na=False)  # as text: the same digits in the joined table
+    if len(frame):
+        yield frame[list(columns)]
