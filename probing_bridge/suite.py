@@ -20,6 +20,7 @@ import yaml
 
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.instances import Instance
+from probing_bridge.readers.formats import BIOUL
 from probing_bridge.tasks import TASKS, choose_format, find_task, read_instances
 
 SPLITS = ("train", "dev", "test")
@@ -185,6 +186,8 @@ def _read_task(name: str, node: yaml.Node, line: int, root: Path, compat: bool, 
     if "compat" in entries:
         compat = _compat(entries["compat"][0], faults)
     format = _text(entries["format"][0], "format", faults) if "format" in entries else None
+    if format == BIOUL:
+        faults.append((entries["format"][1], f"{BIOUL} is not for probes: their span F1 reads IOB; use conll2003"))
     paths: dict[str, Path] = {}
     for split in SPLITS:
         if split not in entries:

@@ -14,8 +14,20 @@ from pathlib import Path
 
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.instances import Instance
-from probing_bridge.readers import arcs, conllu, conllx, json_files
-from probing_bridge.readers.formats import FORMATS, formats_of_name
+from probing_bridge.readers import (
+    arcs,
+    ccgbank,
+    columns,
+    conll2003,
+    conll2012,
+    conllu,
+    conllulex,
+    conllx,
+    json_files,
+    sdp,
+    trees,
+)
+from probing_bridge.readers.formats import BIOUL, FORMATS, formats_of_name
 from probing_bridge.readers.source import Source, read_source
 
 Reader = Callable[[Source], Iterable[Instance]]
@@ -56,15 +68,44 @@ class Task:
 
 
 POS, SYNTACTIC, SEMANTIC = "POS", "syntactic", "semantic"
-_POS_READERS: dict[str, Reader] = {"conllx": conllx.read_pos, "conllu": conllu.read_pos}
+PTB, EWT, ONTONOTES = "Marcus et al. 1993", "Silveira et al. 2014", "Pradhan et al. 2012"
+SDP, STREUSLE = "Oepen et al. 2015", "Schneider et al. 2018"
+
+_POS: dict[str, Reader] = {"conllx": conllx.read_pos, "conllu": conllu.read_pos}
+_CCG: dict[str, Reader] = {"ccgbank": ccgbank.read_categories, "ccg-columns": columns.read_categories}
+_NER: dict[str, Reader] = {"conll2003": conll2003.read_entities, BIOUL: conll2003.read_bioul_entities}
+_UD: dict[str, Reader] = {"conllu": conllu.read_arcs}
+_SDP: dict[str, Reader] = {"sdp": sdp.read_arcs}
+_FUNCTION: dict[str, Reader] = {"streusle": json_files.read_functions, "conllulex": conllulex.read_functions}
+_ROLE: dict[str, Reader] = {"streusle": json_files.read_roles, "conllulex": conllulex.read_roles}
+
+# In the order of Movva & Zhao (2020), Fig. 1.
 _ROWS = (
-    Task("pos", "POS", "token", _POS_READERS, "accuracy", POS, "Marcus et al. 1993; Silveira et al. 2014"),
-    Task("syn_arc_prediction", "SynArcPred", "pairwise", {"conllu": conllu.read_arcs}, "accuracy", SYNTACTIC,
-         "Silveira et al. 2014", arcs.sample_negatives),
-    Task("syn_arc_classification", "SynArcClass", "pairwise", {"conllu": conllu.read_arcs}, "accuracy", SYNTACTIC,
-         "Silveira et al. 2014"),
+    Task("pos", "POS", "token", _POS, "accuracy", POS, f"{PTB}; {EWT}"),
+    Task("ccg", "CCG", "token", _CCG, "accuracy", SYNTACTIC, "Hockenmaier & Steedman 2007"),
+    Task("parent", "Parent", "token", {"trees": trees.read_parents}, "accuracy", SYNTACTIC, PTB),
+    Task("gparent", "GParent", "token", {"trees": trees.read_grandparents}, "accuracy", SYNTACTIC, PTB),
+    Task("ggparent", "GGParent", "token", {"trees": trees.read_great_grandparents}, "accuracy", SYNTACTIC, PTB),
+    Task("chunk", "Chunk", "token", {"conll2000": columns.read_chunks}, "span_f1_bio", SYNTACTIC,
+         "Tjong Kim Sang & Buchholz 2000"),
+    Task("ner", "NER", "token", _NER, "span_f1_iob1", SYNTACTIC, "Tjong Kim Sang & De Meulder 2003"),
+    Task("ged", "GED", "token", {"fce": columns.read_errors}, "f1_i", SYNTACTIC, "Yannakoudakis et al. 2011",
+         patience=10),
+    Task("conj", "Conj", "token", {"conjuncts": columns.read_conjuncts}, "span_f1_iob1", SYNTACTIC,
+         "Ficler & Goldberg 2016"),
+    Task("syn_arc_prediction", "SynArcPred", "pairwise", _UD, "accuracy", SYNTACTIC, f"{PTB}; {EWT}",
+         sample=arcs.sample_negatives),
+    Task("syn_arc_classification", "SynArcClass", "pairwise", _UD, "accuracy", SYNTACTIC, f"{PTB}; {EWT}"),
+    Task("st", "ST", "token", {"semtags": columns.read_semantic_tags}, "accuracy", SEMANTIC, "Bjerva et al. 2016"),
+    Task("ps_fxn", "PS-Fxn", "selective", _FUNCTION, "accuracy", SEMANTIC, STREUSLE),
+    Task("ps_role", "PS-Role", "selective", _ROLE, "accuracy", SEMANTIC, STREUSLE),
     Task("ef", "EF", "regression", {"it-happened": json_files.read_factuality}, "pearson", SEMANTIC,
          "Rudinger et al. 2018"),
+    Task("sem_arc_prediction", "SemArcPred", "pairwise", _SDP, "accuracy", SEMANTIC, SDP,
+         sample=arcs.sample_negatives),
+    Task("sem_arc_classification", "SemArcClass", "pairwise", _SDP, "accuracy", SEMANTIC, SDP),
+    Task("coref", "Coref", "pairwise", {"conll2012": conll2012.read_coreference}, "accuracy", SEMANTIC, ONTONOTES,
+         batch_size=10),
 )  # fmt: skip
 TASKS: dict[str, Task] = {task.name: task for task in _ROWS}
 

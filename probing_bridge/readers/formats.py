@@ -21,6 +21,7 @@ class Format:
     endings: tuple[str, ...] = ()
 
 
+BIOUL = "conll2003-bioul"
 FORMATS: dict[str, Format] = {
     "conllx": Format("CoNLL-X", (".conllx",)),
     "conllu": Format("CoNLL-U", (".conllu",)),
@@ -32,6 +33,7 @@ FORMATS: dict[str, Format] = {
     "trees": Format("bracketed trees, one a line", (".trees", ".ptb", ".mrg")),
     "conll2000": Format("CoNLL-2000"),
     "conll2003": Format("CoNLL-2003"),
+    BIOUL: Format("CoNLL-2003, tags recoded to BIOUL for a CRF"),
     "fce": Format("FCE error detection (word TAB c or i)"),
     "conjuncts": Format("conjuncts (word TAB B, I or O)"),
     "semtags": Format("semantic tags (form TAB tag)"),

@@ -1,0 +1,52 @@
+"""CCGbank AUTO: one derivation a line; each leaf gives a word and its category (PROBING 2.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from probing_bridge.instances import Instance
+from probing_bridge.readers.source import Source
+
+LEAF = re.compile("<L (.*?)>")
+NODE = re.compile("<[LT] [^>]*>")
+FIELDS = ("category", "POS", "POS", "word", "predicate-argument category")
+
+
+def read_categories(source: Source) -> Iterator[Instance]:
+    """Supertags. Lines that begin with ID= are left out, in compat all that do not begin with a derivation.
+
+    Args:
+        source: An AUTO file.
+
+    Yields:
+        Every word with its category.
+
+    Raises:
+        InputError: A leaf without five fields, or (not in compat) unbalanced brackets or a line of another kind.
+    """
+    for number, line in enumerate(source.lines(), 1):
+        if not line.startswith("(<"):
+            if not source.compat and line.strip() and not line.startswith("ID="):
+                raise source.fault("expected a derivation `(<...` or a line `ID=...`", number)
+            continue
+        leaves = [leaf.split() for leaf in LEAF.findall(line)]
+        for leaf in leaves:
+            if len(leaf) != len(FIELDS) if not source.compat else len(leaf) < len(FIELDS):
+                raise source.fault(f"expected 5 fields in a leaf ({', '.join(FIELDS)}), found {len(leaf)}", number)
+        if not leaves:
+            raise source.fault("the derivation has no leaf <L ...>", number)
+        if not source.compat and not _is_balanced(NODE.sub("", line)):
+            raise source.fault("the brackets are not balanced, or there is text between nodes", number)
+        yield Instance(tuple(leaf[3] for leaf in leaves), tuple(leaf[0] for leaf in leaves), None)
+
+
+def _is_balanced(brackets: str) -> bool:
+    """Whether a text is one tree of round brackets and blanks."""
+    depth = 0
+    text = brackets.strip()
+    for position, character in enumerate(text):
+        depth += {"(": 1, ")": -1, " ": 0}.get(character, -len(text))
+        if depth < 0 or (depth == 0 and position < len(text) - 1):
+            return False
+    return depth == 0

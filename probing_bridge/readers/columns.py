@@ -1,0 +1,153 @@
+"""Formats of a word and its tag a line, blank lines between sentences (PROBING 2.4, 2.6 to 2.8).
+
+CoNLL-2000 chunks, FCE error detection, conjuncts, semantic tags, and CCG categories as columns. By default the number
+of columns and the tags are checked; the original (compat) takes any tag, and splits CoNLL-2000 lines at every single
+space, so that two spaces in a row shift the columns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from probing_bridge.instances import Instance
+from probing_bridge.readers.formats import COLUMNS
+from probing_bridge.readers.source import Source
+
+TYPED_IOB = re.compile(r"O|[BI]-.+")
+SEMANTIC_TAG = re.compile(r"[A-Z?]{3}")
+CATEGORY = re.compile(r"[^\s]+")
+MULTIWORD = re.compile(r"[~\s]+")
+
+TaggedLine = tuple[int, str, str]  # (line number, word, tag)
+
+
+def read_chunks(source: Source) -> Iterator[Instance]:
+    """CoNLL-2000: word, part of speech, chunk tag in BIO.
+
+    Args:
+        source: The file.
+
+    Yields:
+        Every word with its chunk tag.
+
+    Raises:
+        InputError: Another number of columns, or a tag of another kind.
+    """
+    for lines in _spaced(source):
+        yield _instance(_checked(source, lines, TYPED_IOB, "a chunk tag O, B-TYPE or I-TYPE"))
+
+
+def read_errors(source: Source) -> Iterator[Instance]:
+    """FCE: word TAB c (correct) or i (incorrect); further columns do not count.
+
+    Args:
+        source: The file.
+
+    Yields:
+        Every word with its label.
+
+    Raises:
+        InputError: Fewer than two columns, or another label.
+    """
+    for lines in _tabbed(source, exact=False):
+        yield _instance(_checked(source, lines, re.compile("[ci]"), "c or i"))
+
+
+def read_conjuncts(source: Source) -> Iterator[Instance]:
+    """Conjuncts: word TAB B, I or O.
+
+    Args:
+        source: The file.
+
+    Yields:
+        Every word with its tag.
+
+    Raises:
+        InputError: Another number of columns, or another tag.
+    """
+    for lines in _tabbed(source):
+        yield _instance(_checked(source, lines, re.compile("[BIO]"), "B, I or O"))
+
+
+def read_semantic_tags(source: Source) -> Iterator[Instance]:
+    """Semantic tags: form TAB tag; each word of a form of several (joined by ~ or white space) gets its tag.
+
+    Args:
+        source: The file.
+
+    Yields:
+        Every word with its tag; a form of nothing but ~ has no word.
+
+    Raises:
+        InputError: Another number of columns, or another tag than three capitals.
+    """
+    for lines in _tabbed(source):
+        words = [
+            (number, word, tag)
+            for number, form, tag in _checked(source, lines, SEMANTIC_TAG, "a semantic tag of three capitals")
+            for word in MULTIWORD.split(form)
+            if word
+        ]
+        if words:
+            yield _instance(words)
+
+
+def read_categories(source: Source) -> Iterator[Instance]:
+    """CCG categories: word TAB category.
+
+    Args:
+        source: The file.
+
+    Yields:
+        Every word with its category.
+
+    Raises:
+        InputError: Another number of columns, or no category with a slash in the whole file.
+    """
+    has_slash = False
+    for lines in _tabbed(source):
+        instance = _instance(_checked(source, lines, CATEGORY, "a CCG category without white space"))
+        has_slash = has_slash or any("/" in str(label) or "\\" in str(label) for label in instance.labels)
+        yield instance
+    if not has_slash:
+        raise source.fault("no tag has a slash; expected CCG categories in column 2")
+
+
+def _instance(lines: list[TaggedLine]) -> Instance:
+    return Instance(tuple(word for _, word, _ in lines), tuple(tag for _, _, tag in lines), None)
+
+
+def _tabbed(source: Source, *, exact: bool = True) -> Iterator[list[TaggedLine]]:
+    """Sentences of lines `word TAB tag`."""
+    for block in source.blocks(comments=False):
+        lines = []
+        for number, line in block:
+            row = line.split("\t")
+            if len(row) < 2 or (exact and len(row) > 2 and not source.compat):
+                raise source.fault(f"expected 2 columns with a tab between, found {len(row)}", number)
+            lines.append((number, row[0], row[1]))
+        yield lines
+
+
+def _spaced(source: Source) -> Iterator[list[TaggedLine]]:
+    """Sentences of lines `word POS tag`."""
+    for block in source.blocks(comments=False):
+        lines = []
+        for number, line in block:
+            row = line.split(" ") if source.compat else COLUMNS.split(line.strip(" \t"))
+            if len(row) < 3 or (len(row) > 3 and not source.compat):
+                raise source.fault(f"expected 3 columns with a space between, found {len(row)}", number)
+            lines.append((number, row[0], row[2]))
+        yield lines
+
+
+def _checked(source: Source, lines: list[TaggedLine], tags: re.Pattern[str], expected: str) -> list[TaggedLine]:
+    """The lines, whose words and tags are as they should be."""
+    if not source.compat:
+        for number, word, tag in lines:
+            if not word:
+                raise source.fault("the word (column 1) is empty", number)
+            if not tags.fullmatch(tag):
+                raise source.fault(f"expected {expected}, found {tag!r}", number)
+    return lines

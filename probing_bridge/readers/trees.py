@@ -1,0 +1,127 @@
+"""Bracketed trees, one a line: the phrases above each word (PROBING 2.3).
+
+By default the outermost bracket goes if it is "", TOP, VROOT, ROOT or S1, whatever it holds stays; function tags and
+indices are cut off (NP-SBJ=2 is NP), empty elements (-NONE-) are left out. The original (compat) strips only "", TOP
+and VROOT, keeps only the first child of such a root, and takes labels and leaves as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from probing_bridge.instances import Instance
+from probing_bridge.readers.source import Source
+
+TOKEN = re.compile(r"\(\s*([^\s()]*)|(\))|([^\s()]+)")
+FUNCTION = re.compile(r"(?<=.)[-=].*")
+ROOTS_OF_THE_ORIGINAL = {"", "TOP", "VROOT"}
+ROOTS = ROOTS_OF_THE_ORIGINAL | {"ROOT", "S1"}
+EMPTY_ELEMENT = "-NONE-"
+NO_ANCESTOR = "None"
+BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LCB-": "{", "-RCB-": "}", "-LSB-": "[", "-RSB-": "]"}
+
+
+@dataclass(slots=True)
+class Node:
+    """A bracket of a tree, its words, and whether it has brackets inside."""
+
+    label: str
+    parent: Node | None
+    words: list[str] = field(default_factory=list)
+    has_children: bool = False
+
+
+def read_ancestors(source: Source, level: int) -> Iterator[Instance]:
+    """The label of the bracket `level` steps above the part of speech of each word.
+
+    Args:
+        source: A file of trees; lines that begin with # are comments.
+        level: 1 for the parent, 2 for the grandparent, 3 for the great-grandparent.
+
+    Yields:
+        Every word with the label, `None` where the tree is not that high.
+
+    Raises:
+        InputError: Unbalanced brackets, or words that do not each have a bracket of their own.
+    """
+    for number, line in enumerate(source.lines(), 1):
+        if line.startswith("#") or not line.strip():
+            continue
+        nodes = _parse(source, number, line)
+        tokens, labels = (_of_the_original if source.compat else _words)(source, number, nodes, level)
+        if tokens:
+            yield Instance(tuple(BRACKETS.get(token, token) for token in tokens), tuple(labels), None)
+
+
+read_parents = partial(read_ancestors, level=1)
+read_grandparents = partial(read_ancestors, level=2)
+read_great_grandparents = partial(read_ancestors, level=3)
+
+
+def _parse(source: Source, number: int, line: str) -> list[Node]:
+    """The brackets of a line in the order in which they open."""
+    nodes: list[Node] = []
+    current: Node | None = None
+    for token in TOKEN.finditer(line):
+        label, close, word = token.groups()
+        if nodes and current is None:
+            raise source.fault(f"expected one tree a line, found {token.group()[:20]!r} after it", number)
+        if label is not None:
+            if current is not None:
+                current.has_children = True
+            current = Node(label, current)
+            nodes.append(current)
+        elif current is None:
+            raise source.fault(f"expected a tree in brackets, found {token.group()[:20]!r}", number)
+        elif close:
+            current = current.parent
+        else:
+            current.words.append(word)
+    if current is not None:
+        raise source.fault("the brackets are not balanced: the tree does not end; expected one tree a line", number)
+    return nodes
+
+
+def _words(source: Source, number: int, nodes: list[Node], level: int) -> tuple[list[str], list[str]]:
+    """Words and labels, every word under a bracket of its own."""
+    tokens, labels = [], []
+    root = nodes[0] if nodes[0].label in ROOTS else None
+    for node in nodes:
+        if node.has_children and node.words:
+            raise source.fault(f"({node.label} ...) mixes words and brackets; expected (POS word) each", number)
+        if node.has_children:
+            if not node.label and node is not root:
+                raise source.fault("a bracket inside of the tree has no label", number)
+            continue
+        if len(node.words) != 1:
+            raise source.fault(f"({node.label} ...) has {len(node.words)} words; expected (POS word) each", number)
+        if node.label != EMPTY_ELEMENT:
+            tokens.append(node.words[0])
+            labels.append(FUNCTION.sub("", _ancestor(node, level, root)))
+    return tokens, labels
+
+
+def _of_the_original(source: Source, number: int, nodes: list[Node], level: int) -> tuple[list[str], list[str]]:
+    """Words and labels as the original takes them: these from brackets without brackets, those from anywhere."""
+    root = None
+    if nodes[0].label in ROOTS_OF_THE_ORIGINAL and len(nodes) > 1:
+        root = nodes[0]
+        children = [position for position, node in enumerate(nodes) if node.parent is root]
+        nodes = nodes[1 : children[1] if len(children) > 1 else None]
+    tokens = [word for node in nodes for word in node.words]
+    labels = [_ancestor(node, level, root) for node in nodes if not node.has_children]
+    if len(tokens) != len(labels):
+        found = f"found {len(tokens)} words but {len(labels)} parts of speech"
+        raise source.fault(f"expected each word in a bracket (POS word) of its own, {found}", number)
+    return tokens, labels
+
+
+def _ancestor(node: Node, level: int, root: Node | None) -> str:
+    """The label `level` steps up, below a stripped root."""
+    above: Node | None = node
+    for _ in range(level):
+        above = above.parent if above is not None else None
+    return NO_ANCESTOR if above is None or above is root else above.label
