@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from fairseq import checkpoint_utils
-from fairseq.distributed import utils as distributed_utils
 from torch import nn
 
 from fairseq_lth import paths, records
@@ -132,7 +131,7 @@ class PruningEngine:
         elif not self._transition:
             lr = optimizer.get_lr()
             self._transition = {"lr_after": lr, "updates_after": update_num}
-            if 0 in self.schedule.rewind_epochs and self.is_master and str(self._cfg.imp_rewind) != "none":
+            if level == 0 and update_num == 0 and self.is_master:
                 save_initialisation(self._directory, self._model)
 
     def after_backward(self) -> None:
@@ -152,7 +151,7 @@ class PruningEngine:
         if self._optimizer is not None and self._scheduler.loss_of_epoch is None:
             self._scheduler.loss_of_epoch = float(loss)
 
-    def state(self, end_of_epoch: bool, updates: int) -> dict[str, Any]:
+    def state(self, end_of_epoch: bool) -> dict[str, Any]:
         """The plugin's part of a checkpoint, as plain types and packed bits.
 
         Raises:
@@ -164,7 +163,7 @@ class PruningEngine:
             except BridgeError as error:
                 raise RunRefused(f"{error}; {type(self._optimizer).__name__} does not keep pruned weights") from None
         finished = end_of_epoch and self.schedule.finishes_level(self._epoch)
-        rows = [*self._rows, self._row(updates)] if finished else self._rows
+        rows = [*self._rows, self._row()] if finished else self._rows
         return {
             "format": STATE_FORMAT,
             "experiment": self._start.experiment,
@@ -198,7 +197,7 @@ class PruningEngine:
             self._rows = list(state["rows"])
             self._transition = dict(state["transition"])
             self._seconds = state["seconds"]
-            if self.is_master and state["finished"]:
+            if self.is_master:
                 self.saved(self._restored_path())
         elif self.is_master:
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -268,7 +267,8 @@ class PruningEngine:
     def _require_same_on_all_ranks(self, mask: Mask) -> None:
         if self._distributed.distributed_world_size == 1:
             return
-        hashes = distributed_utils.all_gather_list(mask.hash(), group=distributed_utils.get_data_parallel_group())
+        hashes = [""] * self._distributed.distributed_world_size
+        torch.distributed.all_gather_object(hashes, mask.hash())
         if len(set(hashes)) != 1:
             raise RunRefused("the processes chose different masks: their weights differ, training is not in step")
 
@@ -296,14 +296,14 @@ class PruningEngine:
     def _elapsed(self) -> float:
         return self._seconds + time.monotonic() - self._since
 
-    def _row(self, updates: int) -> dict[str, Any]:
+    def _row(self) -> dict[str, Any]:
         """The row of `lth.csv` of the level that has just been finished; the file's hash is added when it is there."""
         cfg, pruned = self._cfg, self.level > 0
         return {
             "experiment": self._start.experiment,
             "level": self.level,
             "epoch": self._epoch,
-            "updates": updates,
+            "updates": self._scheduler.updates,
             "lr": self._transition.get("lr_after"),
             "sparsity_prunable": self.prunable_sparsity,
             "sparsity": self.weights_sparsity,

@@ -17,6 +17,9 @@ PREFIX = "rewind_"
 ATTRIBUTE = "rewindable_scheduler"  # where a scheduler can be found on its optimizer
 
 
+_OURS = ("loss_of_epoch", "updates")  # attributes of RewindMixin among those of the base scheduler
+
+
 @dataclass(frozen=True)
 class Rewound:
     """Positions on the schedule and learning rates before and after a rewind."""
@@ -28,7 +31,12 @@ class Rewound:
 
 
 class RewindMixin:
-    """Comes before a fairseq scheduler in the bases of a `rewind_<name>` class."""
+    """Comes before a fairseq scheduler in the bases of a `rewind_<name>` class.
+
+    Attributes:
+        updates: Updates made so far, not mapped.
+        loss_of_epoch: The validation loss after the last update, if there was a validation.
+    """
 
     def __init__(self, cfg: Any, optimizer: Any) -> None:
         """Builds the base scheduler and makes itself known to the optimizer, through which the task finds it."""
@@ -36,7 +44,7 @@ class RewindMixin:
         self._initial = self._plain()
         self._offsets = {"epoch": 0, "updates": 0}
         self._frozen: list[float] | None = None
-        self._updates = 0
+        self.updates = 0
         self._position = 0
         self._epoch = 0
         self._at_end_of_epoch: dict[str, Any] = {}
@@ -66,7 +74,7 @@ class RewindMixin:
 
     def step_update(self, num_updates: int) -> Any:
         """Steps the base scheduler at the mapped update."""
-        self._updates = num_updates
+        self.updates = num_updates
         self._position = num_updates - self._offsets["updates"]
         if self._frozen:
             self._set_lrs(self._frozen)
@@ -86,11 +94,11 @@ class RewindMixin:
             KeyError: No state is known for that epoch.
         """
         before, point = self._at_end_of_epoch, self._points[epoch]
-        self._offsets = {"epoch": self._epoch - epoch - 1, "updates": self._updates - point["position"]}
+        self._offsets = {"epoch": self._epoch - epoch - 1, "updates": self.updates - point["position"]}
         self._frozen = None
         self._restore(point)
         self.step_begin_epoch(self._epoch)
-        self.step_update(self._updates)
+        self.step_update(self.updates)
         return Rewound(before["position"], self._position, before["lrs"][0], self._lrs()[0])
 
     def freeze(self) -> Rewound:
@@ -130,7 +138,7 @@ class RewindMixin:
         return {
             name: value
             for name, value in vars(self).items()
-            if isinstance(value, plain) and not name.startswith("_") and name != "loss_of_epoch"
+            if isinstance(value, plain) and not name.startswith("_") and name not in _OURS
         }
 
     def _capture(self) -> dict[str, Any]:

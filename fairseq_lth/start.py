@@ -142,4 +142,4 @@ def _own_checkpoint(directory: Path, experiment: str, is_master: bool) -> Path |
     if is_master:
         logger.warning("%s is missing or cut short: going on from %s", last, newest.name)
         place(newest, last)
-    return last
+    return newest

@@ -82,7 +82,6 @@ class ImpTask(TranslationTask):
         super().__init__(cfg, src_dict, tgt_dict)
         self.level_state: dict[str, Any] = {}
         self._train_iterator: Any = None
-        self._updates = 0
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Builds the model and hands it to the engine."""
@@ -124,7 +123,6 @@ class ImpTask(TranslationTask):
         """One forward and backward pass, after which the gradients of pruned weights are zero."""
         if self.engine is None:
             return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
-        self._updates = update_num + 1
         self.engine.before_backward(optimizer, update_num)
         result = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
         self.engine.after_backward()
@@ -146,9 +144,8 @@ class ImpTask(TranslationTask):
 
     def post_validate(self, model: Any, stats: dict[str, Any], agg: Any) -> None:
         """Hands the validation loss to the scheduler's state."""
-        root = self.cfg._get_parent()
         if self.engine is not None:
-            self.engine.after_validation(stats[root.checkpoint.best_checkpoint_metric])
+            self.engine.after_validation(stats[self.cfg._get_parent().checkpoint.best_checkpoint_metric])
 
     def post_save(self, path: str, num_updates: int) -> None:
         """Names the checkpoint if it finishes a level."""
@@ -159,8 +156,7 @@ class ImpTask(TranslationTask):
         """The engine's state, which fairseq gives back on resume."""
         if self.engine is None:
             return {}
-        end_of_epoch = self._train_iterator.end_of_epoch()
-        return {type(self).__name__: self.engine.state(end_of_epoch, self._updates)}
+        return {type(self).__name__: self.engine.state(self._train_iterator.end_of_epoch())}
 
     def set_checkpoint_dict(self, state: dict[str, Any]) -> None:
         """Restores the engine; called after model, optimizer, scheduler and iterator are."""

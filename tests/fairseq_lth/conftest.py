@@ -2,14 +2,14 @@
 
 import multiprocessing
 import random
-import runpy
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-CHILD = str(Path(__file__).with_name("training_child.py"))
+sys.path.insert(0, str(Path(__file__).parent))  # the forked processes import training_child by name
 PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
 
 
@@ -34,23 +34,20 @@ def corpus(tmp_path_factory) -> Path:
     return folder / "bin"
 
 
-MODEL = (
-    "--arch transformer --encoder-layers 1 --decoder-layers 1 --encoder-embed-dim 8 --decoder-embed-dim 8 "
-    "--encoder-ffn-embed-dim 16 --decoder-ffn-embed-dim 16 --encoder-attention-heads 2 --decoder-attention-heads 2 "
-    "--dropout 0.2"
-).split()
-TRAINING = (
-    "--task lth_imp --optimizer adam --adam-betas (0.9,0.98) --weight-decay 0.01 --clip-norm 0.5 --lr 0.01 "
-    "--lr-scheduler inverse_sqrt --warmup-updates 3 --criterion label_smoothed_cross_entropy --label-smoothing 0.1 "
-    "--max-tokens 150 --cpu --no-progress-bar --log-interval 3 --num-workers 0 --seed 5"
-).split()
-PLAN = "--max-epoch 2 --imp-iterations 2 --imp-rewind-epoch 1 --imp-rate 0.3".split()
+FLAGS = """
+    --arch transformer --encoder-layers 1 --decoder-layers 1 --encoder-embed-dim 8 --decoder-embed-dim 8
+    --encoder-ffn-embed-dim 16 --decoder-ffn-embed-dim 16 --encoder-attention-heads 2 --decoder-attention-heads 2
+    --dropout 0.2 --task lth_imp --optimizer adam --adam-betas (0.9,0.98) --weight-decay 0.01 --clip-norm 0.5 --lr 0.01
+    --lr-scheduler inverse_sqrt --warmup-updates 3 --criterion label_smoothed_cross_entropy --label-smoothing 0.1
+    --max-tokens 150 --cpu --no-progress-bar --log-interval 3 --num-workers 0 --seed 5
+    --max-epoch 2 --imp-iterations 2 --imp-rewind-epoch 1 --imp-rate 0.3
+"""
 
 
 @pytest.fixture(scope="session")
 def flags(corpus):
     """The command line of a small experiment, as a list that tests append to."""
-    return [str(corpus), "--user-dir", PLUGIN, *MODEL, *TRAINING, *PLAN]
+    return [str(corpus), "--user-dir", PLUGIN, *FLAGS.split()]
 
 
 class Training:
@@ -87,6 +84,8 @@ class Training:
 @pytest.fixture(scope="session")
 def start(tmp_path_factory):
     """Starts a training; the flags are those of fairseq-train."""
+    import training_child
+
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["fairseq_cli.train", "fairseq_cli.hydra_train", "fairseq_lth"])
     logs = tmp_path_factory.mktemp("logs")
@@ -100,7 +99,7 @@ def start(tmp_path_factory):
             "argv": list(map(str, argv)), "log": str(log), "die": die, "signal": signal, "check": check,
             "has_state": has_state, "fake_cuda": fake_cuda, "hydra": hydra, "lrs": str(lrs) if lrs else None,
         }  # fmt: skip
-        process = context.Process(target=runpy.run_path, args=(CHILD, {"REQUEST": request}, "__main__"))
+        process = context.Process(target=training_child.run, args=(request,))
         process.start()
         return Training(process, log)
 

@@ -1,129 +1,151 @@
-"""One fairseq-train in a forked process: run by the fixture `train` with `REQUEST` set, never imported.
+"""One fairseq-train in a forked process, for the fixture `start`.
 
-It can die by SIGKILL at the n-th event of a kind, and can check after every update that pruned weights are zero.
+It can die by a signal at the n-th event of a kind (in the middle of it where a file is written), and can check after
+every update that pruned weights, their masters, gradients and optimizer states are zero.
 """
 
 import os
 import shutil
 import signal
 import sys
-
-REQUEST: dict
-log = os.open(REQUEST["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-os.dup2(log, 1)
-os.dup2(log, 2)
-sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
-sys.argv = ["fairseq-train", *REQUEST["argv"]]
-
-import torch
-from fairseq import checkpoint_utils
-from fairseq.trainer import Trainer
-
-torch.set_num_threads(1)
-event, countdown = REQUEST["die"] or ("", 0)
+from pathlib import Path
+from typing import Any
 
 
-def die_at(kind: str, half_done=None) -> None:
-    """Ends the process if this is the event it is to die at."""
-    global countdown
-    if kind == event:
-        countdown -= 1
-        if countdown == 0:
-            if half_done is not None:
-                half_done()
-            os.kill(os.getpid(), getattr(signal, REQUEST["signal"]))
-            signal.pause()
+class Reaper:
+    """Ends the process at the n-th event of a kind."""
+
+    def __init__(self, kind: str, countdown: int, signal_name: str) -> None:
+        self._kind, self._countdown, self._signal = kind, countdown, signal_name
+
+    def is_due(self, kind: str) -> bool:
+        if kind == self._kind:
+            self._countdown -= 1
+        return kind == self._kind and self._countdown == 0
+
+    def end(self) -> None:
+        os.kill(os.getpid(), getattr(signal, self._signal))
+        signal.pause()
+
+    def before(self, owner: Any, name: str, kind: str) -> None:
+        """Makes every call of a function an event."""
+        original = getattr(owner, name)
+
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            if self.is_due(kind):
+                self.end()
+            return original(*args, **kwargs)
+
+        setattr(owner, name, wrapped)
 
 
-def before(owner, name: str, kind: str) -> None:
-    original = getattr(owner, name)
+def watch_files(reaper: Reaper) -> None:
+    """Makes saving and copying events that end the process with half a file on disk, or with a full one (`full`)."""
+    import torch
+    from fairseq import checkpoint_utils
 
-    def wrapped(*args, **kwargs):
-        die_at(kind)
-        return original(*args, **kwargs)
+    original_copy, original_save = shutil.copyfile, torch.save
 
-    setattr(owner, name, wrapped)
+    def copy(source: str, target: str, **kwargs: Any) -> Any:
+        if reaper.is_due("copy"):
+            Path(target).write_bytes(Path(source).read_bytes()[: os.path.getsize(source) // 2])
+            reaper.end()
+        return original_copy(source, target, **kwargs)
 
+    def save(state: Any, file: Any, *args: Any, **kwargs: Any) -> Any:
+        if reaper.is_due("full"):
+            checkpoint_utils.time.sleep = lambda _: None  # fairseq waits between its three attempts
+            torch.save = fail
+            fail()
+        if reaper.is_due("save"):
+            if hasattr(file, "write"):
+                file.write(b"PK\x03\x04 half a file")
+            reaper.end()
+        return original_save(state, file, *args, **kwargs)
 
-def half_a_copy(source: str, target: str, **_) -> None:
-    with open(source, "rb") as whole, open(target, "wb") as half:
-        half.write(whole.read(os.path.getsize(source) // 2))
-
-
-original_copy, original_save = shutil.copyfile, torch.save
-
-
-def copy(source, target, **kwargs):
-    die_at("copy", lambda: half_a_copy(source, target))
-    return original_copy(source, target, **kwargs)
-
-
-def save(state, file, *args, **kwargs):
-    die_at("save", lambda: file.write(b"PK\x03\x04 half a file") if hasattr(file, "write") else None)
-    if event == "full" and countdown == 1:
+    def fail(*args: Any, **kwargs: Any) -> None:
         raise OSError(28, "No space left on device")
-    return original_save(state, file, *args, **kwargs)
+
+    shutil.copyfile, torch.save = copy, save
+    checkpoint_utils.PathManager.copy = staticmethod(lambda s, d, overwrite=False: bool(copy(s, d)) or True)
 
 
-shutil.copyfile, torch.save = copy, save
-checkpoint_utils.PathManager.copy = staticmethod(lambda s, d, overwrite=False: copy(s, d) or True)
-before(os, "replace", "replace")
-before(os, "link", "link")
-before(Trainer, "begin_epoch", "epoch")
-before(Trainer, "lr_step", "lr_step")
-before(Trainer, "valid_step", "valid")
+def assert_zeros(trainer: Any, has_state: bool) -> None:
+    """Checks everything that a pruned weight leaves in a trainer."""
+    import torch
 
-original_step = Trainer.train_step
-updates = []
+    from fairseq_lth.zeros import inner_optimizers
 
-
-def zeros_after_step(self, *args, **kwargs):
-    die_at("update")
-    result = original_step(self, *args, **kwargs)
-    updates.append(float(self.get_lr()))
-    engine = self.task.engine
-    if REQUEST["check"] and engine.mask is not None:
-        from fairseq_lth.zeros import inner_optimizers
-
-        weights = dict(self.get_model().named_parameters())
-        kept = {}
-        for name, keep in engine.mask.kept.items():
-            assert not weights[name][~keep].ne(0).any(), name
-            grad = weights[name].grad
-            assert grad is None or not grad[~keep].ne(0).any(), name
-            kept[id(weights[name])] = keep
-        masters = getattr(self.optimizer, "fp32_params", None)
-        flat = isinstance(masters, dict)
-        order = self.optimizer.fp16_params if masters is not None else list(weights.values())
-        keeps = [kept.get(id(p), torch.ones_like(p, dtype=torch.bool)) for p in order]
-        if flat:
-            stepped = [(next(iter(masters.values())), torch.cat([k.reshape(-1) for k in keeps]))]
-        else:
-            stepped = list(zip(masters if masters is not None else order, keeps, strict=True))
-        states = 0
-        for tensor, keep in stepped:
-            assert not tensor[~keep].ne(0).any()
-            for inner in inner_optimizers(self.optimizer):
-                for state in inner.state.get(tensor, {}).values():
-                    if torch.is_tensor(state) and state.shape == tensor.shape:
-                        assert not state[~keep].ne(0).any()
-                        states += 1
-        assert states or not REQUEST["has_state"]
-    return result
+    weights = dict(trainer.get_model().named_parameters())
+    kept = {}
+    for name, keep in trainer.task.engine.mask.kept.items():
+        assert not weights[name][~keep].ne(0).any(), name
+        grad = weights[name].grad
+        assert grad is None or not grad[~keep].ne(0).any(), name
+        kept[id(weights[name])] = keep
+    masters = getattr(trainer.optimizer, "fp32_params", None)
+    order = list(weights.values()) if masters is None else trainer.optimizer.fp16_params
+    keeps = [kept.get(id(weight), torch.ones_like(weight, dtype=torch.bool)) for weight in order]
+    if isinstance(masters, dict):
+        stepped = [(next(iter(masters.values())), torch.cat([keep.reshape(-1) for keep in keeps]))]
+    else:
+        stepped = list(zip(order if masters is None else masters, keeps, strict=True))
+    states = 0
+    for tensor, keep in stepped:
+        assert not tensor[~keep].ne(0).any()
+        for inner in inner_optimizers(trainer.optimizer):
+            for state in inner.state.get(tensor, {}).values():
+                if torch.is_tensor(state) and state.shape == tensor.shape:
+                    assert not state[~keep].ne(0).any()
+                    states += 1
+    assert states or not has_state
 
 
-Trainer.train_step = zeros_after_step
-if REQUEST["fake_cuda"]:  # fairseq's flat fp16 buffers ask for the current GPU and look parameters up by its index
+def fake_cuda() -> None:
+    """Lets code of fairseq that asks for the current GPU run on a CPU: flat fp16 buffers and pytorch_ddp."""
+    import torch
+    from fairseq.models import distributed_fairseq_model as wrappers
+
+    ddp = wrappers.DistributedDataParallel
     torch.cuda.current_device = lambda: None
+    wrappers.DistributedDataParallel = lambda device_ids, output_device, **options: ddp(**options)
 
-import runpy  # noqa: E402
 
-if REQUEST["hydra"]:
-    from fairseq_cli.hydra_train import cli_main
-else:
-    from fairseq_cli.train import cli_main
+def run(request: dict[str, Any]) -> None:
+    """Trains; the request is what the fixture `start` was given."""
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+    import torch
+    from fairseq.trainer import Trainer
 
-cli_main()
-if REQUEST["lrs"]:
-    with open(REQUEST["lrs"], "w") as file:
-        file.write("\n".join(map(repr, updates)))
+    torch.set_num_threads(1)
+    reaper = Reaper(*(request["die"] or ("", 0)), request["signal"])
+    watch_files(reaper)
+    for owner, name, kind in (
+        (os, "replace", "replace"), (os, "link", "link"), (Trainer, "begin_epoch", "epoch"),
+        (Trainer, "lr_step", "lr_step"), (Trainer, "valid_step", "valid"), (Trainer, "train_step", "update"),
+    ):  # fmt: skip
+        reaper.before(owner, name, kind)
+    step, lrs = Trainer.train_step, []
+
+    def watched_step(trainer: Any, *args: Any, **kwargs: Any) -> Any:
+        lrs.append(trainer.get_lr())
+        result = step(trainer, *args, **kwargs)
+        if trainer.task.engine.mask is not None and request["check"]:
+            assert_zeros(trainer, request["has_state"])
+        lrs[-1] = (lrs[-1], trainer.task.engine.level, trainer.get_lr())
+        return result
+
+    Trainer.train_step = watched_step
+    if request["fake_cuda"]:
+        fake_cuda()
+    sys.argv = ["fairseq-train", *request["argv"]]
+    if request["hydra"]:
+        from fairseq_cli.hydra_train import cli_main
+    else:
+        from fairseq_cli.train import cli_main
+    cli_main()
+    if request["lrs"]:
+        Path(request["lrs"]).write_text("\n".join(map(repr, lrs)))

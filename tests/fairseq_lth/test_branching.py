@@ -1,0 +1,99 @@
+"""Experiments that start from a level of another one, and the three rewind modes themselves."""
+
+import csv
+
+import pytest
+import torch
+from fairseq_lth.checkpoints import imp_state, read_checkpoint
+
+
+@pytest.fixture(scope="module")
+def dense(train, flags, tmp_path_factory):
+    """A magnitude run with learning-rate rewinding that others branch from."""
+    folder = tmp_path_factory.mktemp("dense")
+    train([*flags, "--save-dir", folder]).succeed()
+    return folder
+
+
+def rows(folder):
+    with open(folder / "lth.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("mode", ["lr", "weights"])
+def test_a_branch_equals_a_training_from_the_start(train, flags, dense, same_level, tmp_path, mode):
+    other = ["--imp-score", "random", "--imp-seed", "9", "--imp-rewind", mode]
+    if mode == "weights":
+        other += ["--imp-rewind-epoch", "0,1"]
+    train([*flags, *other, "--save-dir", tmp_path / "whole"]).succeed()
+    branch = [*flags, *other, "--save-dir", tmp_path / "branch", "--restore-file", dense / "checkpoint_lth0.pt"]
+    killed = train(branch, die=("update", 4))
+    assert killed.status < 0
+    train(branch).succeed()
+    for level in (1, 2):
+        same_level(*(tmp_path / run / f"checkpoint_lth{level}.pt" for run in ("whole", "branch")))
+    assert [row["parent"] for row in rows(tmp_path / "branch")] == [f"{rows(dense)[0]['experiment']}/lth0"] * 2
+    assert rows(tmp_path / "branch")[0]["experiment"] != rows(tmp_path / "whole")[0]["experiment"]
+    assert rows(dense)[1]["mask_hash"] != rows(tmp_path / "whole")[1]["mask_hash"]
+
+
+def test_weight_rewinding_goes_back_to_the_weights_of_epoch_r(train, flags, dense, tmp_path):
+    branch = [*flags, "--imp-rewind", "weights", "--imp-iterations", "1", "--lr", "1e-30", "--save-dir", tmp_path]
+    train([*branch, "--restore-file", dense / "checkpoint_lth0.pt"]).succeed()
+    rewound, then = (read_checkpoint(path) for path in (tmp_path / "checkpoint_lth1.pt", dense / "checkpoint1.pt"))
+    kept = read_checkpoint(dense / "checkpoint_lth1.pt")["model"]
+    moved = 0
+    for name, weight in rewound["model"].items():
+        if "layers" in name and "norm" not in name:
+            alive = kept[name].ne(0)  # magnitudes are ranked before the rewind: the same mask as with lr rewinding
+            assert torch.equal(weight.ne(0), alive & then["model"][name].ne(0))
+            moved += int((weight != then["model"][name])[alive].sum())
+    assert moved == 0, "at a learning rate of 1e-30 the kept weights must still be those of epoch 1"
+
+
+def test_a_branch_from_within_a_level_is_refused(train, flags, dense, tmp_path):
+    flags = [*flags, "--imp-score", "random", "--save-dir", tmp_path / "run"]
+    error = train([*flags, "--restore-file", dense / "checkpoint1.pt"]).error()
+    assert "can only branch from a finished level" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_branch_needs_more_prunings_than_its_level(train, flags, dense, tmp_path):
+    flags = [*flags, "--imp-score", "random", "--save-dir", tmp_path / "run"]
+    error = train([*flags, "--restore-file", dense / "checkpoint_lth2.pt"]).error()
+    assert error.endswith("--imp-iterations 2: the branch starts at level 2, so it must be more")
+
+
+def test_the_save_dir_of_another_experiment_is_refused(train, flags, dense):
+    before = {path: path.stat().st_mtime_ns for path in dense.iterdir()}
+    error = train([*flags, "--imp-rate", "0.4", "--save-dir", dense]).error()
+    assert "belongs to experiment" in error and "another --save-dir" in error
+    assert {path: path.stat().st_mtime_ns for path in dense.iterdir()} == before
+
+
+def test_a_finished_run_is_left_alone_and_can_be_continued(train, flags, dense, tmp_path):
+    import shutil
+
+    shutil.copytree(dense, tmp_path / "run")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
+    train([*flags, "--save-dir", tmp_path / "run"]).succeed()
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()} == before
+    train([*flags, "--save-dir", tmp_path / "run", "--imp-iterations", "3"]).succeed()
+    assert [row["level"] for row in rows(tmp_path / "run")] == ["0", "1", "2", "3"]
+    assert imp_state(read_checkpoint(tmp_path / "run" / "checkpoint_lth3.pt"))["rows"][:3] == [
+        *imp_state(read_checkpoint(dense / "checkpoint_lth2.pt"))["rows"]
+    ]
+
+
+def test_best_checkpoint_starts_anew_and_saving_options_work(train, flags, same_level, dense, tmp_path):
+    options = ["--no-epoch-checkpoints", "--save-interval-updates", "3", "--keep-interval-updates", "1"]
+    options += ["--keep-best-checkpoints", "1", "--tensorboard-logdir", tmp_path / "tb"]
+    training = train([*flags, *options, "--save-dir", tmp_path / "run"]).succeed()
+    for level in range(3):
+        same_level(tmp_path / "run" / f"checkpoint_lth{level}.pt", dense / f"checkpoint_lth{level}.pt")
+    assert len(list((tmp_path / "run").glob("checkpoint_lth0.best_loss_*.pt"))) == 1
+    first_of_level = [line for line in training.output.splitlines() if "valid on" in line and "lth_level 1" in line][0]
+    assert "best_loss" not in first_of_level
+    train_lines = [line for line in training.output.splitlines() if "| train | epoch" in line]
+    assert "lth_level 2" in train_lines[-1] and "lth_sparsity_prunable 0.5" in train_lines[-1]
+    assert list((tmp_path / "tb" / "train").iterdir())

@@ -1,0 +1,32 @@
+"""Two processes over gloo choose the masks of one process with the same effective batch, and end with its levels."""
+
+import pytest
+import torch
+from fairseq_lth.checkpoints import imp_state, read_checkpoint
+
+BACKENDS = ("legacy_ddp", "pytorch_ddp", pytest.param("no_c10d", marks=pytest.mark.slow))
+
+
+@pytest.fixture(scope="module")
+def one_process(train, flags, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("one")
+    train([*flags, "--dropout", "0", "--update-freq", "2", "--save-dir", folder]).succeed()
+    return folder
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_two_processes(start, flags, free_port, one_process, tmp_path, backend):
+    common = [*flags, "--dropout", "0", "--save-dir", tmp_path, "--ddp-backend", backend, "--distributed-no-spawn"]
+    common += ["--distributed-init-method", f"tcp://127.0.0.1:{free_port()}", "--distributed-world-size", "2"]
+    common += ["--distributed-backend", "gloo"]
+    ranks = [start([*common, "--distributed-rank", rank], check=True, fake_cuda=True) for rank in (0, 1)]
+    for rank in ranks:
+        rank.wait().succeed()
+    for level in range(3):
+        one = read_checkpoint(one_process / f"checkpoint_lth{level}.pt")
+        two = read_checkpoint(tmp_path / f"checkpoint_lth{level}.pt")
+        for name, weight in one["model"].items():
+            assert torch.allclose(weight, two["model"][name], rtol=1e-4, atol=2e-5), (level, name)
+        first, second = imp_state(one)["mask"], imp_state(two)["mask"]
+        assert level == 0 or torch.equal(first["bits"], second["bits"])
+        assert imp_state(one)["experiment"] == imp_state(two)["experiment"]

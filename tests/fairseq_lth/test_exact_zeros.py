@@ -1,0 +1,97 @@
+"""Pruned weights stay exactly zero: in every precision that runs on a CPU, and under every optimizer."""
+
+import argparse
+import re
+
+import pytest
+import torch
+from fairseq import optim
+from fairseq_lth.masks import Mask
+from fairseq_lth.pruning import prunable_parameters
+from fairseq_lth.zeros import GradientMasks, inner_optimizers, zero_pruned
+from omegaconf import OmegaConf
+
+HALF = ("--fp16", "--fp16-init-scale", "4")
+PRECISIONS = {
+    "fp32, update-freq 3": ("--update-freq", "3"),
+    "fp16": (*HALF, "--fp16-no-flatten-grads"),
+    "fp16 with flat gradients": HALF,
+    "memory-efficient fp16": (*HALF, "--memory-efficient-fp16"),
+    "amp": ("--amp",),
+}
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_zeros_after_every_update(train, flags, tmp_path, precision):
+    extra = PRECISIONS[precision]
+    train([*flags, *extra, "--save-dir", tmp_path], check=True, fake_cuda="flat" in precision).succeed()
+    model = torch.load(tmp_path / "checkpoint_lth2.pt", weights_only=True)["model"]
+    prunable = [weight for name, weight in model.items() if re.search(r"(_proj|_projection|fc.)\.(weight|bias)", name)]
+    pruned = sum(int(weight.eq(0).sum()) for weight in prunable)
+    n_weights = sum(weight.numel() for weight in prunable)
+    first = round(0.3 * n_weights)
+    assert pruned == first + round(0.3 * (n_weights - first))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp16 with flat gradients", "amp"])
+def test_zeros_after_every_update_on_a_gpu(train, flags, tmp_path, precision):
+    """Loss scaling with overflows, CUDA kernels and the flat buffer of one device exist only there."""
+    on_gpu = [flag for flag in flags if flag != "--cpu"]
+    train([*on_gpu, *PRECISIONS[precision], "--save-dir", tmp_path], check=True).succeed()
+
+
+OPTIMIZERS = {
+    "adam": {"adam_betas": [0.9, 0.98], "weight_decay": 0.1},
+    "sgd": {"momentum": 0.9, "weight_decay": 0.1},
+    "nag": {"momentum": 0.9, "weight_decay": 0.1},
+    "adagrad": {"weight_decay": 0.1},
+    "adadelta": {"weight_decay": 0.1},
+    "adamax": {"weight_decay": 0.1},
+    "adafactor": {"relative_step": False, "beta1": 0.9, "weight_decay": 0.1},
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_zeros_under_every_optimizer(name):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+    settings = optim.OPTIMIZER_REGISTRY[name]
+    dataclass = optim.OPTIMIZER_DATACLASS_REGISTRY.get(name)
+    parameters = list(model.parameters())
+    if dataclass is None:
+        parser = argparse.ArgumentParser()
+        settings.add_args(parser)
+        namespace = parser.parse_args([])
+        namespace.lr, namespace.optimizer = [0.1], name
+        vars(namespace).update(OPTIMIZERS[name])
+        optimizer = settings(namespace, parameters)
+    else:
+        cfg = OmegaConf.structured(dataclass)
+        root = OmegaConf.create({"optimizer": cfg, "optimization": {"lr": [0.1]}, "common": {"tpu": False, "fp16": False}})
+        root.optimizer = OmegaConf.merge(root.optimizer, OPTIMIZERS[name])
+        optimizer = settings(root.optimizer, parameters)
+
+    prunable = prunable_parameters(model)
+    gradients = None
+    for step in range(12):
+        if step == 5:  # in the middle, so that there is momentum to bring weights back
+            mask = Mask({name: torch.rand_like(weight) > 0.5 for name, weight in prunable.items()})
+            zero_pruned(mask, prunable, optimizer)
+            gradients = GradientMasks(mask, prunable)
+        optimizer.zero_grad()
+        model(torch.randn(4, 6)).square().sum().backward()
+        unmasked = torch.cat([p.grad.reshape(-1) for p in parameters])
+        if gradients is not None:
+            gradients.mask_gradients()
+            kept = torch.cat([kept.reshape(-1) for kept in mask.kept.values()])
+            assert optimizer.clip_grad_norm(1.0) == pytest.approx(float(unmasked[kept].norm()), rel=1e-5)
+        optimizer.step()
+        if gradients is not None:
+            mask.check(prunable)
+            assert all(torch.signbit(weight[weight == 0]).sum() == 0 for weight in prunable.values())
+            (inner,) = inner_optimizers(optimizer)
+            for parameter, keep in zip(parameters, mask.kept.values(), strict=True):
+                for moment in ("exp_avg", "momentum_buffer"):  # second moments may hold the optimizer's epsilon
+                    assert not inner.state[parameter].get(moment, torch.zeros_like(keep))[~keep].ne(0).any()
+    assert all(weight[keep].ne(0).all() for weight, keep in zip(prunable.values(), mask.kept.values(), strict=True))
