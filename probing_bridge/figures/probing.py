@@ -1,0 +1,209 @@
+"""Figures of Section 4: what probes find, by task, level and layer (Fig. 1, 2, 3, A3; MDL and selectivity)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+
+from probing_bridge import summaries
+from probing_bridge.figures.style import (
+    COLUMN, DIVERGING, INK, MUTED, WIDE, cell_text_color, color_bar, empty, heat_map, level_labels, mark, new_figure, number, percent,
+)  # fmt: skip
+from probing_bridge.results import Results
+from probing_bridge.summaries import task_group, task_label
+
+MLP_TASKS = ("ps_fxn", "ps_role", "coref", "syn_arc_prediction", "sem_arc_prediction")
+_SIDES = {"selectivity": "selectivity", "mdl_compression": "MDL compression"}
+
+
+def linear_data(results: Results) -> pd.DataFrame:
+    """Best layer of every task and level, linear probe: task, level, layer, metric, score, low, high, n, z, ..."""
+    return summaries.best_layers(summaries.probe_scores(results, "linear"))
+
+
+def mlp_data(results: Results) -> pd.DataFrame:
+    """Best layer of every task and level, MLP probe."""
+    return summaries.best_layers(summaries.probe_scores(results, "mlp"))
+
+
+def draw_best(frame: pd.DataFrame) -> Figure:
+    """z-scores of the best layer's score, levels (rows) by tasks (columns) (Fig. 1, 2)."""
+    if not len(frame):
+        return empty(width=WIDE)
+    tasks, missing = shown_tasks(frame)
+    labels = level_labels(frame)
+    width = min(WIDE, 1.6 + 0.42 * len(tasks))
+    figure = new_figure(max(width, COLUMN), 0.95 + 0.27 * len(labels))
+    axes = figure.subplots()
+    bound = max(1.0, float(frame["z"].abs().max()))
+    norm = TwoSlopeNorm(0, -bound, bound)
+    values = frame.pivot(index="level", columns="task", values="z").reindex(index=list(labels), columns=tasks)
+    rows = frame.set_index(["task", "level"])
+
+    def gid(i: int, j: int) -> str:
+        level, task = list(labels)[i], tasks[j]
+        if (task, level) not in rows.index:
+            return mark(f"{task_label(task)}, LTH{level}: not run", level)
+        row = rows.loc[(task, level)]
+        score = number(row["score"], row["low"], row["high"])
+        return mark(
+            f"{task_label(task)}, LTH{level}, layer {row['layer']}: {row['metric']} {score}, z {row['z']:+.2f}",
+            level,
+            row["layer"],
+        )
+
+    heat_map(axes, values, norm, DIVERGING, ".1f", gid)
+    axes.set_yticklabels([label.replace("\n", "  ") for label in labels.values()])
+    axes.set_xticklabels([task_label(task) for task in tasks], rotation=40, ha="left", rotation_mode="anchor")
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.set_ylabel("level, sparsity")
+    _group_bars(axes, tasks)
+    color_bar(figure, axes, norm, DIVERGING, "z-score within the task")
+    if missing:
+        figure.supxlabel(
+            f"not run: {len(missing)} of the paper's {len(summaries.TASK_NAMES)} tasks", fontsize=7, color=MUTED
+        )
+    return figure
+
+
+def shown_tasks(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Tasks that get a column, and those of the paper that are only named.
+
+    A task without results is a hatched column while those are fewer than half of the columns; more would drown what
+    was run.
+    """
+    run = summaries.task_order(list(frame["task"]))
+    missing = [task for task in summaries.TASK_NAMES if task not in run]
+    if len(missing) < len(run):
+        return summaries.task_order(run + missing), []
+    return run, missing
+
+
+def _group_bars(axes: Axes, tasks: list[str]) -> None:
+    """A line under the columns of each group with its name."""
+    groups = [task_group(task) for task in tasks]
+    for group in dict.fromkeys(groups):
+        columns = [index for index, name in enumerate(groups) if name == group]
+        if not group or columns != list(range(columns[0], columns[-1] + 1)):
+            continue
+        across = axes.get_xaxis_transform()
+        axes.plot(
+            [columns[0] + 0.08, columns[-1] + 0.92],
+            [-0.02, -0.02],
+            color=INK,
+            linewidth=0.8,
+            transform=across,
+            clip_on=False,
+        )
+        axes.text((columns[0] + columns[-1] + 1) / 2, -0.04, group, ha="center", va="top", fontsize=7, transform=across)
+
+
+def layers_data(results: Results) -> pd.DataFrame:
+    """Mean z-score over the tasks of each group, by layer and level: group, level, sparsity, layer, z, tasks."""
+    return summaries.layer_z_scores(summaries.probe_scores(results, "linear"))
+
+
+def group_data(results: Results) -> pd.DataFrame:
+    """layers_data of the syntactic and the semantic tasks (Fig. 3)."""
+    rows = layers_data(results)
+    return rows[rows["group"].isin([summaries.SYNTACTIC, summaries.SEMANTIC])].reset_index(drop=True)
+
+
+def pos_data(results: Results) -> pd.DataFrame:
+    """layers_data of part-of-speech tagging (Fig. A3)."""
+    rows = layers_data(results)
+    return rows[rows["group"] == summaries.PART_OF_SPEECH].reset_index(drop=True)
+
+
+def draw_layers(frame: pd.DataFrame) -> Figure:
+    """Mean z-score by layer (rows, highest on top) and level (columns), one panel a group (Fig. 3, A3)."""
+    if not len(frame):
+        return empty()
+    groups = list(dict.fromkeys(frame["group"]))
+    groups.sort(key=[summaries.PART_OF_SPEECH, summaries.SYNTACTIC, summaries.SEMANTIC].index)
+    labels, layers = level_labels(frame), summaries.layer_order(list(frame["layer"]))[::-1]
+    width = min(WIDE, (1.2 if len(groups) == 1 else 0.9) + len(groups) * max(1.5, 0.36 * len(labels)))
+    figure = new_figure(max(width, COLUMN), 0.9 + 0.26 * len(layers))
+    grid = np.atleast_1d(figure.subplots(1, len(groups), sharey=True))
+    bound = max(1.0, float(frame["z"].abs().max()))
+    norm = TwoSlopeNorm(0, -bound, bound)
+    for axes, group in zip(grid, groups, strict=True):
+        part = frame[frame["group"] == group]
+        values = part.pivot(index="layer", columns="level", values="z").reindex(index=layers, columns=list(labels))
+        cells = values.to_numpy()
+
+        def gid(i: int, j: int, cells: np.ndarray = cells, group: str = group) -> str:
+            level, layer, value = list(labels)[j], layers[i], cells[i, j]
+            text = "not run" if np.isnan(value) else f"mean z {value:+.2f}"
+            return mark(f"{group}, layer {layer}, LTH{level}: {text}", level, layer)
+
+        heat_map(axes, values, norm, DIVERGING, ".1f", gid)
+        axes.set_xticklabels([str(level) for level in labels])
+        tasks = int(part["tasks"].max())
+        axes.set(title=f"{group} ({tasks} task{'s' * (tasks > 1)})", xlabel="level (LTH)")
+    grid[0].set_ylabel("layer")
+    color_bar(figure, list(grid), norm, DIVERGING, "mean z-score")
+    return figure
+
+
+def sides_data(results: Results) -> pd.DataFrame:
+    """Score, selectivity and MDL compression of each task and level at the best layer of the score.
+
+    Returns:
+        measure (score, selectivity, mdl_compression), task, level, sparsity, layer, score, z.
+    """
+    best = linear_data(results)
+    frames = [best.assign(measure="score")]
+    for metric in _SIDES:
+        side = summaries.probe_scores(results, "linear", metric)
+        keys = best[["task", "level", "layer"]]
+        side = keys.merge(side, on=["task", "level", "layer"]).assign(measure=metric)
+        frames.append(side.assign(z=summaries.z_scores(side)))
+    columns = ["measure", "task", "level", "sparsity", "layer", "score", "z"]
+    if not any(len(frame) for frame in frames[1:]):
+        return frames[0].iloc[:0].reindex(columns=columns)
+    return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)[columns]
+
+
+def draw_sides(frame: pd.DataFrame) -> Figure:
+    """Score, selectivity and MDL compression as numbers, coloured by their z-score within the task."""
+    if not len(frame):
+        return empty(width=WIDE)
+    tasks = summaries.task_order(list(frame["task"]))
+    labels = level_labels(frame)
+    names = {"score": "score of the task", **_SIDES}
+    figure = new_figure(max(COLUMN, min(WIDE, 1.6 + 0.4 * len(tasks))), 0.8 + len(names) * (0.35 + 0.21 * len(labels)))
+    grid = figure.subplots(len(names), 1, sharex=True)
+    bound = max(1.0, float(frame["z"].abs().max()))
+    norm = TwoSlopeNorm(0, -bound, bound)
+    for axes, (measure, title) in zip(grid, names.items(), strict=True):
+        part = frame[frame["measure"] == measure]
+        shape = {"index": list(labels), "columns": tasks}
+        z = part.pivot(index="level", columns="task", values="z").reindex(**shape)
+        raw = part.pivot(index="level", columns="task", values="score").reindex(**shape).to_numpy(dtype="float64")
+
+        def gid(i: int, j: int, raw: np.ndarray = raw, title: str = title) -> str:
+            text = "not run" if np.isnan(raw[i, j]) else f"{raw[i, j]:.4f}"
+            return mark(f"{task_label(tasks[j])}, LTH{list(labels)[i]}: {title} {text}", list(labels)[i])
+
+        heat_map(axes, z, norm, DIVERGING, None, gid)
+        _write_numbers(axes, z, raw, norm)
+        axes.set_title(title, loc="left")
+        axes.set_yticklabels([f"LTH{level}" for level in labels])
+    grid[-1].set_xticklabels([task_label(task) for task in tasks], rotation=40, ha="right", rotation_mode="anchor")
+    color_bar(figure, list(grid), norm, DIVERGING, "z-score within the task")
+    return figure
+
+
+def _write_numbers(axes: Axes, z: pd.DataFrame, raw: np.ndarray, norm: TwoSlopeNorm) -> None:
+    """Writes the raw numbers into cells that are coloured by their z-scores."""
+    for i, row in enumerate(z.to_numpy(dtype="float64")):
+        for j, value in enumerate(row):
+            if not np.isnan(value):
+                color = cell_text_color(DIVERGING, norm(value))
+                text = percent(raw[i, j], 0)[:-2] if raw[i, j] <= 1 else f"{raw[i, j]:.1f}"
+                axes.text(j + 0.5, i + 0.52, text, ha="center", va="center", color=color, fontsize=6)

@@ -1,0 +1,144 @@
+"""Figures of Section 3: BLEU against sparsity, and where the weights go (Fig. A1, A2)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from probing_bridge import summaries
+from probing_bridge.figures.style import (
+    COLUMN, DASHES, GRID, MARKERS, MUTED, SERIES, WIDE, curve, empty, mark, new_figure, number, percent, ramp,
+)  # fmt: skip
+from probing_bridge.results import Results
+
+KINDS = {"self_attn": "self-attention", "encoder_attn": "encoder-decoder attention", "fc": "fully connected"}
+PARTS = {"q": "Wq", "k": "Wk", "v": "Wv", "out": "Wo"}
+
+
+def bleu_data(results: Results) -> pd.DataFrame:
+    """BLEU of every level with its sparsity: run, level, sparsity, test_set, metric, score, low, high, n."""
+    rows = summaries.with_sparsity(results["bleu"], results).assign(run=run_name(results))
+    columns = ["run", "level", "sparsity", "test_set", "metric", "score", "low", "high", "n"]
+    return rows[columns].sort_values(["test_set", "metric", "level"], ignore_index=True)
+
+
+def run_name(results: Results) -> str:
+    """What a run is called in legends: how it chose and rewound, where lth.csv says so, else its experiment."""
+    lth = results["lth"]
+    words = [
+        "/".join(sorted({value for value in lth[column] if value and value not in ("none", "-")}))
+        for column in ("score", "rewind")
+        if column in lth.columns
+    ]
+    if not any(words):
+        return results.experiment or results.name
+    score, rewind = (words + [""])[:2]
+    rewinding = {"lr": "LR rewinding", "weights": "weight rewinding", "": ""}.get(rewind, rewind)
+    return ", ".join(word for word in (f"{score} pruning" if score else "", rewinding) if word)
+
+
+def draw_bleu(frame: pd.DataFrame) -> Figure:
+    """BLEU against the sparsity of all weights, one line a run, one panel a test set and metric."""
+    frame = frame.dropna(subset=["score", "sparsity"])
+    if not len(frame):
+        return empty()
+    panels = list(frame.groupby(["test_set", "metric"], sort=False))
+    figure = new_figure(COLUMN + 0.4, 2.3 * len(panels))
+    for axes, ((test_set, metric), part) in zip(np.atleast_1d(figure.subplots(len(panels), 1)), panels, strict=True):
+        for index, (run, line) in enumerate(part.groupby("run", sort=False)):
+            gids = [
+                mark(f"{run}, LTH{row.level}: {number(row.score, row.low, row.high, 2)}", row.level)
+                for row in line.itertuples()
+            ]
+            look = (SERIES[index % 5], MARKERS[index % 5], DASHES[index % 5])
+            curve(axes, line.assign(sparsity=100 * line["sparsity"]), "sparsity", "score", str(run), look, gids)
+        axes.set(xlabel="sparsity of all weights (%)", ylabel=f"{metric}, {test_set}".replace("bleu", "BLEU"))
+        axes.grid(axis="y")
+        axes.margins(y=0.12)
+        if part["run"].nunique() > 1:
+            axes.legend(loc="lower left")
+    return figure
+
+
+def modules_data(results: Results) -> pd.DataFrame:
+    """Sparsity of each module: component, kind, layer, level, sparsity_prunable, weights, pruned, module_sparsity."""
+    return _shares(results, ["component", "kind", "layer", "level"])
+
+
+def parts_data(results: Results) -> pd.DataFrame:
+    """Sparsity of Wq, Wk, Wv and Wo over all layers: component, kind, part, level, sparsity_prunable, ..."""
+    rows = _shares(results, ["component", "kind", "part", "level"])
+    return rows[rows["part"].isin(PARTS) & rows["kind"].isin(["self_attn", "encoder_attn"])].reset_index(drop=True)
+
+
+def _shares(results: Results, by: list[str]) -> pd.DataFrame:
+    """Pruned weights of groups of modules as a share of their weights."""
+    rows = results["lth_modules"]
+    rows = rows[rows["kind"].isin(list(KINDS))]
+    sums = rows.groupby(by, as_index=False)[["weights", "pruned"]].sum()
+    sums["module_sparsity"] = sums["pruned"].astype(float) / sums["weights"].astype(float)
+    return summaries.with_sparsity(sums, results).drop(columns="sparsity")
+
+
+def draw_modules(frame: pd.DataFrame) -> Figure:
+    """Sparsity of a module against that of all prunable weights, one line a layer (Fig. A1)."""
+    if not len(frame):
+        return empty(width=WIDE)
+    panels = [(c, k) for c in ("encoder", "decoder") for k in KINDS if not (c == "encoder" and k == "encoder_attn")]
+    layers = sorted(frame["layer"].unique())
+    figure = new_figure(WIDE, 3.9)
+    grid = figure.subplots(2, 3, sharex=True, sharey=True)
+    places = [grid[0][0], grid[0][1], grid[1][0], grid[1][1], grid[1][2]]
+    for axes, (component, kind) in zip(places, panels, strict=True):
+        part = frame[(frame["component"] == component) & (frame["kind"] == kind)]
+        for index, layer in enumerate(layers):
+            line = part[part["layer"] == layer].sort_values("level")
+            _share_curve(axes, line, f"layer {layer}", (ramp(index, len(layers)), MARKERS[index % 5], "-"), layer)
+        axes.set_title(f"{component}, {KINDS[kind]}")
+        _share_axes(axes, part)
+    handles, labels = places[0].get_legend_handles_labels()
+    grid[0][2].set_axis_off()
+    grid[0][2].legend(handles, labels, loc="center", ncols=2)
+    grid[0][1].tick_params(labelbottom=True)
+    for axes in grid[1]:
+        axes.set_xlabel("all prunable weights (%)")
+    for axes in (grid[0][0], grid[1][0]):
+        axes.set_ylabel("sparsity of the module (%)")
+    return figure
+
+
+def draw_parts(frame: pd.DataFrame) -> Figure:
+    """Sparsity of Wq, Wk, Wv, Wo against that of all prunable weights (Fig. A2)."""
+    if not len(frame):
+        return empty(width=WIDE)
+    panels = [("encoder", "self_attn"), ("decoder", "self_attn"), ("decoder", "encoder_attn")]
+    figure = new_figure(WIDE, 2.3)
+    grid = figure.subplots(1, 3, sharex=True, sharey=True)
+    for axes, (component, kind) in zip(grid, panels, strict=True):
+        part = frame[(frame["component"] == component) & (frame["kind"] == kind)]
+        for index, (name, label) in enumerate(PARTS.items()):
+            line = part[part["part"] == name].sort_values("level")
+            _share_curve(axes, line, label, (SERIES[index], MARKERS[index], DASHES[index]), "")
+        axes.set(title=f"{component}, {KINDS[kind]}", xlabel="all prunable weights (%)")
+        _share_axes(axes, part)
+    grid[0].set_ylabel("sparsity of the matrix (%)")
+    grid[0].legend(loc="upper left")
+    return figure
+
+
+def _share_curve(axes: Axes, line: pd.DataFrame, label: str, look: tuple[str, str, object], layer: object) -> None:
+    gids = [
+        mark(f"{label}, LTH{row.level}: {percent(row.module_sparsity)}", row.level, layer) for row in line.itertuples()
+    ]
+    scaled = line.assign(x=100 * line["sparsity_prunable"], y=100 * line["module_sparsity"])
+    curve(axes, scaled, "x", "y", label, look, gids)
+
+
+def _share_axes(axes: Axes, part: pd.DataFrame) -> None:
+    """Grid, and the line on which a module is pruned as much as the whole; a gap is said."""
+    axes.axline((0, 0), slope=1, color=MUTED, linewidth=0.6, linestyle=":")
+    axes.grid(color=GRID)
+    if not len(part):
+        axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", color=MUTED)

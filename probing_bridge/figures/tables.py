@@ -1,0 +1,233 @@
+"""Tables of the paper: A1, A2, A3, the calls of Section 4.2, own-index shares, off-diagonal means, concentration.
+
+Each has a tidy frame (its CSV), a `show_` function that lays it out as text for the page, and is drawn as a figure by
+`draw_table`, so that it can go into a manuscript as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from probing_bridge import summaries
+from probing_bridge.figures.pruning import bleu_data
+from probing_bridge.figures.similarity import COMPONENTS
+from probing_bridge.figures.style import GRID, INK, WIDE, empty, new_figure, number, percent
+from probing_bridge.results import Results
+from probing_bridge.summaries import task_group, task_label
+from probing_bridge.trends import task_trends
+
+
+def levels_data(results: Results) -> pd.DataFrame:
+    """Sparsity and BLEU of every level (Table A1): run, level, sparsity_prunable, sparsity, test_set, metric, score, ..."""
+    bleu = bleu_data(results).drop(columns=["sparsity", "run"])
+    known = summaries.levels(results)
+    rows = known.merge(bleu, on="level", how="left")
+    return rows.assign(run=bleu_data(results)["run"].iloc[0] if len(bleu) else "")
+
+
+def show_levels(frame: pd.DataFrame) -> pd.DataFrame:
+    """Table A1: one row a level, one column a test set and metric (and run)."""
+    base = frame.drop_duplicates("level").set_index("level").sort_index()
+    table = pd.DataFrame({"level": [f"LTH{level}" for level in base.index]}, index=base.index)
+    table["non-embedding sparsity"] = [percent(value) for value in base["sparsity_prunable"]]
+    table["overall sparsity"] = [percent(value) for value in base["sparsity"]]
+    several = frame["run"].nunique() > 1
+    for (run, test_set, metric), part in frame.dropna(subset=["score"]).groupby(
+        ["run", "test_set", "metric"], sort=False
+    ):
+        scores = part.set_index("level")
+        name = f"{metric}, {test_set}".replace("bleu", "BLEU") + (f", {run}" if several else "")
+        cells = {level: number(row.score, row.low, row.high, 2) for level, row in scores.iterrows()}
+        table[name] = [cells.get(level, "not run") for level in base.index]
+    return table.reset_index(drop=True)
+
+
+def scores_data(results: Results, probe: str) -> pd.DataFrame:
+    """Best layers of one probe with the majority baselines (Tables A2, A3)."""
+    best = summaries.best_layers(summaries.probe_scores(results, probe))
+    rows = results["probes"]
+    for baseline in ("majority", "word_majority"):
+        part = rows[(rows["probe"] == baseline) & ~rows["metric"].isin(summaries.SIDE_METRICS)]
+        best[baseline] = best["task"].map(part.groupby("task")["score"].mean())
+    return best
+
+
+def linear_scores_data(results: Results) -> pd.DataFrame:
+    """Raw scores behind Fig. 1 (Table A2)."""
+    return scores_data(results, "linear")
+
+
+def mlp_scores_data(results: Results) -> pd.DataFrame:
+    """Raw scores behind Fig. 2 (Table A3)."""
+    return scores_data(results, "mlp")
+
+
+def show_scores(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tables A2, A3: one row a task, one column a level, baselines last."""
+    levels = sorted(frame["level"].unique())
+    rows = []
+    for task in summaries.task_order(list(frame["task"])):
+        part = frame[frame["task"] == task].set_index("level")
+        row = {"task": task_label(task), "group": task_group(task), "metric": part["metric"].iloc[0]}
+        row |= {f"LTH{k}": number(part["score"].get(k, float("nan"))).replace("–", "not run") for k in levels}
+        half = float((part["high"] - part["low"]).mean()) / 2
+        row["± (95 %)"] = number(half)
+        row["majority"] = number(part["majority"].iloc[0])
+        row["per-word majority"] = number(part["word_majority"].iloc[0])
+        row["items"] = str(int(part["n"].max())) if part["n"].notna().any() else "–"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def trends_data(results: Results) -> pd.DataFrame:
+    """Each task called invariant, degrading or improving (Section 4.2): task, tau, p, p_holm, n, kind, first, last."""
+    best = summaries.best_layers(summaries.probe_scores(results, "linear"))
+    if not len(best):
+        return pd.DataFrame(columns=["task", "tau", "p", "p_holm", "n", "kind", "first", "last"])
+    ends = best.groupby("task")["score"].agg(["first", "last"]).reset_index()
+    return task_trends(best).merge(ends, on="task").drop(columns=["p_up", "p_down", "p_up_holm", "p_down_holm"])
+
+
+PAPER_KINDS = {
+    **dict.fromkeys(("ps_fxn", "ps_role", "coref"), "degrading"),
+    **dict.fromkeys(("syn_arc_prediction", "sem_arc_prediction"), "improving"),
+    **dict.fromkeys(
+        ("pos", "ccg", "parent", "gparent", "ggparent", "chunk", "conj", "syn_arc_classification", "st",
+         "sem_arc_classification"),
+        "invariant",
+    ),
+}  # fmt: skip
+
+
+def show_trends(frame: pd.DataFrame) -> pd.DataFrame:
+    """The calls of Section 4.2 beside the paper's."""
+    return pd.DataFrame(
+        {
+            "task": [task_label(task) for task in frame["task"]],
+            "LTH0": [number(value) for value in frame["first"]],
+            "sparsest": [number(value) for value in frame["last"]],
+            "levels": [str(n) for n in frame["n"]],
+            "Kendall's τ": [number(tau, digits=2).replace("-", "−") for tau in frame["tau"]],
+            "p": [p_text(p) for p in frame["p"]],
+            "p (Holm)": [p_text(p) for p in frame["p_holm"]],
+            "here": list(frame["kind"]),
+            "paper": [PAPER_KINDS.get(task, "not said") for task in frame["task"]],
+        }
+    )
+
+
+def p_text(p: float) -> str:
+    """A p-value as text."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def own_index_data(results: Results) -> pd.DataFrame:
+    """Share of neurons and heads whose best match in a level is the one of their own index (Section 5.2).
+
+    Returns:
+        component, layer (1 to L, or `all`), level, sparsity, share, n.
+    """
+    frames = []
+    for name, column in (("neurons", "neuron"), ("heads", "head")):
+        rows = summaries.real_layers(results[name], "layer_a", "layer_b")
+        rows = rows[(rows["level_a"] == 0) & (rows["level_b"] != 0) & (rows["layer_a"] == rows["layer_b"])]
+        rows = rows.dropna(subset=["best_match"]).rename(columns={"layer_a": "layer", "level_b": "level"})
+        rows = rows.assign(own=(rows[column] == rows["best_match"]).astype(float))
+        for part in (rows, rows.assign(layer="all")):
+            grouped = part.groupby(["component", "layer", "level"], as_index=False)
+            frames.append(grouped.agg(share=("own", "mean"), n=("own", "size")))
+    filled = [frame for frame in frames if len(frame)] or frames[:1]
+    return summaries.with_sparsity(pd.concat(filled, ignore_index=True), results)
+
+
+def show_own_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """Own-index shares: one row a component and level, one column a layer."""
+    return _by_layer(frame, "share", lambda value: percent(value))
+
+
+def off_diagonal_data(results: Results) -> pd.DataFrame:
+    """Mean AttentionSim of different layers of one level (Section 5.4)."""
+    return summaries.off_diagonal(results, "attention_cka")
+
+
+def show_off_diagonal(frame: pd.DataFrame) -> pd.DataFrame:
+    """Off-diagonal means: one row a kind of attention and level; `layer i` is that layer with all others."""
+    return _by_layer(frame, "score", lambda value: number(value, digits=2))
+
+
+def concentration_data(results: Results) -> pd.DataFrame:
+    """Share of attention distributions with most mass on one position, by layer (Section 5.4.3)."""
+    rows = summaries.real_layers(summaries.one_layer(results, "attention_concentration"), "layer")
+    whole = rows.groupby(["component", "variant", "level", "sparsity"], as_index=False, dropna=False)["score"].mean()
+    return pd.concat([rows, whole.assign(layer="all")], ignore_index=True) if len(rows) else rows
+
+
+def show_concentration(frame: pd.DataFrame) -> pd.DataFrame:
+    """Concentration: one row a kind of attention and level, one column a layer."""
+    return _by_layer(frame, "score", lambda value: percent(value))
+
+
+def _by_layer(frame: pd.DataFrame, column: str, form: Callable[[float], str]) -> pd.DataFrame:
+    """One row a component and level, one column a layer, `all` last."""
+    layers = [layer for layer in summaries.layer_order(list(frame["layer"])) if layer != "all"]
+    rows = []
+    for component in [name for name in COMPONENTS if name in set(frame["component"])]:
+        part = frame[frame["component"] == component]
+        for level in sorted(part["level"].unique()):
+            cells = part[part["level"] == level].drop_duplicates("layer").set_index("layer")[column]
+            row = {"component": COMPONENTS[component], "level": f"LTH{level}"}
+            row |= {f"layer {layer}": form(cells[layer]) if layer in cells else "not run" for layer in layers}
+            rows.append({**row, "all layers": form(cells["all"]) if "all" in cells else "not run"})
+    return pd.DataFrame(rows)
+
+
+def draw_table(table: pd.DataFrame) -> Figure:
+    """A table of texts as a figure: rules above, below the head and at the end, first column flush left.
+
+    Args:
+        table: What a `show_` function returns.
+
+    Returns:
+        The figure; its texts are the head and the cells, row by row.
+    """
+    if not len(table):
+        return empty(width=WIDE)
+    texts = [[str(name) for name in table.columns], *[[str(cell) for cell in row] for row in table.to_numpy()]]
+    heads = [_broken(name) for name in texts[0]]
+    sizes = [
+        max(max(len(part) for part in head.split("\n")), *(len(row[j]) for row in texts[1:])) + 2.5
+        for j, head in enumerate(heads)
+    ]
+    lines = max(head.count("\n") for head in heads) + 1
+    total, height = sum(sizes), 0.17 * len(table) + 0.13 * lines + 0.2
+    figure = new_figure(max(2.5, total * 0.062), height)
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set(xlim=(0, total), ylim=(0, height))
+    top = height - 0.06
+    under = top - 0.13 * lines - 0.04
+    left = 0.0
+    for j, size in enumerate(sizes):
+        text_at, align = (left + 0.6, "left") if j == 0 else (left + size - 0.6, "right")
+        axes.text(text_at, under + 0.05, heads[j], ha=align, va="bottom", fontweight="bold", fontsize=6.5, color=INK)
+        for i, row in enumerate(texts[1:]):
+            axes.text(text_at, under - 0.17 * (i + 0.55), row[j], ha=align, va="center", fontsize=7, color=INK)
+        left += size
+    for y, width in ((top, 0.9), (under, 0.5), (under - 0.17 * len(table) - 0.03, 0.9)):
+        axes.axhline(y, color=INK, linewidth=width)
+    for i in range(5, len(table), 5):
+        axes.axhline(under - 0.17 * i, color=GRID, linewidth=0.4)
+    return figure
+
+
+def _broken(name: str) -> str:
+    """A column's head in two lines if it is long."""
+    if len(name) < 14 or " " not in name:
+        return name
+    spaces = [i for i, letter in enumerate(name) if letter == " "]
+    middle = min(spaces, key=lambda i: abs(i - len(name) / 2))
+    return name[:middle] + "\n" + name[middle + 1 :]

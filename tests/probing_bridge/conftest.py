@@ -1,0 +1,37 @@
+"""Result folders made up for the tests of figures, claims, report and page."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from probing_bridge.results import Results, read_results
+
+
+@pytest.fixture(scope="session")
+def synthetic() -> ModuleType:
+    """The generator of made-up results, a module beside this file."""
+    spec = importlib.util.spec_from_file_location("synthetic_results", Path(__file__).with_name("synthetic_results.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def full_folder(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine levels, 18 tasks, 6 layers, trends as in the paper."""
+    return synthetic.write_results(tmp_path_factory.mktemp("full") / "results", width=24)
+
+
+@pytest.fixture(scope="session")
+def full(full_folder: Path) -> Results:
+    """The tables of full_folder."""
+    return read_results(full_folder)
+
+
+@pytest.fixture(scope="session")
+def opposite(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """The same with every trend the other way round."""
+    return read_results(synthetic.write_results(tmp_path_factory.mktemp("opposite") / "results", width=24, sign=-1))

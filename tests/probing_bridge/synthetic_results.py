@@ -1,0 +1,258 @@
+"""A made-up results folder of any size, shaped like the paper's findings or like their opposite.
+
+    python tests/probing_bridge/synthetic_results.py DIR
+
+writes nine levels x 18 tasks x 6 layers of a 1024-wide model. Used by the tests of the report and to look at its page.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from probing_bridge.results import TABLES, write_table
+from probing_bridge.summaries import TASK_NAMES
+
+SYNTACTIC_ORDER = list(TASK_NAMES)
+BASE = dict(
+    zip(
+        TASK_NAMES,
+        [0.968, 0.930, 0.951, 0.793, 0.656, 0.913, 0.720, 0.302, 0.437, 0.905, 0.956, 0.933, 0.858, 0.740, 0.712, 0.892,
+         0.928, 0.772],
+        strict=True,
+    )
+)  # fmt: skip
+DEGRADING, IMPROVING = ("ps_fxn", "ps_role", "coref"), ("syn_arc_prediction", "sem_arc_prediction")
+METRIC = {"chunk": "f1", "ner": "f1", "conj": "f1", "ged": "f1", "ef": "pearson"}
+VERSION = {"package_version": "0.1.0", "command": "python -m probing_bridge.run probe --suite suite.yaml"}
+SIMILARITY = {"package_version": "0.1.0", "command": "python -m probing_bridge.run similarity --dumps LTH*.h5"}
+
+
+def write_results(
+    folder: Path, levels: int = 9, tasks: int = 18, layers: int = 6, width: int = 1024, sign: int = 1,
+    experiment: str = "magnitude-4f2a", score: str = "magnitude",
+) -> Path:  # fmt: skip
+    """Writes every table of a results folder.
+
+    Args:
+        folder: Where; made if need be.
+        levels: Number of levels, the dense one included.
+        tasks: Number of probing tasks, in the paper's order.
+        layers: Layers of the encoder and of the decoder.
+        width: Neurons of a layer.
+        sign: 1: trends as in the paper; -1: the other way round.
+        experiment: Identity in every row.
+        score: What the masks were chosen by.
+
+    Returns:
+        The folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(7)
+    _write_levels(folder, levels, layers, sign, experiment, score)
+    write_table(_bleu(levels, sign, experiment), "bleu", folder / "bleu.csv")
+    names = list(TASK_NAMES)[:tasks]
+    write_table(_probes(random, names, levels, layers, sign, experiment), "probes", folder / "probes.csv")
+    write_table(_similarity(levels, layers, sign, experiment), "similarity", folder / "similarity.csv")
+    for name, count in (("neurons", width), ("heads", 16)):
+        frame = _matches(random, levels, layers, count, name, sign, experiment)
+        write_table(frame, name, folder / f"{name}.csv")
+    write_table(_spectrum(levels, layers, width, sign, experiment), "spectrum", folder / "spectrum.csv")
+    return folder
+
+
+def sparsities(levels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sparsity of the prunable and of all weights after 0, 1, ... prunings of a fifth (84 % prunable)."""
+    prunable = 1 - 0.8 ** np.arange(levels)
+    return prunable, prunable * 0.84
+
+
+def _write_levels(folder: Path, levels: int, layers: int, sign: int, experiment: str, score: str) -> None:
+    prunable, total = sparsities(levels)
+    frame = pd.DataFrame({"level": range(levels), "epoch": 60, "updates": 1000, "lr": 1e-4})
+    frame = frame.assign(sparsity_prunable=prunable, sparsity=total, experiment=experiment, rewind="lr", score=score)
+    frame.assign(mask_hash="c0ffee", package_version="0.1.0").to_csv(folder / "lth.csv", index=False)
+    rows = []
+    for component in ("encoder", "decoder"):
+        kinds = ["self_attn", "fc"] + (["encoder_attn"] if component == "decoder" else [])
+        for layer in range(1, layers + 1):
+            for kind in kinds:
+                parts = [("fc1", 4), ("fc2", 4)] if kind == "fc" else [(part, 1) for part in ("q", "k", "v", "out")]
+                for part, size in parts:
+                    for level in range(levels):
+                        share = prunable[level] * (1 + sign * _tilt(kind, part, layer, layers))
+                        weights = size * 1_048_576
+                        pruned = round(weights * min(max(share, 0), 1))
+                        module = f"{component}.{layer - 1}.{kind}.{part}"
+                        rows.append((level, module, component, layer, kind, part, weights, pruned, pruned / weights))
+    columns = ["level", "module", "component", "layer", "kind", "part", "weights", "pruned", "sparsity"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "lth_modules.csv", index=False)
+
+
+def _tilt(kind: str, part: str, layer: int, layers: int) -> float:
+    """How much more than the average a module is pruned."""
+    height = (layer - 1) / max(layers - 1, 1)
+    if kind == "fc":
+        return -0.05 + 0.15 * height
+    tilt = 0.10 if part in ("v", "out") else -0.10
+    if kind == "encoder_attn":
+        return tilt - 0.25 - 0.03 * height
+    return tilt + (0.12 if layer == 1 else 0.08 if layer == layers else 0.0)
+
+
+def _bleu(levels: int, sign: int, experiment: str) -> pd.DataFrame:
+    scores = 27.77 - np.r_[np.linspace(0, 0.16, levels)[:-1], 0.56] * (1 if sign > 0 else 8)
+    frame = pd.DataFrame({"level": range(levels), "score": scores, "low": scores - 0.5, "high": scores + 0.5})
+    command = {"package_version": "0.1.0", "command": "fairseq-generate ... | sacrebleu"}
+    signature = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.5.1"
+    about = {"experiment": experiment, "test_set": "newstest2014", "metric": "bleu", "n": 3003, "signature": signature}
+    return frame.assign(**about, **command)
+
+
+def _probes(
+    random: np.random.Generator, names: list[str], levels: int, layers: int, sign: int, experiment: str
+) -> pd.DataFrame:
+    _, sparsity = sparsities(levels)
+    rows = []
+    for task in names:
+        rows.append(("-", None, None, task, "-", "majority", 1, BASE[task] * 0.4))
+        rows.append(("-", None, None, task, "-", "word_majority", 1, BASE[task] * 0.8))
+        for level in range(levels):
+            for layer in range(layers + 1):
+                depth = (layers - layer) / layers
+                for probe, gain in (("linear", 0.0), ("mlp", 0.01)):
+                    score = BASE[task] + gain * (sign > 0) - 0.1 * depth + random.normal(0, 2e-4)
+                    if task in DEGRADING:
+                        score -= sign * 0.006 * level
+                    elif task in IMPROVING:
+                        score += sign * 0.004 * level * (probe == "linear" or sign < 0)
+                    elif sign < 0:
+                        score -= 0.004 * level
+                    if layer < layers and TASK_NAMES[task][1] != "semantic":
+                        score += sign * 0.005 * level * depth
+                    row = (f"LTH{level}", level, sparsity[level], task, str(layer), probe, 1, score)
+                    rows.append(row)
+    columns = ["model", "level", "sparsity", "task", "layer", "probe", "seed", "score"]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame["metric"] = frame["task"].map(METRIC).fillna("accuracy")
+    frame = frame.assign(low=frame["score"] - 0.004, high=frame["score"] + 0.004, n=5000)
+    linear = frame[frame["probe"] == "linear"]
+    side = [
+        linear.assign(metric="selectivity", score=linear["score"] * 0.4, low=np.nan, high=np.nan),
+        linear.assign(metric="mdl_compression", score=4 * linear["score"] + 1, low=np.nan, high=np.nan),
+    ]
+    frame = pd.concat([frame, *side], ignore_index=True)
+    return frame.assign(experiment=experiment, best_epoch=7, data_hash=frame["task"], reps_hash="beef", **VERSION)
+
+
+def _similarity(levels: int, layers: int, sign: int, experiment: str) -> pd.DataFrame:
+    rows: list[tuple[object, ...]] = []
+
+    def add(measure: str, component: str, a: int, i: object, b: object, j: object, score: float, **extra: str) -> None:
+        rows.append((measure, extra.get("variant", ""), component, a, str(i), b, str(j), extra.get("group", ""), score))
+
+    span = max(levels - 1, 1)
+    for component in ("encoder", "decoder"):
+        for a, b in [(k, k) for k in range(levels)] + [(0, k) for k in range(1, levels)]:
+            for i in range(layers + 1):
+                for j in range(layers + 1):
+                    drift = (b - a) / span * (0.05 + 0.05 * max(i, j))
+                    apart = 0.1 if component == "decoder" else 0.06
+                    near = (1 if sign > 0 else -1) * 0.02 * (b / span) * abs(i - j) / 2
+                    cka = 1 - apart * abs(i - j) - sign * 0.6 * drift + near - (0.35 * drift if sign < 0 else 0)
+                    if component == "decoder" and i == j == layers and a != b:
+                        cka += sign * 0.06
+                    cka = cka if (a, i) != (b, j) else 1.0
+                    for variant in ("biased", "debiased"):
+                        add("linear_cka", component, a, i, b, j, float(np.clip(cka, 0, 1)), variant=variant)
+                    if i == j and a != b:
+                        neuron = 0.95 - drift if sign > 0 else 0.4 + 0.05 * i + 0.3 * (b - a) / span
+                        add("neuron_similarity", component, a, i, b, j, neuron)
+        for level in range(levels):
+            for layer in range(layers + 1):
+                k80 = (290 if component == "encoder" else 283) - sign * 14 * level
+                for name, value in (("spectrum_k80", k80), ("participation_ratio", k80 / 2)):
+                    add(name, component, level, layer, None, "", value, variant="centred")
+        groups = {"frequency:0-5": 0.87, "frequency:100-500": 0.95, "frequency:2500-": 0.87, "pos:CC": 0.98,
+                  "pos:JJS": 0.97, "pos:NNP": 0.85, "pos:RP": 0.86, "pos:POS": 0.79, "pos:.": 0.84,
+                  "semtag:EXT": 0.84, "semtag:CON": 0.87, "semtag:DEF": 0.95, "semtag:AND": 0.97}  # fmt: skip
+        for group, value in groups.items():
+            value = value if sign > 0 else 1.75 - value
+            for layer in range(1, layers + 1):
+                add("linear_cka", component, 0, layer, levels - 1, layer, value, variant="biased", group=group)
+    _attention(add, levels, layers, sign)
+    columns = ["measure", "variant", "component", "level_a", "layer_a", "level_b", "layer_b", "group", "score"]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame = frame.assign(low=frame["score"] - 0.005, high=frame["score"] + 0.005, n=120_000)
+    return frame.assign(experiment=experiment, sentence_hash="feed", hash_a="a", hash_b="b", **SIMILARITY)
+
+
+def _attention(add: object, levels: int, layers: int, sign: int) -> None:
+    """AttentionSim, its off-diagonal, and the share of concentrated distributions."""
+    span = max(levels - 1, 1)
+    base = {"encoder_self": 0.8, "encoder_decoder": 0.63, "decoder_self": 0.93}
+    share = {"encoder_self": 0.30, "encoder_decoder": 0.16, "decoder_self": 0.41}
+    if sign < 0:
+        base = {"encoder_self": 0.7, "encoder_decoder": 0.9, "decoder_self": 0.5}
+        share = {"encoder_self": 0.5, "encoder_decoder": 0.6, "decoder_self": 0.1}
+    for kind in base:
+        for a, b in [(k, k) for k in range(levels)] + [(0, k) for k in range(1, levels)]:
+            for i in range(1, layers + 1):
+                for j in range(1, layers + 1):
+                    score = base[kind] + sign * 0.06 * (a + b) / 2 / span
+                    if kind == "encoder_decoder" and (i <= layers / 2) != (j <= layers / 2):
+                        score -= sign * 0.1
+                    if kind == "encoder_self" and 1 in (i, j):
+                        score = 0.3 + sign * (-0.12 + 0.23 * (a + b) / 2 / span)
+                    if i == j and a != b:
+                        same = {"encoder_self": 0.98, "encoder_decoder": 0.97, "decoder_self": 0.99}[kind]
+                        drop = 0.37 if kind == "encoder_self" and i == 1 else 0.0
+                        score = same - drop * b / span if sign > 0 else 0.5 + (0.2 if i == 1 else 0)
+                    if (a, i) == (b, j):
+                        score = 1.0
+                    add("attention_cka", kind, a, i, b, j, score)  # type: ignore[operator]
+        for level in range(levels):
+            for layer in range(1, layers + 1):
+                value = share[kind] - 0.01 * level / span
+                add("attention_concentration", kind, level, layer, None, "", value, variant="0.95")  # type: ignore[operator]
+                add("attention_entropy", kind, level, layer, None, "", 1.5)  # type: ignore[operator]
+
+
+def _matches(
+    random: np.random.Generator, levels: int, layers: int, count: int, name: str, sign: int, experiment: str
+) -> pd.DataFrame:
+    """Best matches of neurons or heads of the dense model in every level."""
+    column = name.removesuffix("s")
+    components = ("encoder", "decoder") if name == "neurons" else ("encoder_self", "encoder_decoder", "decoder_self")
+    frames = []
+    for component in components:
+        for level in range(1, levels):
+            for layer in range(1, layers + 1):
+                own = np.clip(random.normal(0.95 - 0.02 * level - 0.01 * layer, 0.05, count), -1, 1)
+                index = np.arange(count)
+                best = index.copy() if sign > 0 else (index + (index % 3 > 0)) % count
+                if sign > 0:
+                    best[0] = 1 % count
+                frame = pd.DataFrame({column: index, "best_match": best, "correlation": own, "own_correlation": own})
+                frames.append(frame.assign(component=component, level_b=level, layer_a=str(layer), layer_b=str(layer)))
+    return pd.concat(frames, ignore_index=True).assign(experiment=experiment, level_a=0)
+
+
+def _spectrum(levels: int, layers: int, width: int, sign: int, experiment: str) -> pd.DataFrame:
+    frames = []
+    k = np.unique(np.linspace(1, width, min(width, 128)).astype(int))
+    for component in ("encoder", "decoder"):
+        for level in range(levels):
+            scale = (290 - sign * 14 * level) / 1.609 * width / 1024
+            curve = (1 - np.exp(-k / scale)) / (1 - np.exp(-width / scale))
+            frame = pd.DataFrame({"k": k, "cumulative_variance": curve, "level": level, "component": component})
+            frames.append(frame.assign(layer=str(layers), variant="centred"))
+    return pd.concat(frames, ignore_index=True).assign(experiment=experiment)
+
+
+if __name__ == "__main__":
+    assert set(TABLES) >= {"bleu", "probes"}
+    write_results(Path(sys.argv[1]))
