@@ -229,7 +229,8 @@ _ERROR_LABEL = label_statistics("i")
 METRICS: dict[str, Metric] = {
     "accuracy": Metric(_accuracy_statistics, _ratio),
     "accuracy3": Metric(_accuracy3_statistics, _ratio),
-    "span_f1": Metric(_span_statistics, _f_score(1.0)),
+    "span_f1_bio": Metric(_span_statistics, _f_score(1.0)),  # the two decoders differ in no label sequence
+    "span_f1_iob1": Metric(_span_statistics, _f_score(1.0)),
     "span_precision": Metric(_span_statistics, _precision),
     "span_recall": Metric(_span_statistics, _recall),
     "f1_i": Metric(_ERROR_LABEL, _f_score(1.0)),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from probing_bridge import __version__
 from probing_bridge.metrics import (
     METRICS,
     Predictions,
@@ -22,14 +23,15 @@ from probing_bridge.metrics import (
     score,
 )
 from probing_bridge.probes.experiment import Outcome
-from probing_bridge.probes.parts import Part, PartKey, load_part
+from probing_bridge.probes.parts import Part, PartKey, all_parts, claim, load_part
+from probing_bridge.results import TABLES, write_table
 
 # The metric's name in the tables, where it is not its key in METRICS.
-_COLUMN_NAMES = {"span_f1": "f1", "f1_i": "f1", "f0.5_i": "f0.5"}
+_COLUMN_NAMES = {"span_f1_bio": "f1", "span_f1_iob1": "f1", "f1_i": "f1", "f0.5_i": "f0.5"}
 # What else is worth a row, by the task's own metric: (probes table, probes_details table).
 _BESIDE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "accuracy": ((), ("accuracy3",)),
-    "span_f1": ((), ("span_precision", "span_recall", "accuracy", "accuracy3")),
+    **dict.fromkeys(("span_f1_bio", "span_f1_iob1"), ((), ("span_precision", "span_recall", "accuracy", "accuracy3"))),
     "f1_i": (("f0.5_i",), ("precision_i", "recall_i", "accuracy", "accuracy3")),
     "pearson": ((), ("mae",)),
 }
@@ -209,3 +211,37 @@ def _by_number(column: pd.Series) -> pd.Series:
     if column.name != "layer":
         return column
     return pd.to_numeric(column, errors="coerce").fillna(np.inf)
+
+
+def write_tables(
+    output: Path, folder: Path, data_hashes: dict[str, str], reps_hashes: dict[tuple[str, str], str]
+) -> dict[str, pd.DataFrame]:
+    """Writes the tables from all finished parts, each whole or not at all.
+
+    Parts of this run's tasks on other data, or of this run's models from other files, are out of date: they stay on
+    disk but not in the tables.
+
+    Args:
+        output: The probes table; the others have names that go on from its own (`_details`, `_differences`).
+        folder: The folder of parts.
+        data_hashes: Task -> hash of its data in this run.
+        reps_hashes: (experiment, model) -> hash of its file in this run.
+
+    Returns:
+        Name of the table -> its rows.
+    """
+    current = []
+    for part in all_parts(folder):
+        key, found = part.key, part.fingerprint
+        same_data = data_hashes.get(key.task, found["data_hash"]) == found["data_hash"]
+        same_file = reps_hashes.get((key.experiment, key.model), found["reps_hash"]) == found["reps_hash"]
+        if same_data and same_file and found["package_version"] == __version__:
+            current.append(part)
+    with claim(folder / "tables.lock", wait=True):
+        tables = assemble(current, folder)
+        for name, frame in tables.items():
+            for column, dtype in TABLES[name].columns.items():
+                if dtype == "Int64" and column in frame.columns:
+                    frame[column] = frame[column].astype("Int64")
+            write_table(frame, name, output.with_name(output.stem + name.removeprefix("probes") + ".csv"))
+    return tables

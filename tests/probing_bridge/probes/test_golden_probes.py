@@ -118,7 +118,7 @@ def check_metrics(expected: dict[str, float], predictions: Predictions) -> None:
         "accuracy3": "accuracy3",
         "precision-overall": "span_precision",
         "recall-overall": "span_recall",
-        "f1-measure-overall": "span_f1",
+        "f1-measure-overall": "span_f1_iob1",
         "pearson_r": "pearson",
         "mae": "mae",
     }

@@ -1,0 +1,196 @@
+"""Training all layers of a level at once against one plain PyTorch loop per probe, side by side.
+
+`python -m benchmarks.probes` times both in turns in the same process, on the same batches of the recipe
+(80 instances), and compares the weights after 200 updates. The plain loops are what one would write: features of
+the batch's sentences sliced and concatenated (`flat`), or padded to the longest sentence as AllenNLP does
+(`padded`); nn.Linear, cross-entropy, autograd, torch.optim.Adam.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from probing_bridge.probes.features import Features
+from probing_bridge.probes.items import Items, batches
+from probing_bridge.probes.training import Probes, Recipe
+
+N_UPDATES = 200
+
+
+@dataclass(frozen=True)
+class Case:
+    """One family at the size of a real task."""
+
+    name: str
+    mean_words: float
+    items_per_word: float  # 0: one item per instance, as batches of 80 shuffled items
+    n_words: int  # 1, or 2 for pairs
+    n_classes: int
+
+
+CASES = (
+    Case("80 items, 45 classes", 1, 1, 1, 45),
+    Case("tagging, 80 sentences, 17 classes", 16.3, 1, 1, 17),
+    Case("tagging, 80 sentences, 45 classes", 16.3, 1, 1, 45),
+    Case("pairs, 80 sentences, 2 classes", 16.3, 1.88, 2, 2),
+    Case("pairs, 80 sentences, 50 classes", 16.3, 0.94, 2, 50),
+    Case("regression, 80 sentences", 16.3, 0.15, 1, 1),
+)
+
+
+def make(case: Case, n_instances: int, n_layers: int, dim: int) -> tuple[Features, Items, np.ndarray]:
+    """Random features and items; also where each instance's words begin."""
+    rng = np.random.default_rng(0)
+    lengths = np.maximum(1, rng.lognormal(np.log(max(case.mean_words, 1)) - 0.3, 0.8, n_instances).astype(int))
+    if case.mean_words == 1:
+        lengths[:] = 1
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    values = rng.standard_normal((n_layers, int(starts[-1]), dim), np.float32)
+    counts = np.maximum(1, np.round(lengths * case.items_per_word).astype(int))
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    instance = np.repeat(np.arange(n_instances), counts)
+    rows = starts[instance][:, None] + (rng.random((len(instance), case.n_words)) * lengths[instance][:, None]).astype(
+        int
+    )
+    if case.items_per_word == 1 and case.n_words == 1:
+        rows = np.arange(starts[-1])[:, None]
+    targets = (
+        rng.integers(0, case.n_classes, len(rows)) if case.n_classes > 1 else rng.normal(size=len(rows)).astype("f")
+    )
+    return Features(torch.from_numpy(values), range(n_layers), {}), Items(rows, targets, offsets), starts
+
+
+def epoch_order(n_instances: int) -> Iterator[list[int]]:
+    rng, order = random.Random(13370), list(range(n_instances))
+    while True:
+        rng.shuffle(order)
+        yield list(order)
+
+
+class PlainLoop:
+    """One probe on one layer, as one would write it."""
+
+    def __init__(self, features: Features, items: Items, case: Case, layer: int, padded: bool) -> None:
+        self.values, self.items, self.padded = features.values[layer], items, padded
+        n_in = features.dim * (3 if case.n_words == 2 else 1)
+        torch.manual_seed(133)
+        self.model = torch.nn.Linear(n_in, case.n_classes)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=0.001)
+        self.rows, self.targets = torch.from_numpy(items.rows), torch.from_numpy(items.targets)
+
+    def inputs(self, rows: torch.Tensor) -> torch.Tensor:
+        x = self.values[rows[:, 0]]
+        if rows.shape[1] == 1:
+            return x
+        y = self.values[rows[:, 1]]
+        return torch.cat([x, y, x * y], dim=1)
+
+    def update(self, instances: list[int]) -> None:
+        self.optimizer.zero_grad()
+        spans = [(int(self.items.offsets[i]), int(self.items.offsets[i + 1])) for i in instances]
+        inputs = [self.inputs(self.rows[a:b]) for a, b in spans]
+        targets = [self.targets[a:b] for a, b in spans]
+        if self.items.is_regression:
+            loss = torch.nn.functional.smooth_l1_loss(self.model(torch.cat(inputs))[:, 0], torch.cat(targets))
+        elif self.padded:
+            logits = self.model(torch.nn.utils.rnn.pad_sequence(inputs, batch_first=True))
+            gold = torch.nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=-100)
+            nll = torch.nn.functional.cross_entropy(logits.transpose(1, 2), gold, reduction="none")
+            loss = (nll.sum(1) / (gold >= 0).sum(1)).mean()
+        else:
+            nll = torch.nn.functional.cross_entropy(self.model(torch.cat(inputs)), torch.cat(targets), reduction="none")
+            weights = torch.cat([torch.full((b - a,), 1 / ((b - a) * len(spans))) for a, b in spans])
+            loss = (nll * weights).sum()
+        loss.backward()
+        self.optimizer.step()
+
+
+def plain_run(loop: PlainLoop, n_updates: int) -> None:
+    done = 0
+    for order in epoch_order(loop.items.n_instances):
+        for first in range(0, len(order), 80):
+            if done == n_updates:
+                return
+            loop.update(order[first : first + 80])
+            done += 1
+
+
+def engine_run(probes: Probes, items: Items, n_updates: int) -> None:
+    done = 0
+    for order in epoch_order(items.n_instances):
+        for batch in batches(items, order, 80):
+            if done == n_updates:
+                return
+            probes.step(batch)
+            done += 1
+
+
+def difference(probes: Probes, loops: list[PlainLoop], case: Case) -> float:
+    """The largest difference of a weight between the two."""
+    out = probes.model._out  # type: ignore[attr-defined]
+    worst = 0.0
+    for i, loop in enumerate(loops):
+        weight, bias = out.weight[i, : case.n_classes], out.bias[i, 0, : case.n_classes]
+        worst = max(worst, float((weight - loop.model.weight).abs().max()), float((bias - loop.model.bias).abs().max()))
+    return worst
+
+
+def seconds(work: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def measure(case: Case, n_layers: int, dim: int, repetitions: int) -> dict[str, object]:
+    features, items, _ = make(case, 2000 if case.mean_words > 1 else 20000, n_layers, dim)
+    timed: dict[str, list[float]] = {"engine": [], "flat": [], "padded": []}
+    worst = 0.0
+    for _ in range(repetitions):
+        probes = Probes(features, Recipe(), case.n_words, case.n_classes)
+        timed["engine"].append(seconds(lambda probes=probes: engine_run(probes, items, N_UPDATES)))  # type: ignore[misc]
+        for kind in ("flat", "padded"):
+            loops = [PlainLoop(features, items, case, layer, kind == "padded") for layer in range(n_layers)]
+            timed[kind].append(seconds(lambda loops=loops: [plain_run(loop, N_UPDATES) for loop in loops]))  # type: ignore[misc]
+            worst = max(worst, difference(probes, loops, case))
+    per_update = {kind: statistics.median(times) / N_UPDATES / n_layers * 1e6 for kind, times in timed.items()}
+    return {
+        "case": case.name,
+        **{f"{kind}_us": round(value, 1) for kind, value in per_update.items()},
+        "ratio_flat": round(per_update["flat"] / per_update["engine"], 2),
+        "ratio_padded": round(per_update["padded"] / per_update["engine"], 2),
+        "max_weight_difference": float(f"{worst:.1e}"),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--dim", type=int, default=512)
+    parser.add_argument("--repetitions", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_grad_enabled(True)
+    print(f"us per update and probe, {arguments.layers} layers of {arguments.dim}, {torch.get_num_threads()} threads")
+    print(f"{'case':36} {'engine':>8} {'flat':>8} {'padded':>8} {'x flat':>7} {'x padded':>8}  max dW")
+    results = []
+    for case in CASES:
+        row = measure(case, arguments.layers, arguments.dim, arguments.repetitions)
+        results.append(row)
+        print(
+            f"{row['case']:36} {row['engine_us']:8} {row['flat_us']:8} {row['padded_us']:8} {row['ratio_flat']:7} "
+            f"{row['ratio_padded']:8}  {row['max_weight_difference']}",
+            flush=True,
+        )
+    print(json.dumps({"benchmark": "probes", "torch": torch.__version__, "results": results}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""The grid: every row once, whatever is killed, fails or runs at the same time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from probing_bridge import grid
+from probing_bridge.instances import Instance
+from probing_bridge.probes.experiment import TaskData, TaskSpec
+from probing_bridge.probes.parts import all_parts, claim, load_part
+from probing_bridge.probes.tables import assemble
+from probing_bridge.probes.training import Recipe
+from probing_bridge.representations import RepresentationWriter
+from probing_bridge.results import read_table, write_table
+
+INDICES: dict[str, tuple[int, ...] | tuple[tuple[int, int], ...] | None] = {
+    "tag": None,
+    "pair": ((1, 0), (0, 1)),
+    "value": (0,),
+}
+
+
+def sentences(task: str, n: int, seed: int) -> list[Instance]:
+    rng = random.Random(seed)
+    made = []
+    for _ in range(n):
+        tokens = tuple(rng.choice("abcdefgh") for _ in range(rng.randrange(2, 7)))
+        where = INDICES[task]
+        count = len(tokens) if where is None else len(where)
+        labels = tuple(rng.random() * 3 if task == "value" else rng.choice("XYZ") for _ in range(count))
+        made.append(Instance(tokens, labels, where))
+    return made
+
+
+def make_task(task: str) -> TaskData:
+    splits = {split: sentences(task, 20, seed) for seed, split in enumerate(("train", "dev", "test"))}
+    metric = "pearson" if task == "value" else "accuracy"
+    return TaskData(TaskSpec(task, metric, f"hash of {task}"), splits, None if task == "value" else ("X", "Y", "Z"))
+
+
+TASKS = {name: make_task(name) for name in ("tag", "pair", "value")}
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> list[grid.ModelInfo]:
+    infos = []
+    for level in range(2):
+        path = tmp_path / f"lth{level}.hdf5"
+        rng = np.random.default_rng(level)
+        with RepresentationWriter(path, {"experiment": "e", "level": level}) as writer:
+            for data in TASKS.values():
+                for tokens in data.sentences:
+                    writer.add(tokens, rng.normal(size=(3, len(tokens), 4)))
+        infos.append(grid.ModelInfo(path, path.stem, "e", level, 0.2 * level, (0, 1, 2), f"hash of {level}"))
+    return infos
+
+
+RECIPES = [Recipe(seed=133, max_epochs=3), Recipe(seed=1, max_epochs=3)]
+
+
+def plan(
+    models: Sequence[grid.ModelInfo], folder: Path, measures: Sequence[str] = ("score",), workers: int = 1
+) -> list[grid.Unit]:
+    jobs = grid.list_jobs(models, [data.spec for data in TASKS.values()], RECIPES, measures)
+    left = [job for whole in jobs if (job := grid.unfinished(whole, folder)) is not None]
+    return grid.make_units(left, TASKS, folder, "test", workers, None)
+
+
+def reports_of(units: Sequence[grid.Unit], executor: grid.Executor = grid.run_here) -> list[grid.Report]:
+    return [report for reports in executor(units, False) for report in reports]
+
+
+def rows(folder: Path) -> list[tuple]:
+    frame = assemble(all_parts(folder), folder)["probes"].drop(columns="command")
+    return [tuple(str(value) for value in row) for row in frame.itertuples(index=False)]
+
+
+def test_every_job_once_and_then_nothing_is_left(models: list[grid.ModelInfo], tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    units = plan(models, folder, ("score", "control", "mdl"))
+    done = reports_of(units)
+    assert {report.status for report in done} == {"done"}
+    # baselines: 3 tasks x 2; probes: 2 models x 2 seeds x (3 tasks x 2 measures + 2 with mdl)
+    assert len(done) == 6 + 2 * 2 * (3 * 2 + 2)
+    tables = assemble(all_parts(folder), folder)
+    for name, frame in tables.items():
+        write_table(frame, name, tmp_path / f"{name}.csv")  # refuses rows that are there twice
+        assert len(read_table(tmp_path / f"{name}.csv", name)) == len(frame) > 0
+    per_probe = tables["probes"].groupby(["probe", "metric"]).size().to_dict()
+    cells = 2 * 2 * 3  # models, seeds, layers
+    assert per_probe[("linear", "accuracy")] == per_probe[("linear_control", "accuracy")] == 2 * cells
+    assert per_probe[("linear", "pearson")] == cells and per_probe[("linear", "selectivity")] == 3 * cells
+    assert per_probe[("linear", "mdl_bits")] == per_probe[("linear", "mdl_compression")] == 2 * cells
+    assert per_probe[("majority", "accuracy")] == 2 and per_probe[("word_majority", "pearson")] == 1
+    assert len(tables["probes_differences"]) == 3 * 2 * 3  # tasks, seeds, layers: level 1 against 0
+    assert plan(models, folder) == []
+
+
+def test_selectivity_is_the_difference_of_the_two_rows(models: list[grid.ModelInfo], tmp_path: Path) -> None:
+    reports_of(plan(models[:1], tmp_path / "parts", ("score", "control")))
+    frame = assemble(all_parts(tmp_path / "parts"), tmp_path / "parts")["probes"]
+    frame = frame.set_index(["task", "seed", "layer", "probe", "metric"])["score"]
+    for (task, seed, layer, _, metric), value in frame.items():
+        if metric == "selectivity":
+            own = "pearson" if task == "value" else "accuracy"
+            expected = frame[task, seed, layer, "linear", own] - frame[task, seed, layer, "linear_control", own]
+            assert value == pytest.approx(expected, abs=1e-12)
+
+
+def test_seeds_and_layers_matter_and_grouping_does_not(models: list[grid.ModelInfo], tmp_path: Path) -> None:
+    reports_of(plan(models, tmp_path / "a"))
+    for layer in (2, 0, 1):  # one layer at a time, later runs add to earlier ones
+        reports_of(plan([replace(model, layers=(layer,)) for model in models], tmp_path / "b"))
+    assert rows(tmp_path / "a") == rows(tmp_path / "b")
+    parts = {part.key: load_part(part.key.path(tmp_path / "a")) for part in all_parts(tmp_path / "a")}
+    predicted = {
+        key: part.predictions.predicted
+        for key, part in parts.items()
+        if key.task == "value" and part and part.predictions
+    }
+    assert len({values.tobytes() for values in predicted.values()}) == len(predicted)  # no two probes are the same
+
+
+def test_changed_data_is_done_again(models: list[grid.ModelInfo], tmp_path: Path) -> None:
+    reports_of(plan(models, tmp_path / "parts"))
+    changed = [models[0], replace(models[1], hash="other")]
+    left = plan(changed, tmp_path / "parts")
+    assert {job.model.name for unit in left for job in unit.jobs} == {"lth1"}
+    assert len([job for unit in left for job in unit.jobs]) == 3 * 2
+    reports_of(left)
+    assert plan(changed, tmp_path / "parts") == []
+    write_table(
+        assemble(all_parts(tmp_path / "parts"), tmp_path / "parts")["probes"], "probes", tmp_path / "probes.csv"
+    )
+
+
+def test_a_failing_job_does_not_stop_the_others(models: list[grid.ModelInfo], tmp_path: Path) -> None:
+    models[0].path.write_bytes(b"no longer HDF5")  # type: ignore[union-attr]
+    done = reports_of(plan(models, tmp_path / "parts"))
+    failed = [report for report in done if report.status == "failed"]
+    assert len(failed) == 3 * 2 and {report.job.model.name for report in failed} == {"lth0"}
+    assert all("not an HDF5 file" in report.message and "\n" not in report.message for report in failed)
+    assert len([report for report in done if report.status == "done"]) == 6 + 3 * 2
+
+
+def test_an_unexpected_error_leaves_its_traceback(
+    models: list[grid.ModelInfo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> list:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setitem(grid.MEASURES, "score", broken)
+    done = reports_of(plan(models[:1], tmp_path / "parts"))
+    failed = [report for report in done if report.status == "failed"]
+    assert len(failed) == 6 and len(done) == 12
+    path = Path(failed[0].message.split("traceback in ")[1].rstrip(")"))
+    assert "ZeroDivisionError: oh" in path.read_text()
+
+
+def test_claims_exclude_each_other(tmp_path: Path) -> None:
+    with claim(tmp_path / "x.lock", wait=False) as mine, claim(tmp_path / "x.lock", wait=False) as other:
+        assert mine and not other
+    with claim(tmp_path / "x.lock", wait=False) as again:
+        assert again
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_that_is_claimed_is_left_to_its_owner(models: list[grid.ModelInfo], tmp_path: Path) -> None:
+    units = plan(models[:1], tmp_path / "parts")
+    job = next(job for unit in units for job in unit.jobs if job.task == "pair" and job.recipe is not None)
+    with claim(job.key("layers").path(tmp_path / "parts").with_suffix(".lock"), wait=False):
+        done = reports_of(units)
+    assert [report.job for report in done if report.status == "elsewhere"] == [job]
+
+
+def test_half_a_part_is_no_part(models: list[grid.ModelInfo], tmp_path: Path) -> None:
+    reports_of(plan(models[:1], tmp_path / "parts"))
+    before = rows(tmp_path / "parts")
+    part = next((tmp_path / "parts" / "e" / "lth0").glob("tag.linear.133.score.1.npz"))
+    part.write_bytes(part.read_bytes()[:200])
+    left = plan(models[:1], tmp_path / "parts")
+    assert [job.layers for unit in left for job in unit.jobs] == [("1",)]
+    reports_of(left)
+    assert rows(tmp_path / "parts") == before
+
+
+@pytest.mark.parametrize("where", ["processes", "submitit"])
+def test_other_executors_give_the_same_rows(models: list[grid.ModelInfo], tmp_path: Path, where: str) -> None:
+    models = models[:1]
+    reports_of(plan(models, tmp_path / "here"))
+    if where == "processes":
+        executor = grid.run_in_processes(2)
+    else:
+        pytest.importorskip("submitit")
+        executor = grid.run_on_cluster("local", tmp_path / "submitit", {"timeout_min": 5})
+    done = reports_of(plan(models, tmp_path / "there", workers=2), executor)
+    assert {report.status for report in done} == {"done"} and len(done) == 6 + 6
+    assert rows(tmp_path / "there") == rows(tmp_path / "here")
