@@ -4,8 +4,14 @@
 learning-rate schedulers, and tells torch which types fairseq's checkpoints hold.
 """
 
-from fairseq_lth.checkpoints import allow_checkpoint_globals
-from fairseq_lth.preflight import require_tested_fairseq
+import h5py  # noqa: F401 - before fairseq, which sets logging to DEBUG, and then h5py's import prints
+
+import logging
+
+logging.getLogger("h5py").setLevel(logging.INFO)  # importing fairseq's tasks sets the root logger to DEBUG
+
+from fairseq_lth.checkpoints import allow_checkpoint_globals  # noqa: E402
+from fairseq_lth.preflight import require_tested_fairseq  # noqa: E402
 
 require_tested_fairseq()
 allow_checkpoint_globals()
