@@ -4,8 +4,6 @@
 learning-rate schedulers, and tells torch which types fairseq's checkpoints hold.
 """
 
-import h5py  # noqa: F401 - before fairseq, which sets logging to DEBUG, and then h5py's import prints
-
 import logging
 
 logging.getLogger("h5py").setLevel(logging.INFO)  # importing fairseq's tasks sets the root logger to DEBUG

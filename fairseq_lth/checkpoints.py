@@ -94,6 +94,25 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return state
 
 
+def require_dictionary(checkpoint: dict[str, Any], dictionary: Any, folder: str | Path) -> None:
+    """Refuses a source dictionary whose size is not that of the model's embeddings.
+
+    Args:
+        checkpoint: What read_checkpoint gave.
+        dictionary: fairseq's dictionary.
+        folder: Where it was read from.
+
+    Raises:
+        CheckpointError: Another size, with both.
+    """
+    embeddings = checkpoint["model"].get("encoder.embed_tokens.weight")
+    if embeddings is not None and len(embeddings) != len(dictionary):
+        raise CheckpointError(
+            f"{folder}: its source dictionary has {len(dictionary)} symbols, but the model was trained with "
+            f"{len(embeddings)}; give the data that the model was trained on"
+        )
+
+
 def imp_state(checkpoint: dict[str, Any]) -> dict[str, Any] | None:
     """The plugin's part of a checkpoint, or None where another task wrote it."""
     state = (checkpoint.get("extra_state") or {}).get(STATE_KEY)

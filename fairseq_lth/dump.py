@@ -18,8 +18,9 @@ import numpy as np
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from torch import Tensor
 
-from fairseq_lth.checkpoints import level_record
+from fairseq_lth.checkpoints import level_record, read_checkpoint, require_dictionary
 from fairseq_lth.errors import RunRefused
+from fairseq_lth.experiment import check_data
 from fairseq_lth.recorder import Recorder
 from probing_bridge.activations import ATTENTION_KINDS, DTYPES, SIDES, ActivationWriter, layer_order, shard_path
 from probing_bridge.errors import BridgeError
@@ -55,25 +56,28 @@ class ActivationDump:
     The task calls `batches` from get_batch_iterator and `record` around each validation step.
     """
 
-    def __init__(self, cfg: Any, root: Any) -> None:
+    def __init__(self, task: Any, root: Any) -> None:
         """Checks the flags and reads which level the checkpoint is.
 
         Args:
-            cfg: The task's configuration, with the fields of DumpConfig.
+            task: The task, whose configuration has the fields of DumpConfig.
             root: fairseq's whole configuration.
 
         Raises:
             RunRefused: Several subsets, no such folder, or a checkpoint that cannot be read.
         """
-        self._cfg = cfg
+        self._cfg = cfg = task.cfg
+        self._dictionaries = {"source": task.source_dictionary, "target": task.target_dictionary}
         self._path = Path(cfg.dump_activations)
         if "," in root.dataset.valid_subset:
             raise RunRefused(
                 f"--valid-subset {root.dataset.valid_subset}: --dump-activations takes one, as a file holds one"
             )
+        check_data(cfg, root.dataset.valid_subset)
         if not self._path.absolute().parent.is_dir():
             raise RunRefused(f"--dump-activations {self._path}: there is no folder {self._path.absolute().parent}")
         with _refusing():
+            require_dictionary(read_checkpoint(root.common_eval.path), task.source_dictionary, cfg.data)
             record = level_record(root.common_eval.path)
         self._attributes = {
             "checkpoint": record.checkpoint,
@@ -88,11 +92,10 @@ class ActivationDump:
         self._recorder: Recorder | None = None
         self._writer: ActivationWriter | None = None
 
-    def batches(self, task: Any, dataset: Any, make: Callable[..., Any], **settings: Any) -> Any:
+    def batches(self, dataset: Any, make: Callable[..., Any], **settings: Any) -> Any:
         """Makes fairseq's batches and takes note of the sentences that will come to this process.
 
         Args:
-            task: The task, for its dictionaries.
             dataset: fairseq's language pair dataset.
             make: fairseq's get_batch_iterator.
             settings: Its arguments.
@@ -122,7 +125,6 @@ class ActivationDump:
             raise RunRefused(f"--dump-activations {self._path}: fairseq left sentences out of its batches")
         self._own = np.sort(np.array([number for batch in batches[shard::n_shards] for number in batch], np.int64))
         self._lengths = {side: lengths[self._own] for side, lengths in sizes.items()}
-        self._dictionaries = {"source": task.source_dictionary, "target": task.target_dictionary}
         if n_shards > 1:
             self._path = shard_path(self._path, shard, n_shards)
             self._attributes |= {"shard": shard, "n_shards": n_shards}

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import torch
 from fairseq import checkpoint_utils, utils
-from fairseq.data import encoders
+from fairseq.data import Dictionary, encoders
 from fairseq.data.data_utils import collate_tokens, infer_language_pair
 from fairseq.dataclass.utils import gen_parser_from_dataclass
 from fairseq.registry import REGISTRIES
 from omegaconf import MISSING
 from torch import Tensor
 
-from fairseq_lth.checkpoints import level_record, read_checkpoint
+from fairseq_lth.checkpoints import level_record, read_checkpoint, require_dictionary
 from fairseq_lth.recorder import Recorder
 from fairseq_lth.words import NO_WORD, POOLINGS, Segmenter, Window, WordsError, pool
 from probing_bridge import __version__
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         encode_file(arguments)
     except BridgeError as error:
-        print(f"fairseq_lth.encode: error: {error}", file=sys.stderr)
+        print(f"fairseq_lth.encode: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
 
@@ -188,10 +188,8 @@ def _load(arguments: argparse.Namespace) -> tuple[Any, Any]:
         source = target = None
     if source is None or not all((Path(folder) / f"dict.{language}.txt").is_file() for language in (source, target)):
         raise BridgeError(f"{folder}: the dictionaries of the training are not there; give their folder with --data")
-    try:
-        models, _, task = checkpoint_utils.load_model_ensemble_and_task([arguments.path], arg_overrides={"data": data})
-    except RuntimeError as error:  # a dictionary of another size
-        raise BridgeError(f"{arguments.path}: does not fit the dictionaries of {data} ({error})") from error
+    require_dictionary(saved, Dictionary.load(str(Path(folder) / f"dict.{source}.txt")), folder)
+    models, _, task = checkpoint_utils.load_model_ensemble_and_task([arguments.path], arg_overrides={"data": data})
     model = models[0].eval()
     if torch.cuda.is_available() and not arguments.cpu:
         model = model.cuda()

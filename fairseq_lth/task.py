@@ -58,7 +58,7 @@ class ImpTask(TranslationTask):
             cfg.eval_bleu = cfg.eval_bleu and not cfg.dump_activations  # a dump takes one forward pass a sentence
             task = super().setup_task(cfg, **kwargs)
             if cfg.dump_activations:
-                task.dump = ActivationDump(cfg, root)
+                task.dump = ActivationDump(task, root)
             return task
         try:
             check_data(cfg, root.dataset.train_subset)
@@ -96,7 +96,7 @@ class ImpTask(TranslationTask):
         fairseq seeds them with the first epoch of the process, so a resumed run would see other batches.
         """
         if self.dump is not None:
-            return self.dump.batches(self, dataset, super().get_batch_iterator, **kwargs)
+            return self.dump.batches(dataset, super().get_batch_iterator, **kwargs)
         if self.engine is None or dataset is not self.datasets.get(self.cfg.train_subset):
             return super().get_batch_iterator(dataset, *args, **kwargs)
         epoch = kwargs.get("epoch", 1)
