@@ -1,13 +1,17 @@
-"""Sacrebleu of fairseq-generate's logs as the result table `bleu`.
+"""BLEU of fairseq-generate's logs as the result table `bleu`.
 
-    python recipes/score.py --reference test.de --test-set NAME --output bleu.csv LEVEL.pt=GENERATE.log ...
+    python recipes/score.py --reference test.de --test-set NAME --output bleu.csv LEVEL.pt=generate-test.txt ...
 
-Detokenised BLEU against the plain reference, with a bootstrap interval; the signature says how it was made.
+`sacrebleu` is detokenised BLEU against the plain reference. `compound_split_bleu` is what many papers on WMT14 call
+BLEU: of Moses tokens, after hyphens between words have been split off on both sides (Vaswani et al. 2017; fairseq's
+compound_split_bleu.sh). It is about one point higher, so the two must not be compared. The signature says how each
+was made; intervals are 95 % by bootstrap.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -19,53 +23,79 @@ from probing_bridge import __version__
 from probing_bridge.results import write_table
 
 BOOTSTRAP = 1000
+METRICS = ("sacrebleu", "compound_split_bleu")
 
 
 def main() -> None:
     """Scores every level and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "levels", nargs="+", metavar="LEVEL.pt=LOG", help="a checkpoint and the log of fairseq-generate"
-    )
+    parser.add_argument("levels", nargs="+", metavar="LEVEL.pt=FILE", help="a checkpoint and its translations")
     parser.add_argument("--reference", type=Path, required=True, help="plain references, one a line, in corpus order")
     parser.add_argument("--test-set", required=True, help="its name in the table")
+    parser.add_argument(
+        "--metrics", nargs="+", choices=METRICS, default=METRICS[:1], help="default: sacrebleu; both need Moses tokens"
+    )
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    references = arguments.reference.read_text(encoding="utf-8").splitlines()
+    references = arguments.reference.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     rows = []
     for pair in arguments.levels:
-        checkpoint, _, log = pair.partition("=")
+        checkpoint, _, file = pair.partition("=")
         record = level_record(checkpoint)
-        bleu = BLEU()
-        score = bleu.corpus_score(hypotheses(Path(log), len(references)), [references], n_bootstrap=BOOTSTRAP)
-        rows.append(
-            {
-                "experiment": record.experiment,
-                "level": record.level,
-                "test_set": arguments.test_set,
-                "metric": "sacrebleu",
-                "score": score.score,
-                "low": score._mean - score._ci,
-                "high": score._mean + score._ci,
-                "n": len(references),
-                "signature": str(bleu.get_signature()),
-                "package_version": __version__,
-                "command": f"recipes/score.py --reference {arguments.reference.name}",
-            }
-        )
+        for metric in arguments.metrics:
+            if metric == "sacrebleu":
+                scores = detokenised_bleu(Path(log), references)
+            else:
+                scores = compound_split_bleu(Path(log), len(references))
+            rows.append(
+                {
+                    "experiment": record.experiment,
+                    "level": record.level,
+                    "test_set": arguments.test_set,
+                    "metric": metric,
+                    "n": len(references),
+                    "package_version": __version__,
+                    "command": f"recipes/score.py --reference {arguments.reference.name}",
+                    **scores,
+                }
+            )
     write_table(pd.DataFrame(rows), "bleu", arguments.output)
 
 
-def hypotheses(log: Path, count: int) -> list[str]:
-    """The detokenised hypotheses (`D-` lines) of a fairseq-generate log in corpus order; exits if any is missing."""
+def detokenised_bleu(log: Path, references: list[str]) -> dict[str, float | str]:
+    """Sacrebleu's default BLEU of the detokenised hypotheses: score, low, high, signature."""
+    return score(BLEU(), lines(log, "D", len(references)), references)
+
+
+def compound_split_bleu(log: Path, count: int) -> dict[str, float | str]:
+    """BLEU of the tokens in the log, hyphenated compounds split as fairseq does: score, low, high, signature."""
+    sides = ([split_compounds(line) for line in lines(log, kind, count)] for kind in ("H", "T"))
+    scores = score(BLEU(tokenize="none", smooth_method="none", force=True), *sides)
+    return scores | {"signature": f"{scores['signature']}|compounds:split"}
+
+
+def split_compounds(line: str) -> str:
+    """`a-b` becomes three tokens."""
+    return re.sub(r"(\S)-(\S)", r"\1 ##AT##-##AT## \2", line)
+
+
+def score(bleu: BLEU, found: list[str], references: list[str]) -> dict[str, float | str]:
+    """Corpus BLEU with its 95 % bootstrap interval and signature."""
+    result = bleu.corpus_score(found, [references], n_bootstrap=BOOTSTRAP)
+    low, high = result._mean - result._ci, result._mean + result._ci
+    return {"score": result.score, "low": low, "high": high, "signature": str(bleu.get_signature())}
+
+
+def lines(log: Path, kind: str, count: int) -> list[str]:
+    """Lines of one kind in corpus order: `D`etokenised or tokenised `H`ypotheses, `T`argets; exits if one is missing."""
     found = {}
-    for line in log.read_text(encoding="utf-8").splitlines():
-        if line.startswith("D-"):
-            number, _, text = line.split("\t", 2)
-            found[int(number[2:])] = text
+    for line in path.read_text(encoding="utf-8").split("\n"):
+        if line.startswith(f"{kind}-"):
+            fields = line.split("\t")
+            found[int(fields[0].removeprefix(f"{kind}-"))] = fields[-1]
     if sorted(found) != list(range(count)):
         sys.exit(
-            f"score: {log} has hypotheses for {len(found)} of {count} references: generate again, skipping nothing"
+            f"score: {path} has {kind} lines for {len(found)} of {count} references: generate again, skipping nothing"
         )
     return [found[number] for number in range(count)]
 

@@ -3,17 +3,17 @@
 # With DRY_RUN set nothing is done: every command is printed instead.
 : "${state:?}"
 
-fail() { echo "$(basename "$(dirname "$0")"): $*" >&2; exit 1; }
+fail() { echo "${recipe:-$(basename "$(dirname "$0")")}: $*" >&2; exit 1; }
 
 # run COMMAND...: for the commands inside a step's function, so that a dry run can print them.
 run() {
-    if [ -n "${DRY_RUN-}" ]; then
-        printf '%q' "$1"
-        [ $# -eq 1 ] || printf ' %q' "${@:2}"
-        echo
-    else
-        "$@"
-    fi
+    [ -n "${DRY_RUN-}" ] || { "$@"; return; }
+    local word line=''
+    for word in "$@"; do
+        [[ $word =~ ^[[:alnum:]_./:=,+@%-]+$ ]] || word=${word@Q}
+        line+=" $word"
+    done
+    echo "${line# }"
 }
 
 # step NAME TITLE COMMAND...: runs the command with its output in a log, unless it has been done before.

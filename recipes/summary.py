@@ -16,18 +16,25 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True)
     folder = parser.parse_args().results
     levels = pd.read_csv(folder / "lth.csv").set_index("level")
-    bleu = read_table(folder / "bleu.csv", "bleu").set_index("level")
-    print(f"\n{'level':6} {'pruned':>7} {'of all':>7} {'BLEU':>6}   (sacrebleu, 95 % interval)")
+    bleu = read_table(folder / "bleu.csv", "bleu")
+    for metric, scores in bleu.groupby("metric", sort=False):
+        print_levels(str(metric), levels, scores.set_index("level"))
+    if not (folder / "probes.csv").is_file():
+        return
+    probes = read_table(folder / "probes.csv", "probes")
+    print(best_scores(probes).to_string(float_format="{:.3f}".format, na_rep="-"), "\n")
+
+
+def print_levels(metric: str, levels: pd.DataFrame, scores: pd.DataFrame) -> None:
+    """Prints sparsity and one kind of BLEU of every level."""
+    print(f"\n{'level':6} {'pruned':>7} {'of all':>7} {'BLEU':>6}   ({metric}, 95 % interval)")
     for level, row in levels.iterrows():
-        score = bleu.loc[level]
+        score = scores.loc[level]
         interval = f"{score['low']:.1f}-{score['high']:.1f}"
         print(
             f"LTH{level:<3} {row['sparsity_prunable']:7.1%} {row['sparsity']:7.1%} {score['score']:6.2f}   ({interval})"
         )
-    print(f"{bleu['signature'].iloc[0]}, {bleu['n'].iloc[0]} sentences\n")
-
-    probes = read_table(folder / "probes.csv", "probes")
-    print(best_scores(probes).to_string(float_format="{:.3f}".format, na_rep="-"), "\n")
+    print(f"{scores['signature'].iloc[0]}, {scores['n'].iloc[0]} sentences\n")
 
 
 def best_scores(probes: pd.DataFrame) -> pd.DataFrame:

@@ -144,9 +144,9 @@ def test_missing_hypothesis_is_refused(tmp_path):
     score = load("score.py")
     log = tmp_path / "generate.log"
     log.write_text("S-1\tb\nD-1\t-0.5\tzwei\nH-0\t-0.1\teins\nD-0\t-0.1\teins\n")
-    assert score.hypotheses(log, 2) == ["eins", "zwei"]
+    assert score.lines(log, "D", 2) == ["eins", "zwei"]
     with pytest.raises(SystemExit, match="2 of 3"):
-        score.hypotheses(log, 3)
+        score.lines(log, "D", 3)
 
 
 CONFIG = """

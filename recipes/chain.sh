@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Sourced by the numbered scripts of a recipe, which all take the same settings and options:
+#   --dry-run        print every command and do nothing
+#   CONFIG=FILE      the settings (default: config.sh of the recipe)
+#   STATE=DIR        where everything goes (default: state/ in the recipe's folder)
+#   EXPERIMENTS=...  some of: magnitude random weights (default: those of the settings)
+# In a Slurm array job the task's number is the level; otherwise all levels are done one after the other.
+set -euo pipefail
+
+DRY_RUN=${DRY_RUN-}
+for word in "$@"; do
+    [ "$word" = --dry-run ] || { echo "$(basename "$0"): $word: unknown option; there is only --dry-run" >&2; exit 2; }
+    DRY_RUN=1
+done
+export DRY_RUN
+
+CONFIG=${CONFIG:-recipes/wmt16_en_de/config.sh}
+[ -f "$CONFIG" ] || { echo "$(basename "$0"): CONFIG=$CONFIG: no such file" >&2; exit 2; }
+# shellcheck source=recipes/wmt16_en_de/config.sh
+source "$CONFIG"
+# shellcheck disable=SC2034
+recipe=$(basename "$(dirname "$CONFIG")")
+state=${STATE:-$(dirname "$CONFIG")/state${SMOKE:+/smoke}}
+# shellcheck disable=SC2034
+text=$state/text data=$state/data
+[ -z "${SMOKE-}" ] || CORPORA=$state/made-up/corpora
+[ -n "$DRY_RUN" ] || mkdir -p "$state/done" "$state/log"
+source recipes/steps.sh
+for experiment in $EXPERIMENTS; do
+    case $experiment in
+        magnitude | random | weights) ;;
+        *) fail "EXPERIMENTS has '$experiment', which is none of magnitude, random, weights" ;;
+    esac
+done
+
+# shellcheck disable=SC2034
+suite=(--suite "$SUITE" --data "${CORPORA:-CORPORA}")
+# Words become subwords as they did in the training data.
+# shellcheck disable=SC2034
+words=(--tokenizer moses "${MOSES[@]}" --bpe subword_nmt --bpe-codes "$data/codes")
+
+# levels_of EXPERIMENT: the levels it has of its own. All branch off the dense model of `magnitude`, which is theirs too.
+levels_of() {
+    local k
+    for k in ${SLURM_ARRAY_TASK_ID:-$(seq 0 "$ITERATIONS")}; do
+        if [ "$k" -gt 0 ] || [ "$1" = magnitude ]; then echo "$k"; fi
+    done
+}
+
+# of_level FOLDER EXPERIMENT LEVEL NAME: path of a file of one level, below state/EXPERIMENT/FOLDER.
+of_level() {
+    local experiment=$2
+    [ "$3" -eq 0 ] && experiment=magnitude
+    echo "$state/$experiment/$1/$4"
+}
+checkpoint() { of_level levels "$1" "$2" "checkpoint_lth$2.pt"; }
+dump() { of_level dumps "$1" "$2" "lth$2.h5"; }
+
+# analysed: the experiments whose levels are dumped, probed and compared.
+analysed() {
+    local experiment
+    for experiment in $EXPERIMENTS; do
+        case " $ANALYSED " in *" $experiment "*) echo "$experiment" ;; esac
+    done
+}

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# shellcheck disable=SC2034
+# Settings of the reproduction on open data: the paper's protocol with a Transformer small enough for two cores. What is
+# written ${NAME:-...} can also be given in the environment, as in: DATA=../shared/data recipes/open_en_de/run_all.sh
+
+# Data
+CORPORA=${DATA:-../shared/data}             # Multi30k and the corpora of the 18 probing tasks (see README.md)
+SUITE=${SUITE:-recipes/open_en_de/suite.yaml}
+PAIRS=(29000 1014 1000)                     # train, valid, test_2016_flickr
+MERGES=6000                                 # BPE merge operations, English and German together
+MOSES=()                                    # tokens are split at hyphens, as `binarise.sh` does
+TEST_SET=test_2016_flickr REFERENCE=test.de
+METRICS=(sacrebleu)
+
+# Training: 16 dense epochs; eight times pruning of 20 %, the learning rate rewound to epoch 8, and 8 epochs more.
+EXPERIMENTS=${EXPERIMENTS:-magnitude random}
+EPOCHS=16 REWIND=8 ITERATIONS=8 RATE=0.2
+MODEL=(--arch transformer --share-all-embeddings --encoder-layers 6 --decoder-layers 6
+    --encoder-embed-dim 128 --decoder-embed-dim 128 --encoder-ffn-embed-dim 512 --decoder-ffn-embed-dim 512
+    --encoder-attention-heads 4 --decoder-attention-heads 4 --dropout 0.2)
+OPTIMISATION=(--optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 0.0
+    --lr-scheduler inverse_sqrt --lr 2e-3 --warmup-updates 1000 --warmup-init-lr 1e-7
+    --criterion magnitude_mask --base-criterion label_smoothed_cross_entropy --label-smoothing 0.1
+    --max-tokens 1500 --seed 1)
+TRAIN_DEVICE=(--cpu)
+DEVICE=(--cpu)
+
+# Evaluation
+GENERATE=(--beam 4 --lenpen 0.6 --max-tokens 4000)
+ANALYSED=${ANALYSED:-magnitude random}      # which experiments are also dumped, probed and compared layer by layer
+DUMP=(--max-tokens 4000)
+MLP_TASKS=(ps_fxn ps_role coref syn_arc_prediction sem_arc_prediction)
+PROBE=()
+SIMILARITY=()
+
+# SMOKE=1: every step in minutes, on the first sentences of the same files.
+if [ -n "${SMOKE-}" ]; then
+    PAIRS=(400 40 40) MERGES=400 EPOCHS=2 REWIND=1 ITERATIONS=2
+    OPTIMISATION+=(--warmup-updates 20)
+    GENERATE+=(--max-len-a 0 --max-len-b 20)
+    SIMILARITY=(--resamples 20)
+fi

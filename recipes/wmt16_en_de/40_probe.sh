@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Probes every level: encodes the words of the 18 corpora, trains the probes, deletes the encoding, level by level.
+# Linear probes for all tasks, MLP probes for the five that the paper found to vary.
+# Hardware: 1 GPU for the encoding, 16 cores for the probes. Time: 3 hours a level. Disk: 145 GB while a level is probed
+# (nine levels at once would be 1.3 TB), 10 MB afterwards.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+source recipes/chain.sh
+
+probes() {  # EXPERIMENT LEVEL
+    local results=$state/$1/results reps=$state/$1/reps/lth$2.hdf5
+    run mkdir -p "$results" "$(dirname "$reps")"
+    run python -m fairseq_lth.encode --path "$(checkpoint "$1" "$2")" --sentences "$state/sentences/sentences.txt" \
+        --output "$reps" "${words[@]}" "${DEVICE[@]}"
+    run python -m probing_bridge.run probe "${suite[@]}" --reps "$reps" \
+        --output "$results/probes.csv" "${PROBE[@]}"
+    run python -m probing_bridge.run probe "${suite[@]}" --reps "$reps" \
+        --output "$results/probes.csv" --probe mlp --tasks "${MLP_TASKS[@]}" "${PROBE[@]}"
+    run rm "$reps"
+}
+for experiment in $(analysed); do
+    for k in $(levels_of "$experiment"); do
+        step "probe-$experiment-$k" "LTH$k of $experiment: encode, probe, delete" probes "$experiment" "$k"
+    done
+done

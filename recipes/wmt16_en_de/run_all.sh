@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# The whole paper, from nothing to the report. README.md has the budget of hardware, hours and disk.
+#   run_all.sh            one script after the other on this machine
+#   run_all.sh slurm      as Slurm jobs that wait for one another, one array task a level
+#   ... --dry-run         print every command and do nothing
+# Settings: config.sh. Run it again after an interruption: what is finished is not done again.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+here=recipes/wmt16_en_de
+mode=local
+if [ "${1-}" = slurm ] || [ "${1-}" = local ]; then mode=$1; shift; fi
+
+if [ "$mode" = local ]; then
+    for script in 00_data 10_train 20_generate 30_dump 40_probe 50_similarity 60_report; do
+        bash $here/$script.sh "$@"
+    done
+    exit
+fi
+
+source recipes/chain.sh
+all=$EXPERIMENTS
+[ -n "$DRY_RUN" ] || command -v sbatch > /dev/null || fail "no sbatch here: is this a machine of the cluster?"
+
+# submit NAME AFTER OPTIONS... -- COMMAND: a job that starts when those in AFTER have succeeded; sets $job to its number.
+submit() {
+    local name=$1 after=$2 options=()
+    shift 2
+    while [ "$1" != -- ]; do options+=("$1"); shift; done
+    local call=(sbatch --parsable --kill-on-invalid-dep=yes --job-name "lth-$name" --chdir "$PWD"
+        --output "$state/log/slurm-%x-%j.log" ${after:+--dependency="$after"} "${options[@]}"
+        --wrap "EXPERIMENTS='$EXPERIMENTS' ${*:2}")
+    if [ -n "$DRY_RUN" ]; then
+        run "${call[@]}"
+        job="<$name>"
+    else
+        job=$("${call[@]}")
+        job=${job%%;*}
+        echo "$job: $name"
+    fi
+}
+levels=0-$ITERATIONS
+submit data "" "${SLURM_CPU[@]}" -- bash $here/00_data.sh
+trained=$job ends=()
+for experiment in $EXPERIMENTS; do
+    EXPERIMENTS=$experiment  # what the jobs below work on
+    after=afterok:$trained
+    for ((part = 1; part <= SLURM_TRAIN_JOBS; part++)); do
+        submit "train-$experiment-$part" "$after" "${SLURM_TRAIN[@]}" -- bash $here/10_train.sh
+        after=afterany:$job  # goes on where the time limit stopped it, and ends at once if nothing is left to do
+    done
+    own=$job
+    [ "$experiment" = magnitude ] && trained=$own  # all others branch off its LTH0
+    submit "generate-$experiment" "afterok:$own" "${SLURM_GPU[@]}" --array "$levels" -- bash $here/20_generate.sh
+    ends+=("$job")
+    if [ -n "$(analysed)" ]; then
+        submit "dump-$experiment" "afterok:$own" "${SLURM_GPU[@]}" --array "$levels" -- bash $here/30_dump.sh
+        dumped=$job
+        submit "probe-$experiment" "afterok:$own" "${SLURM_PROBE[@]}" --array "$levels" -- bash $here/40_probe.sh
+        ends+=("$job")
+        submit "similarity-$experiment" "afterok:$dumped" "${SLURM_CPU[@]}" -- bash $here/50_similarity.sh
+        ends+=("$job")
+    fi
+done
+EXPERIMENTS=$all
+submit report "afterok:$(IFS=:; echo "${ends[*]}")" "${SLURM_CPU[@]}" -- bash $here/60_report.sh

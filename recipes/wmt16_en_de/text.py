@@ -1,0 +1,126 @@
+"""The corpus of fairseq's WMT16 English-German recipe: takes the files that are needed, if they are whole.
+
+    python text.py --archive wmt16_en_de.tar.gz --lines 4500966 3000 3003 --output TEXT
+    python text.py --folder DIR --lines 4500966 3000 3003 --output TEXT     the same from an unpacked archive (linked)
+
+TEXT appears only when every file is there and has its lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tarfile
+import zlib
+from pathlib import Path
+
+LANGUAGES = ("en", "de")
+TRAIN, VALID, TEST = "train.tok.clean.bpe.32000", "newstest2013.tok.bpe.32000", "newstest2014.tok.bpe.32000"
+REFERENCE = "newstest2014"
+CODES = "bpe.32000"
+BLOCK = 1 << 22
+
+
+class DataError(Exception):
+    """What is missing or wrong, and what to do, in one line."""
+
+
+def main() -> int:
+    """Takes the files from the archive or folder; prints one line on an error."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--archive", type=Path, help="wmt16_en_de.tar.gz")
+    source.add_argument("--folder", type=Path, help="where it has been unpacked")
+    parser.add_argument(
+        "--lines", type=int, nargs=3, required=True, metavar="N", help="pairs of train, newstest2013, newstest2014"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder to make")
+    arguments = parser.parse_args()
+    expected = dict(zip((TRAIN, VALID, TEST, REFERENCE), [*arguments.lines, arguments.lines[-1]], strict=True))
+    lines = {f"{name}.{language}": count for name, count in expected.items() for language in LANGUAGES}
+    beside = arguments.output.with_name(f"{arguments.output.name}.tmp")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        if arguments.archive:
+            unpack(arguments.archive, {*lines, CODES}, beside)
+        else:
+            link(arguments.folder, {*lines, CODES}, beside)
+        check(beside, lines)
+    except (DataError, OSError) as error:
+        shutil.rmtree(beside)
+        print(f"wmt16_en_de: {error}", file=sys.stderr)
+        return 1
+    shutil.rmtree(arguments.output, ignore_errors=True)
+    os.replace(beside, arguments.output)
+    return 0
+
+
+def unpack(archive: Path, names: set[str], folder: Path) -> None:
+    """Unpacks the named files, wherever in the archive they are.
+
+    Raises:
+        DataError: It is no whole gzipped tar archive, or files are missing in it.
+    """
+    missing = set(names)
+    try:
+        with tarfile.open(archive, "r:gz") as members:
+            for member in members:
+                name = Path(member.name).name
+                if member.isfile() and name in missing:
+                    with members.extractfile(member) as content, (folder / name).open("wb") as file:  # type: ignore[union-attr]
+                        shutil.copyfileobj(content, file, BLOCK)
+                    missing.discard(name)
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise DataError(
+            f"{archive}: not a whole .tar.gz archive ({error}); remove it to download it again, or set DATA"
+        ) from error
+    if missing:
+        raise DataError(f"{archive}: has no {', '.join(sorted(missing))}: this is another corpus")
+
+
+def link(source: Path, names: set[str], folder: Path) -> None:
+    """Links the named files of a folder.
+
+    Raises:
+        DataError: Files are missing there.
+    """
+    if not source.is_dir():
+        raise DataError(f"DATA={source}: no such folder")
+    missing = sorted(name for name in names if not (source / name).is_file())
+    if missing:
+        raise DataError(f"DATA={source}: has no {', '.join(missing)}")
+    for name in names:
+        (folder / name).symlink_to((source / name).resolve())
+
+
+def check(folder: Path, lines: dict[str, int]) -> None:
+    """Checks that every file has its lines and that the BPE codes are codes.
+
+    Raises:
+        DataError: The first file that is wrong.
+    """
+    for name, expected in sorted(lines.items()):
+        found = count_lines(folder / name)
+        if found != expected:
+            raise DataError(f"{name} has {found} lines, not {expected}: half a file, or another corpus")
+    with (folder / CODES).open("rb") as file:
+        first = [file.readline() for _ in range(2)][-1].split()
+    if len(first) != 2:
+        raise DataError(f"{CODES}: no BPE codes (two symbols a line)")
+
+
+def count_lines(path: Path) -> int:
+    """Number of lines; a last one without its end counts."""
+    count, last = 0, b"\n"
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            count += block.count(b"\n")
+            last = block[-1:]
+    return count + (last != b"\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
