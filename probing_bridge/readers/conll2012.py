@@ -46,7 +46,7 @@ def read_coreference(source: Source) -> Iterator[Instance]:
         InputError: Too few columns, mentions that open or close alone, or a document without an end.
     """
     rng = random.Random(0)
-    for document in _documents(source):
+    for document in read_documents(source):
         clusters = _single_words(_merge(document.clusters))
         spellings = [{document.tokens[mention] for mention in cluster} for cluster in clusters]
         if sum(len(words) >= 2 for words in spellings) >= 2:
@@ -54,7 +54,7 @@ def read_coreference(source: Source) -> Iterator[Instance]:
             yield Instance(tuple(document.tokens), labels, pairs, tuple(document.sentence_starts))
 
 
-def _documents(source: Source) -> Iterator[Document]:
+def read_documents(source: Source) -> Iterator[Document]:
     """The documents of a file."""
     # The original also ends lines at separators that only Unicode knows, and columns at any white space.
     lines = source.text.splitlines() if source.compat else source.lines()

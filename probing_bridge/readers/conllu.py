@@ -16,6 +16,7 @@ from probing_bridge.readers.source import Block, Source
 
 ID, FORM, UPOS, HEAD, DEPREL = 0, 1, 3, 6, 7
 N_COLUMNS = 10
+NUMBER = re.compile("[0-9]{1,9}")
 SEPARATORS = re.compile(r"\t| {2,}")  # of the original
 
 Row = tuple[int, list[str]]  # (line number, columns)
@@ -106,7 +107,7 @@ def _split(source: Source, block: Block, last: int) -> list[Row]:
 def _arcs(source: Source, rows: Sequence[Row]) -> list[Arc]:
     heads: list[int] = []
     for number, row in rows:
-        if not (row[HEAD].isascii() and row[HEAD].isdigit()) or int(row[HEAD]) > len(rows):
+        if not NUMBER.fullmatch(row[HEAD]) or int(row[HEAD]) > len(rows):
             raise source.fault(f"expected a head from 0 to {len(rows)} in column 7, found {row[HEAD]!r}", number)
         heads.append(int(row[HEAD]))
         if not row[DEPREL]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from probing_bridge.instances import Instance
+from probing_bridge.readers.formats import guess_format
 from probing_bridge.readers.source import Source
 
 ID, FORM, POS = 0, 1, 4
@@ -20,8 +21,10 @@ def read_pos(source: Source) -> Iterator[Instance]:
         Every word with its tag.
 
     Raises:
-        InputError: Fewer than five columns; but in compat also words without a number or without a text.
+        InputError: Fewer than five columns, or (not in compat) a word without a number, a text or a tag.
     """
+    if not source.compat and guess_format(source.text) == "sdp":  # has enough columns, but no tags in the fifth
+        raise source.fault("expected parts of speech in column 5, found heads or signs")
     for block in source.blocks(comments=True):
         tokens: list[str] = []
         labels: list[str] = []

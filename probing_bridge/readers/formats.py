@@ -45,6 +45,7 @@ SHARED_ENDINGS: dict[str, tuple[str, ...]] = {
     ".json": ("streusle", "it-happened"),
     ".tsv": ("ccg-columns", "fce", "conjuncts", "semtags"),
 }
+GUESS_CHARACTERS = 20_000
 COLUMNS = re.compile(r"[ \t]+")
 
 
@@ -73,7 +74,9 @@ def guess_format(text: str) -> str | None:
     Returns:
         A key of FORMATS, or None if it cannot be told.
     """
-    head = text[:20000].lstrip()
+    head = text.lstrip()[:GUESS_CHARACTERS]
+    if len(head) == GUESS_CHARACTERS:
+        head = head[: head.rfind("\n")] if "\n" in head else head  # the last line may be cut
     if head.startswith(("{", "[")) and '"' in head[:200]:
         return "it-happened" if head[0] == "{" else "streusle"
     if head.startswith("#begin document"):
@@ -87,7 +90,7 @@ def guess_format(text: str) -> str | None:
         return "ccgbank"
     if lines[0].startswith("("):
         return "trees"
-    return _guess_columns(lines[:-1] or lines)  # the last line may be cut
+    return _guess_columns(lines)
 
 
 def _guess_columns(lines: Sequence[str]) -> str | None:

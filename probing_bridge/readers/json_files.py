@@ -42,11 +42,11 @@ def read_factuality(source: Source) -> Iterator[Instance]:
         for number in numbers:
             if type(number) is not int or not 1 <= number <= len(tokens):
                 raise _fault(
-                    source, name, f"{where}: expected a predicate index from 1 to {len(tokens)}, found {number!r}"
+                    source, name, f"{where}: expected a predicate index from 1 to {len(tokens)}, found {_show(number)}"
                 )
         for label in labels:
             if type(label) not in (int, float) or not _is_finite(label):
-                raise _fault(source, name, f"{where}: expected numbers as labels, found {label!r}")
+                raise _fault(source, name, f"{where}: expected numbers as labels, found {_show(label)}")
         yield Instance(tokens, tuple(float(label) for label in labels), tuple(number - 1 for number in numbers))
 
 
@@ -122,6 +122,10 @@ def _fault(source: Source, name: object, message: str) -> Exception:
 def _kind(value: object) -> str:
     names = {dict: "an object", list: "an array", str: "a text", type(None): "null", bool: "true or false"}
     return names.get(type(value), "a number")
+
+
+def _show(value: object) -> str:
+    return _kind(value) if isinstance(value, (dict, list)) else repr(value)
 
 
 def _get(source: Source, name: object, where: str, value: Any, key: str, kind: Any) -> Any:

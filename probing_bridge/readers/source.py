@@ -6,6 +6,7 @@ Plain or gzip-compressed UTF-8 is read whole; a gzip file that would unpack to a
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import zlib
 from collections.abc import Iterator
@@ -20,8 +21,9 @@ MAX_BYTES = 4 << 30  # no corpus of these tasks has even a tenth of this
 BOMB_BYTES = 64 << 20  # small files may compress as well as they like,
 BOMB_RATIO = 200  # larger ones not better than text does (about 5 to 30)
 CHUNK_BYTES = 1 << 22
+MAX_MESSAGE = 300  # characters; a column of a file that is no corpus may be endless
 
-# Files that are often given by mistake: their first bytes and their name.
+# What is often given by mistake, by its first bytes.
 BINARY_MAGIC = {
     b"PK\x03\x04": "a zip archive",
     b"BZh": "compressed with bzip2",
@@ -62,8 +64,10 @@ class Source:
         Returns:
             The error to raise; it names the format that the file seems to have, if that is another one.
         """
+        if len(message) > MAX_MESSAGE:
+            message = f"{message[: MAX_MESSAGE // 2]} ... {message[-MAX_MESSAGE // 2 :]}"
         guess = guess_format(self.text)
-        if guess is not None and guess != self.format:
+        if guess is not None and guess != self.format.removesuffix("-bioul"):
             message += f" (it looks like {FORMATS[guess].title}, and was read as {FORMATS[self.format].title})"
         return InputError(message, self.path, line)
 
@@ -125,8 +129,6 @@ def read_source(path: str | Path, format: str, *, compat: bool = False) -> Sourc
 
 def _unzip(data: bytes, path: Path) -> bytes:
     """Unpacks gzip data piece by piece, up to the size that text may have."""
-    import io
-
     limit = min(MAX_BYTES, max(BOMB_BYTES, BOMB_RATIO * len(data)))
     pieces, size = [], 0
     try:
@@ -143,19 +145,21 @@ def _unzip(data: bytes, path: Path) -> bytes:
 
 def _decode(data: bytes, path: Path) -> str:
     """UTF-8 with universal line ends; a byte-order mark is left out."""
-    for magic, name in BINARY_MAGIC.items():
-        if data.startswith(magic):
-            raise InputError(f"is {name}; expected UTF-8 text, plain or gzip-compressed", path)
     try:
         text = data.decode("utf-8-sig")
+        at, fault = text.find("\0"), "a zero byte is not text"
+        line = text.count("\n", 0, max(at, 0)) + 1
     except UnicodeDecodeError as error:
+        at, fault = (
+            error.start,
+            f"byte 0x{data[error.start]:02x} is not UTF-8; convert the file, as with iconv -t UTF-8",
+        )
         line = data.count(b"\n", 0, error.start) + 1
-        byte = data[error.start]
-        raise InputError(
-            f"byte 0x{byte:02x} is not UTF-8; convert the file, as with iconv -t UTF-8", path, line
-        ) from error
-    if "\0" in text:
-        raise InputError("holds a zero byte; expected text", path, text.count("\n", 0, text.index("\0")) + 1)
+    if at >= 0:
+        name = next((name for magic, name in BINARY_MAGIC.items() if data.startswith(magic)), None)
+        if name is not None:
+            raise InputError(f"is {name}; expected UTF-8 text, plain or gzip-compressed", path)
+        raise InputError(fault, path, line)
     if "\r" in text:
         text = re.sub("\r\n?", "\n", text)
     return text

@@ -1,0 +1,144 @@
+"""Suite files: good ones, and every fault at once."""
+
+from pathlib import Path
+
+import pytest
+
+from probing_bridge.errors import BridgeError
+from probing_bridge.suite import load_suite
+
+TAGS = "a\tB\n"
+
+
+@pytest.fixture
+def suite(tmp_path):
+    """suite(text, data=None) -> the suite, with the files c.tsv, sub/c.tsv.gz and ud.conllu beside it."""
+
+    def load(text, data=None):
+        (tmp_path / "sub").mkdir(exist_ok=True)
+        for name in ("c.tsv", "sub/c.tsv.gz", "ud.conllu"):
+            (tmp_path / name).write_text(TAGS)
+        path = tmp_path / "suite.yaml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return load_suite(path, data)
+
+    return load
+
+
+def faults(suite, text, data=None):
+    """The faults by line, without the folder."""
+    with pytest.raises(BridgeError) as caught:
+        suite(text, data)
+    return [line[line.index("suite.yaml") :] for line in str(caught.value).split("\n")]
+
+
+def test_paths_start_from_the_folder_of_the_file(suite, tmp_path):
+    found = suite("tasks:\n  conj: {train: c.tsv, dev: sub/c.tsv.gz, test: ./c.tsv}\n")
+    assert found.root == tmp_path and list(found.tasks) == ["conj"]
+    task = found.tasks["conj"]
+    assert (task.train, task.dev, task.path("test")) == (
+        tmp_path / "c.tsv",
+        tmp_path / "sub/c.tsv.gz",
+        tmp_path / "c.tsv",
+    )
+    assert not task.compat and task.format is None
+    assert [(one.tokens, one.labels) for one in task.read("train")] == [(("a",), ("B",))]
+
+
+def test_another_root(suite, tmp_path):
+    found = suite("tasks:\n  conj: {train: c.tsv.gz, dev: c.tsv.gz, test: c.tsv.gz}\n", tmp_path / "sub")
+    assert found.tasks["conj"].dev == tmp_path / "sub" / "c.tsv.gz"
+
+
+def test_compat_and_format(suite):
+    task = "{train: c.tsv, dev: c.tsv, test: c.tsv}"
+    found = suite(f"compat: liu2019\ntasks: {{conj: {task}, ged: {task}}}").tasks
+    assert found["conj"].compat and found["ged"].compat
+    found = suite(f"tasks: {{conj: {task}, ccg: {task[:-1]}, format: ccgbank, compat: liu2019}}}}").tasks
+    assert not found["conj"].compat and found["ccg"].compat and found["ccg"].format == "ccgbank"
+
+
+def test_all_faults_at_once(suite):
+    text = """\
+compat: liu2018
+task: 3
+tasks:
+  poss: {train: x}
+  conj: {train: ../../etc/passwd, dev: nix, test: 3}
+  ged: {train: c.tsv, tests: c.tsv}
+  ged: 3
+  chunk: {train: ud.conllu, dev: sub, test: [c.tsv], format: conll}
+  ner: c.tsv
+"""
+    found = faults(suite, text)
+    expected = [
+        ":1: compat can only be liu2019, not 'liu2018'",
+        ":2: unknown key 'task' in the suite; do you mean 'tasks'?",
+        ":4: unknown key 'poss' in tasks; do you mean 'pos'?",
+        ":5: ",
+        ":5: no such file: ",
+        ":5: expected a text as the file of conj's test",
+        ":6: unknown key 'tests' in task ged; do you mean 'test'?",
+        ":6: task ged has no file for dev",
+        ":6: task ged has no file for test",
+        ":7: 'ged' occurs twice in tasks",
+        ":8: ",
+        ":8: no such file: ",
+        ":8: expected a text as the file of chunk's test",
+        ":9: expected task ner to be a mapping with keys train, dev, test, format, compat",
+    ]
+    assert len(found) == len(expected)
+    for line, start in zip(found, expected, strict=True):
+        assert line.startswith("suite.yaml" + start)
+    assert "leads out of" in found[3] and "--data" in found[3] and "not from 'conll'" in found[10]
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../c.tsv", "sub/../../c.tsv", "link", "a\\0b", "x" * 5000])
+def test_paths_stay_inside(name, suite, tmp_path):
+    outside = tmp_path.parent / "c.tsv"
+    outside.write_text(TAGS)
+    (tmp_path / "link").symlink_to(outside)
+    (line,) = faults(suite, f'tasks:\n  conj: {{train: c.tsv, dev: c.tsv, test: "{name}"}}\n')
+    assert "leads out of" in line or "no such file" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "suite.yaml: is empty"),
+        ("# nothing\n", "suite.yaml: is empty"),
+        ("tasks:\n  - a\n", "suite.yaml:2: expected tasks to be a mapping"),
+        ("[1]\n", "suite.yaml:1: expected the suite to be a mapping with keys compat, tasks"),
+        ("compat: liu2019\n", "suite.yaml: has no key `tasks`"),
+        ("tasks: {}\n", "suite.yaml:1: names no task"),
+        ("tasks:\n  a: b: c\n", "suite.yaml:2: expected YAML: mapping values are not allowed here"),
+        ("tasks: {a\n", "suite.yaml:2: expected YAML: "),
+        ("tasks: *a\n", "suite.yaml:1: expected YAML: "),
+        (b"\xff", "suite.yaml: expected YAML in UTF-8"),
+        ("a: \0", "suite.yaml: expected YAML in UTF-8"),
+        ("--- 1\n--- 2\n", "suite.yaml:2: expected YAML: "),
+        ("[" * 5000, "suite.yaml: expected a suite file, found values nested too deeply to read"),
+        ("? [a]\n: b\n", "suite.yaml:1: unknown key '[...]' in the suite"),
+        ("tasks: !!python/object/apply:os.system [ls]\n", "suite.yaml:1: expected tasks to be a mapping"),
+        (" " * (1 << 21), "suite.yaml: has more than"),
+    ],
+)
+def test_files_that_are_no_suite(text, message, suite):
+    assert any(line.startswith(message) for line in faults(suite, text))
+
+
+def test_tags_for_a_crf_are_refused(suite):
+    text = "tasks:\n  ner: {train: c.tsv, dev: c.tsv, test: c.tsv, format: conll2003-bioul}\n"
+    assert "is not for probes" in faults(suite, text)[0]
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(BridgeError, match=r"no\.yaml: cannot be read"):
+        load_suite(tmp_path / "no.yaml")
+
+
+def test_the_suite_of_the_open_data(shared):
+    path = Path(__file__).resolve().parents[2] / "recipes" / "open_en_de" / "suite.yaml"
+    from probing_bridge.tasks import TASKS
+
+    assert list(load_suite(path, shared / "data").tasks) == list(TASKS)
