@@ -53,21 +53,25 @@ class Features:
         """Whether all these sentences are there."""
         return all(sentence_text(tokens) in self.starts for tokens in sentences)
 
-    def gather(self, rows: torch.Tensor, layers: Sequence[int]) -> torch.Tensor:
+    def gather(self, rows: torch.Tensor, layers: Sequence[int], out: torch.Tensor) -> torch.Tensor:
         """Collects rows of some layers.
 
         Args:
             rows: (n,) int64.
             layers: Positions in `self.layers`.
+            out: (at least len(layers), at least n, d) where they go, on the device.
 
         Returns:
-            (len(layers), n, d) float32 on the device.
+            (len(layers), n, d) float32: the part of `out` that was filled.
         """
-        out = self.values.new_empty((len(layers), len(rows), self.dim))
+        out = out[: len(layers), : len(rows)]
         rows = rows.to(self.values.device)
-        for i, layer in enumerate(layers):
-            torch.index_select(self.values[layer], 0, rows, out=out[i])
-        return out.to(self.device)
+        for place, layer in zip(out, layers, strict=True):
+            if self.values.device == out.device:
+                torch.index_select(self.values[layer], 0, rows, out=place)
+            else:
+                place.copy_(torch.index_select(self.values[layer], 0, rows))
+        return out
 
 
 def available_memory() -> int:

@@ -52,19 +52,16 @@ def padded(n_outputs: int) -> int:
     return 1 if n_outputs == 1 else -(-n_outputs // 16) * 16
 
 
-def combine(words: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The input of a probe: x, or [x; y; x*y] (PROBING section 3).
+def combine(words: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """The input of a probe in parts: x, or x, y and x*y (PROBING section 3).
 
     Args:
         words: One or two (n_probes, n, d) arrays.
 
     Returns:
-        (n_probes, n, d or 3d).
+        One or three (n_probes, n, d) arrays; side by side they are the input.
     """
-    if len(words) == 1:
-        return words[0]
-    x, y = words
-    return torch.cat([x, y, x * y], dim=-1)
+    return list(words) if len(words) == 1 else [*words, words[0] * words[1]]
 
 
 def initial_affine(n_in: int, n_out: int) -> torch.Tensor:
@@ -98,11 +95,16 @@ class _Affine:
         self.weight_gradient = gradient[:, first:end].view(shape)
         self.bias_gradient = gradient[:, None, end : end + n_out]
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return torch.baddbmm(self.bias, inputs, self.weight.transpose(1, 2))
+    def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        scores = self.bias
+        for part, weight in zip(inputs, self.weight.chunk(len(inputs), dim=2), strict=True):
+            scores = torch.baddbmm(scores, part, weight.transpose(1, 2))
+        return scores
 
-    def backward(self, inputs: torch.Tensor, gradient: torch.Tensor) -> None:
-        self.weight_gradient.baddbmm_(gradient.transpose(1, 2), inputs)
+    def backward(self, inputs: Sequence[torch.Tensor], gradient: torch.Tensor) -> None:
+        turned = gradient.transpose(1, 2)
+        for part, total in zip(inputs, self.weight_gradient.chunk(len(inputs), dim=2), strict=True):
+            total.baddbmm_(turned, part)
         self.bias_gradient.add_(gradient.sum(dim=1, keepdim=True))
 
     def input_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
@@ -117,23 +119,23 @@ def _flatten(affines: Sequence[torch.Tensor]) -> torch.Tensor:
 class Linear:
     """Linear probes: scores = W input + b."""
 
-    def __init__(self, affines: Sequence[torch.Tensor], n_probes: int, device: torch.device) -> None:
+    def __init__(self, affines: Sequence[torch.Tensor], n_probes: int, like: torch.Tensor) -> None:
         """Starts all probes at the same weights.
 
         Args:
             affines: One (n_out, n_in + 1) array of `initial_affine`.
             n_probes: How many probes.
-            device: Where they live.
+            like: A tensor of the device and type wanted.
         """
         affine = _pad(affines[0])
         self._n_out, self._n_in = affine.shape[0], affine.shape[1] - 1
-        self.parameters = _flatten([affine]).to(device).repeat(n_probes, 1)
+        self.parameters = _flatten([affine]).to(like).repeat(n_probes, 1)
         self._bind()
 
     def _bind(self) -> None:
         self.gradient = torch.zeros_like(self.parameters)
         self._out = _Affine(self.parameters, self.gradient, 0, self._n_in, self._n_out)
-        self._inputs: torch.Tensor | None = None
+        self._inputs: list[torch.Tensor] = []
 
     def keep(self, probes: Sequence[int]) -> None:
         """Goes on with only these probes."""
@@ -147,7 +149,6 @@ class Linear:
 
     def backward(self, gradient: torch.Tensor) -> None:
         """Adds the gradient of the weights."""
-        assert self._inputs is not None
         self._out.backward(self._inputs, gradient)
 
     def input_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
@@ -158,17 +159,17 @@ class Linear:
 class Mlp:
     """Probes with one hidden layer of 1024 rectified units and no dropout."""
 
-    def __init__(self, affines: Sequence[torch.Tensor], n_probes: int, device: torch.device) -> None:
+    def __init__(self, affines: Sequence[torch.Tensor], n_probes: int, like: torch.Tensor) -> None:
         """Starts all probes at the same weights.
 
         Args:
             affines: (1024, n_in + 1) and (n_out, 1025) arrays of `initial_affine`.
             n_probes: How many probes.
-            device: Where they live.
+            like: A tensor of the device and type wanted.
         """
         hidden, out = affines[0], _pad(affines[1])
         self._sizes = (hidden.shape[1] - 1, hidden.shape[0], out.shape[0])
-        self.parameters = _flatten([hidden, out]).to(device).repeat(n_probes, 1)
+        self.parameters = _flatten([hidden, out]).to(like).repeat(n_probes, 1)
         self._bind()
 
     def _bind(self) -> None:
@@ -176,7 +177,7 @@ class Mlp:
         n_in, n_hidden, n_out = self._sizes
         self._hidden = _Affine(self.parameters, self.gradient, 0, n_in, n_hidden)
         self._out = _Affine(self.parameters, self.gradient, (n_in + 1) * n_hidden, n_hidden, n_out)
-        self._inputs: torch.Tensor | None = None
+        self._inputs: list[torch.Tensor] = []
         self._active: torch.Tensor | None = None
 
     def keep(self, probes: Sequence[int]) -> None:
@@ -188,7 +189,7 @@ class Mlp:
         """Scores (n_probes, n, n_out)."""
         self._inputs = combine(words)
         self._active = self._hidden.forward(self._inputs).relu_()
-        return self._out.forward(self._active)
+        return self._out.forward([self._active])
 
     def _hidden_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
         assert self._active is not None
@@ -196,8 +197,8 @@ class Mlp:
 
     def backward(self, gradient: torch.Tensor) -> None:
         """Adds the gradient of the weights."""
-        assert self._inputs is not None and self._active is not None
-        self._out.backward(self._active, gradient)
+        assert self._active is not None
+        self._out.backward([self._active], gradient)
         self._hidden.backward(self._inputs, self._hidden_gradient(gradient))
 
     def input_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
@@ -223,7 +224,7 @@ class Mix:
         """
         self._inner = inner
         self._n_layers = n_layers
-        mix = torch.zeros(1, n_layers + 1, device=inner.parameters.device)
+        mix = inner.parameters.new_zeros(1, n_layers + 1)
         mix[:, -1] = 1.0  # gamma
         self.parameters = torch.cat([mix, inner.parameters], dim=1)
         self.gradient = torch.zeros_like(self.parameters)
@@ -262,9 +263,7 @@ class Mix:
         self.gradient[:, self._n_layers + 1 :] += self._inner.gradient
 
 
-def new_model(
-    kind: str, dim: int, n_words: int, n_outputs: int, n_probes: int, seed: int, device: torch.device
-) -> Model:
+def new_model(kind: str, dim: int, n_words: int, n_outputs: int, n_probes: int, seed: int, like: torch.Tensor) -> Model:
     """Makes probes with the initial weights of the original: `torch.nn.Linear` under a torch seed.
 
     Args:
@@ -274,7 +273,7 @@ def new_model(
         n_outputs: Classes, or 1 for a regression.
         n_probes: How many, all equal at the start.
         seed: Torch's seed (133 in the recipe).
-        device: Where they live.
+        like: A tensor of the device and type wanted.
 
     Returns:
         The probes.
@@ -286,4 +285,4 @@ def new_model(
             affines = [initial_affine(n_in, HIDDEN), initial_affine(HIDDEN, n_outputs)]
         else:
             affines = [initial_affine(n_in, n_outputs)]
-    return MODELS[kind](affines, n_probes, device)
+    return MODELS[kind](affines, n_probes, like)

@@ -142,9 +142,30 @@ def test_engine_equals_separate_training(family: str, probe: str) -> None:
         difference = (unpadded(engine, probe, n_out, layer) - slow.flat()).abs()
         if probe == "linear":
             assert difference.max() <= 1e-6
-        else:  # a hidden unit within rounding of its kink may go the other way for an item: a few weights of it move
-            assert difference.max() <= 1e-4 and (difference > 1e-6).float().mean() <= 1e-3
+        else:  # Adam blows the rounding of a gradient that cancels to nothing up to a step: see the test in float64
+            assert (difference > 1e-6).float().mean() <= 5e-3
         np.testing.assert_allclose(np.array(losses)[:, layer], slow_losses, atol=2e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("probe", ["linear", "mlp"])
+def test_engine_equals_separate_training_in_float64(family: str, probe: str) -> None:
+    sentences = corpus(family, 90, seed=1)
+    features = make_features(sentences, n_layers=2, dim=6)
+    features.values = features.values.double()
+    vocabulary = None if family == "regression" else VOCABULARY
+    items = build_items(sentences, vocabulary, features.starts, zero_pairs_count=True)
+    n_out = 1 if family == "regression" else len(VOCABULARY)
+    engine = Probes(features, Recipe(probe=probe), items.rows.shape[1], n_out)
+    slow = SlowProbe(sentences, features, 1, probe)
+    slow.model.double()
+    for _ in range(20):
+        for batch in batches(items, range(90), 9):
+            engine.step(batch)
+        for start in range(0, 90, 9):
+            slow.update(sentences[start : start + 9])
+    # the weights of the losses are float32 in the engine: 3e-8 of a step of 1e-3, 200 times
+    assert (unpadded(engine, probe, n_out, 1) - slow.flat()).abs().max() <= 1e-6
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -233,7 +254,7 @@ def test_chunks_do_not_change_the_trajectory(monkeypatch: pytest.MonkeyPatch) ->
     features = make_features(sentences, n_layers=2, dim=8)
     items = build_items(sentences, VOCABULARY, features.starts, zero_pairs_count=True)
     rows = []
-    for numbers in (2**24, 1):  # one chunk; chunks of 256 pairs
+    for numbers in (2**20, 1):  # one chunk; chunks of 256 pairs
         monkeypatch.setattr("probing_bridge.probes.training._CHUNK_NUMBERS", numbers)
         probes = Probes(features, Recipe(batch_size=250), 2, 5)
         for _ in range(20):
