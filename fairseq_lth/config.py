@@ -148,6 +148,14 @@ def check_flags(root: Any) -> None:
             float(_model_flag(root, "quant_noise_scalar", "quant_noise", "scalar")) > 0,
             "it replaces weights, pruned ones too",
         ),
+        "--encoder-xformers-att-config": (
+            bool(_model_flag(root, "encoder_xformers_att_config", "encoder", "xformers_att_config")),
+            "its attention hides the weights it is made of",
+        ),
+        "--decoder-xformers-att-config": (
+            bool(_model_flag(root, "decoder_xformers_att_config", "decoder", "xformers_att_config")),
+            "its attention hides the weights it is made of",
+        ),
     }
     for flag, (given, reason) in refused.items():
         if given:

@@ -113,6 +113,14 @@ def train(start):
 
 
 @pytest.fixture(scope="session")
+def dense(train, flags, tmp_path_factory):
+    """A finished run by magnitude with learning-rate rewinding; read only."""
+    folder = tmp_path_factory.mktemp("dense")
+    train([*flags, "--save-dir", folder]).succeed()
+    return folder
+
+
+@pytest.fixture(scope="session")
 def free_port():
     """Finds a port for a distributed training."""
 

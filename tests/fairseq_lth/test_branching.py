@@ -4,15 +4,8 @@ import csv
 
 import pytest
 import torch
+
 from fairseq_lth.checkpoints import imp_state, read_checkpoint
-
-
-@pytest.fixture(scope="module")
-def dense(train, flags, tmp_path_factory):
-    """A magnitude run with learning-rate rewinding that others branch from."""
-    folder = tmp_path_factory.mktemp("dense")
-    train([*flags, "--save-dir", folder]).succeed()
-    return folder
 
 
 def rows(folder):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from fairseq_lth.checkpoints import imp_state, read_checkpoint
 
 BACKENDS = ("legacy_ddp", "pytorch_ddp", pytest.param("no_c10d", marks=pytest.mark.slow))

@@ -6,10 +6,11 @@ import re
 import pytest
 import torch
 from fairseq import optim
+from omegaconf import OmegaConf
+
 from fairseq_lth.masks import Mask
 from fairseq_lth.pruning import prunable_parameters
 from fairseq_lth.zeros import GradientMasks, inner_optimizers, zero_pruned
-from omegaconf import OmegaConf
 
 HALF = ("--fp16", "--fp16-init-scale", "4")
 PRECISIONS = {
@@ -68,7 +69,9 @@ def test_zeros_under_every_optimizer(name):
         optimizer = settings(namespace, parameters)
     else:
         cfg = OmegaConf.structured(dataclass)
-        root = OmegaConf.create({"optimizer": cfg, "optimization": {"lr": [0.1]}, "common": {"tpu": False, "fp16": False}})
+        root = OmegaConf.create(
+            {"optimizer": cfg, "optimization": {"lr": [0.1]}, "common": {"tpu": False, "fp16": False}}
+        )
         root.optimizer = OmegaConf.merge(root.optimizer, OPTIMIZERS[name])
         optimizer = settings(root.optimizer, parameters)
 

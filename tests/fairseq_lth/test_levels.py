@@ -1,0 +1,116 @@
+"""`python -m fairseq_lth.levels`: the table, what it notices, and what it exports."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fairseq_lth.checkpoints import level_record, read_checkpoint
+from fairseq_lth.levels import main
+from fairseq_lth.masks import Mask
+
+
+@pytest.fixture
+def run(dense, tmp_path) -> Path:
+    """A copy of a finished run that may be spoilt."""
+    return Path(shutil.copytree(dense, tmp_path / "run"))
+
+
+def change(path: Path, alter) -> None:
+    checkpoint = torch.load(path, weights_only=True)
+    alter(checkpoint)
+    path.unlink()  # the level is a hard link in some runs
+    torch.save(checkpoint, path)
+
+
+def a_weight(checkpoint, pruned: bool) -> tuple[torch.Tensor, int]:
+    """A weight tensor and the flat index of a pruned or a kept weight in it."""
+    name = "encoder.layers.0.fc1.weight"
+    kept = Mask.unpack(checkpoint["extra_state"]["ImpTask"]["mask"]).kept[name]
+    wanted = ~kept if pruned else kept
+    return checkpoint["model"][name].view(-1), int(wanted.view(-1).nonzero()[0])
+
+
+def test_a_finished_run(dense, capsys):
+    assert main([str(dense)]) == 0
+    out = capsys.readouterr().out
+    assert "All 3 levels are as they were written." in out
+    assert out.splitlines()[4].split()[:5] == ["2", "4", "32", "0.006124", "0.3471"]
+
+
+@pytest.mark.parametrize("pruned", [True, False])
+def test_a_changed_weight_is_noticed(run, capsys, pruned):
+    def alter(checkpoint):
+        weights, index = a_weight(checkpoint, pruned)
+        weights[index] += 1.0
+
+    change(run / "checkpoint_lth1.pt", alter)
+    assert main([str(run)]) == 1
+    problems = capsys.readouterr().err.splitlines()
+    assert any("checkpoint_lth1.pt: has been changed since it was written" in line for line in problems)
+    zero = [line for line in problems if "encoder.layers.0.fc1.weight has 1 pruned weight(s) that are not zero" in line]
+    assert len(zero) == int(pruned)
+
+
+def test_a_truncated_level_is_noticed(run, capsys):
+    level = run / "checkpoint_lth2.pt"
+    whole = level.read_bytes()
+    level.unlink()
+    level.write_bytes(whole[: len(whole) // 2])
+    assert main([str(run)]) == 1
+    assert capsys.readouterr().err == f"{level}: cannot be read; it is cut short or no checkpoint\n"
+
+
+def test_a_mask_that_grows_and_a_missing_level_are_noticed(run, capsys):
+    shutil.copy(run / "checkpoint_lth1.pt", run / "checkpoint_lth2.pt.copy")
+    (run / "checkpoint_lth2.pt").unlink()
+    assert main([str(run)]) == 1
+    assert capsys.readouterr().err == f"{run / 'checkpoint_lth2.pt'}: no such file\n"
+
+    def forget(checkpoint):
+        checkpoint["extra_state"]["ImpTask"]["mask"]["bits"].fill_(255)
+
+    shutil.copy(run / "checkpoint_lth1.pt", run / "checkpoint_lth2.pt")
+    change(run / "checkpoint_lth2.pt", forget)
+    assert main([str(run)]) == 1
+    problems = capsys.readouterr().err
+    assert "keeps weights that checkpoint_lth1.pt has pruned" in problems and "is level 1" in problems
+
+
+def test_exports_are_the_level_without_the_plugin(dense, corpus, tmp_path, capsys):
+    plain, compact, expanded = (tmp_path / name for name in ("plain.pt", "level.safetensors", "expanded.pt"))
+    assert main([str(dense), "--level", "2", "--export", str(plain), "--compact", str(compact)]) == 0
+    assert main([str(compact), "--export", str(expanded)]) == 0
+    assert "dense kernels multiply by zeros" in capsys.readouterr().out
+    level = read_checkpoint(dense / "checkpoint_lth2.pt")
+    for path in (plain, expanded):
+        exported = torch.load(path, weights_only=True)
+        assert exported["model"].keys() == level["model"].keys()
+        assert all(torch.equal(exported["model"][name], weight) for name, weight in level["model"].items())
+        assert "imp_" not in str(exported["cfg"]) and exported["extra_state"].keys() == {"train_iterator"}
+    generate = [Path(sys.executable).with_name("fairseq-generate"), corpus, "--path", expanded, "--gen-subset", "test"]
+    result = subprocess.run(
+        [*map(str, generate), "--cpu", "--num-workers", "0", "--batch-size", "3"], capture_output=True, text=True
+    )
+    assert result.returncode == 0 and "Generate test with beam=5" in result.stdout, result.stderr[-2000:]
+    record = level_record(expanded)
+    assert (record.experiment, record.level) == ("", -1)
+    assert level_record(dense / "checkpoint_lth2.pt").sparsity == pytest.approx(0.34714, abs=1e-5)
+
+
+def test_bad_input_is_named_in_one_line(dense, tmp_path, capsys):
+    (tmp_path / "x.safetensors").write_bytes(b"no safetensors at all")
+    torch.save({"model": {}}, tmp_path / "foreign.pt")
+    for arguments, message in (
+        ([tmp_path / "nowhere"], "no such folder"),
+        ([tmp_path], "has no lth.csv"),
+        ([tmp_path / "x.safetensors", "--export", tmp_path / "out.pt"], "cannot be read as a compact level"),
+        ([dense, "--level", "7", "--export", tmp_path / "out.pt"], "checkpoint_lth7.pt: no such file"),
+    ):
+        assert main([str(argument) for argument in arguments]) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "out.pt").exists()

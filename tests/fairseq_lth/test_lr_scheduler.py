@@ -1,0 +1,157 @@
+"""The learning rate of every level is the base scheduler's own at the mapped updates."""
+
+import ast
+import math
+
+import pytest
+import torch
+from fairseq.optim.lr_scheduler import LR_SCHEDULER_REGISTRY
+
+from fairseq_lth.lr_scheduler import PREFIX, RewindMixin
+
+SCHEDULERS = {
+    "inverse_sqrt": "--warmup-updates 3",
+    "cosine": "--warmup-updates 2 --lr-period-updates 9 --lr-shrink 0.5",
+    "polynomial_decay": "--warmup-updates 2 --total-num-update 20",
+    "tri_stage": "--warmup-steps 3 --hold-steps 4 --decay-steps 20",
+    "fixed": "--warmup-updates 3 --lr 0.01,0.008,0.002 --force-anneal 3",
+}
+E, R, K = 3, 1, 2
+
+
+def plan(name: str) -> list[str]:
+    extra = SCHEDULERS[name].split()
+    return ["--max-epoch", E, "--imp-rewind-epoch", R, "--imp-iterations", K, "--lr-scheduler", name, *extra]
+
+
+@pytest.fixture(scope="module")
+def per_epoch(corpus, train, flags, tmp_path_factory):
+    """Learning rates of a run: `(level, lr that the update used)` for every update."""
+
+    def run(arguments, **options):
+        folder = tmp_path_factory.mktemp("lrs")
+        without_scheduler = [flag for flag in flags if flag not in ("--warmup-updates", "3")]
+        train([*without_scheduler, *arguments, "--save-dir", folder / "run"], lrs=folder / "lrs", **options).succeed()
+        return [ast.literal_eval(line) for line in (folder / "lrs").read_text().splitlines()]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n == "inverse_sqrt" else pytest.mark.slow) for n in SCHEDULERS]
+)
+def test_levels_follow_the_base_schedule(per_epoch, name):
+    pruned = per_epoch(plan(name))
+    base = per_epoch([*plan(name), "--imp-iterations", "0"])  # the dense training is the base scheduler unrewound
+    n = len(base) // E
+    lrs = [lr_after for _, _, lr_after in base]  # the rate in force after update u
+    for level in range(K + 1):
+        of_level = [lr_after for _, at, lr_after in pruned if at == level]
+        expected = lrs if level == 0 else lrs[n * R :]
+        assert of_level == expected, (level, of_level, expected)
+
+
+def base_and_rewound(name: str, **settings):
+    """The base scheduler and its rewindable form, each on an optimizer of its own."""
+    from fairseq.optim import FairseqOptimizer
+    from fairseq.optim.lr_scheduler import LR_SCHEDULER_DATACLASS_REGISTRY
+    from omegaconf import OmegaConf
+
+    class Optimizer(FairseqOptimizer):
+        def __init__(self):
+            super().__init__(None)
+            self._optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+
+    pair = []
+    for registered in (name, PREFIX + name):
+        cfg = OmegaConf.structured(LR_SCHEDULER_DATACLASS_REGISTRY[name])
+        cfg = OmegaConf.create({**OmegaConf.to_container(cfg, resolve=False), "maximize_best_checkpoint_metric": False})
+        OmegaConf.set_struct(cfg, False)
+        cfg.update({"lr": [0.1], "max_update": 0, **settings})
+        pair.append(LR_SCHEDULER_REGISTRY[registered](cfg, Optimizer()))
+    return pair
+
+
+SETTINGS = {
+    "inverse_sqrt": {"warmup_updates": 3},
+    "cosine": {"warmup_updates": 2, "lr_period_updates": 9},
+    "polynomial_decay": {"warmup_updates": 2, "total_num_update": 30},
+    "tri_stage": {"warmup_steps": 3, "hold_steps": 4, "decay_steps": 20},
+    "reduce_lr_on_plateau": {"lr_patience": 0, "lr_shrink": 0.5},
+    "fixed": {"lr": [0.1, 0.05, 0.02]},
+    "step": {"lr_deacy_period": 5},
+    "triangular": {"lr": [0.01], "max_lr": 0.1, "lr_period_updates": 8},
+}
+
+
+def walk(scheduler, epochs, updates, losses, save_at=None):
+    """Steps a scheduler as fairseq's trainer does, and returns the rate of every update."""
+    rates = []
+    scheduler.step_update(updates)
+    for epoch, loss in zip(epochs, losses, strict=True):
+        scheduler.step_begin_epoch(epoch)
+        scheduler.step_update(updates)
+        for _ in range(4):
+            rates.append(scheduler.optimizer.get_lr())
+            updates += 1
+            scheduler.step_update(updates)
+        scheduler.step(epoch, loss)
+        scheduler.step_update(updates)
+    return rates, updates
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_rewound_schedulers_repeat_the_base_scheduler(name):
+    base, rewinding = base_and_rewound(name, **SETTINGS[name])
+    dense, again = [5.0, 4.0, 4.5, 4.6], [4.2, 4.3, 4.4]
+    rates, _ = walk(base, range(1, 5), 0, dense)
+    first, updates = walk(rewinding, range(1, 5), 0, dense)
+    assert first == rates
+    for level in (1, 2):
+        start = 5 + 3 * (level - 1)
+        rewinding.step_begin_epoch(start)
+        rewinding.step_update(updates)
+        rewound = rewinding.rewind(1)
+        assert rewound.updates_after == 4 and rewound.lr_after == pytest.approx(rates[4], rel=1e-12)
+        second, updates = walk(rewinding, range(start, start + 3), updates, again)
+        fresh, _ = base_and_rewound(name, **SETTINGS[name])
+        expected, _ = walk(fresh, range(1, 5), 0, [dense[0], *again])
+        assert second == pytest.approx(expected[4:], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_saved_scheduler_goes_on_exactly(name):
+    _, whole = base_and_rewound(name, **SETTINGS[name])
+    losses = [5.0, 5.1, 4.0, 4.5, 4.6, 4.7]
+    rates, _ = walk(whole, range(1, 7), 0, losses)
+    _, saved = base_and_rewound(name, **SETTINGS[name])
+    _, updates = walk(saved, range(1, 3), 0, losses[:2])
+    saved.step_begin_epoch(3)
+    for _ in range(4):
+        updates += 1
+        saved.step_update(updates)
+    saved.loss_of_epoch = losses[2]
+    state, lr = saved.state_dict(), saved.optimizer.get_lr()  # fairseq saves before the step at the end of the epoch
+    _, resumed = base_and_rewound(name, **SETTINGS[name])
+    resumed.load_state_dict(state)
+    resumed.optimizer.set_lr(lr)
+    resumed.step_update(updates)
+    resumed.step(4)
+    resumed.step_update(updates)
+    resumed.step(4)
+    after, _ = walk(resumed, range(4, 7), updates, losses[3:])
+    assert after == rates[12:]
+
+
+def test_none_keeps_the_last_rate():
+    _, scheduler = base_and_rewound("inverse_sqrt", warmup_updates=3)
+    rates, updates = walk(scheduler, range(1, 3), 0, [5.0, 4.0])
+    scheduler.step_begin_epoch(3)
+    scheduler.freeze()
+    later, _ = walk(scheduler, range(3, 5), updates, [4.0, 4.0])
+    assert set(later) == {0.1 * math.sqrt(3) * updates**-0.5}
+
+
+def test_every_registered_scheduler_has_a_rewindable_form():
+    for name in [name for name in LR_SCHEDULER_REGISTRY if not name.startswith(PREFIX)]:
+        assert issubclass(LR_SCHEDULER_REGISTRY[PREFIX + name], (RewindMixin, LR_SCHEDULER_REGISTRY[name]))

@@ -1,0 +1,126 @@
+"""Which weights go: against a full sort, with ties, in every scope; and the paper's sparsities on Transformer-big."""
+
+import argparse
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fairseq_lth.masks import Mask, MaskError
+from fairseq_lth.pruning import PRUNING_CRITERIA, prunable_parameters, prune
+
+
+def by_sorting(weights, mask, rate):
+    """The slow, obvious way: a stable sort of all remaining magnitudes."""
+    flat = np.concatenate([w.abs().float().numpy().ravel() for w in weights.values()])
+    kept = np.concatenate([k.numpy().ravel() for k in mask.kept.values()])
+    candidates = np.flatnonzero(kept)
+    order = candidates[np.argsort(flat[candidates], kind="stable")]
+    kept[order[: round(rate * len(candidates))]] = False
+    return kept
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.floats(0.01, 0.99), st.sampled_from([torch.float32, torch.float16, torch.bfloat16]))
+def test_global_magnitude_equals_a_stable_sort(seed, rate, dtype):
+    rng = np.random.default_rng(seed)
+    values = rng.choice([-2.0, -0.5, 0.0, -0.0, 0.5, 1e-30, 3.0, *rng.normal(size=20)], size=60)  # many ties
+    weights = {
+        "a.weight": torch.tensor(values[:40]).to(dtype).view(5, 8),
+        "b.bias": torch.tensor(values[40:]).to(dtype),
+    }
+    mask = Mask({name: torch.from_numpy(rng.random(tuple(w.shape)) > 0.2) for name, w in weights.items()})
+    new = prune(weights, mask, rate, "magnitude", "global", 1, 1)
+    assert np.array_equal(
+        np.concatenate([k.numpy().ravel() for k in new.kept.values()]), by_sorting(weights, mask, rate)
+    )
+
+
+def test_scope_layer_prunes_each_module_at_the_rate():
+    torch.manual_seed(0)
+    weights = {"a.weight": torch.randn(7, 9) * 100, "a.bias": torch.randn(7), "b.weight": torch.randn(11, 3)}
+    new = prune(weights, Mask.full(weights), 0.3, "magnitude", "layer", 1, 1)
+    pruned = {name: int((~kept).sum()) for name, kept in new.kept.items()}
+    assert pruned["a.weight"] + pruned["a.bias"] == round(0.3 * 70) and pruned["b.weight"] == round(0.3 * 33)
+    everywhere = prune(weights, Mask.full(weights), 0.3, "magnitude", "global", 1, 1)
+    assert everywhere.n_pruned == round(0.3 * 103) and int((~everywhere.kept["b.weight"]).sum()) > pruned["b.weight"]
+
+
+def test_random_depends_on_seed_and_level_only():
+    weights = {"a.weight": torch.randn(50, 40)}
+    full = Mask.full(weights)
+    choose = lambda seed, level, scale=1.0: prune(  # noqa: E731
+        {name: weight * scale for name, weight in weights.items()}, full, 0.5, "random", "global", seed, level
+    ).hash()
+    assert choose(1, 1) == choose(1, 1, scale=-3.0)
+    assert len({choose(1, 1), choose(2, 1), choose(1, 2)}) == 3
+    chosen = prune(weights, full, 0.5, "random", "global", 1, 1).kept["a.weight"]
+    assert chosen[:25].sum() == pytest.approx(500, abs=60)
+
+
+def test_random_choice_is_the_same_on_every_machine():
+    weights = {"layer.weight": torch.zeros(16)}
+    kept = prune(weights, Mask.full(weights), 0.5, "random", "global", 1, 1).kept["layer.weight"]
+    assert "".join("01"[int(bit)] for bit in kept) == "1101001110100100"
+
+
+@pytest.mark.parametrize("name", PRUNING_CRITERIA)
+def test_every_criterion_gives_non_negative_finite_scores(name):
+    scores = PRUNING_CRITERIA[name](np.linspace(-1, 1, 101, dtype=np.float32), np.random.Philox(key=1))
+    assert scores.shape == (101,) and scores.dtype == np.float32
+    assert np.isfinite(scores).all() and (scores >= 0).all() and PRUNING_CRITERIA[name].__doc__
+
+
+def test_nan_is_refused():
+    weights = {"a.weight": torch.tensor([1.0, float("nan")])}
+    with pytest.raises(MaskError, match=r"a\.weight has a score that is not a number"):
+        prune(weights, Mask.full(weights), 0.5, "magnitude", "global", 1, 1)
+
+
+class Tied(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = torch.nn.Embedding(10, 4)
+        self.norm = torch.nn.LayerNorm(4)
+        self.fc = torch.nn.Linear(4, 4)
+        self.frozen = torch.nn.Linear(4, 4).requires_grad_(False)
+        self.out = torch.nn.Linear(4, 10, bias=False)
+        self.out.weight = self.embed.weight
+
+
+def test_embeddings_and_what_is_tied_to_them_and_norms_are_kept():
+    assert list(prunable_parameters(Tied())) == ["fc.weight", "fc.bias"]
+    assert list(prunable_parameters(Tied(), keep_biases=True)) == ["fc.weight"]
+    assert list(prunable_parameters(Tied(), prune_embeddings=True)) == ["embed.weight", "fc.weight", "fc.bias"]
+
+
+def transformer_big() -> torch.nn.Module:
+    """transformer_vaswani_wmt_en_de_big with shared embeddings and a joined dictionary of 32768 types."""
+    from fairseq.data import Dictionary
+    from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY
+
+    dictionary = Dictionary()
+    for index in range(32768 - len(dictionary)):
+        dictionary.add_symbol(f"t{index}")
+    task = argparse.Namespace(source_dictionary=dictionary, target_dictionary=dictionary)
+    arch = "transformer_vaswani_wmt_en_de_big"
+    args = argparse.Namespace(arch=arch, share_all_embeddings=True)
+    ARCH_CONFIG_REGISTRY[arch](args)
+    torch.manual_seed(0)
+    return ARCH_MODEL_REGISTRY[arch].build_model(args, task)
+
+
+@pytest.mark.slow
+def test_transformer_big_meets_the_sparsities_of_the_paper():
+    model = transformer_big()
+    n_weights = sum(parameter.numel() for parameter in model.parameters())
+    weights = prunable_parameters(model)
+    mask = Mask.full(weights)
+    assert (n_weights, mask.n_weights) == (209_911_808, 176_295_936)
+    sparsities = []
+    for level in range(1, 9):
+        mask = prune(weights, mask, 0.2, "magnitude", "global", 1, level)
+        sparsities.append(100 * mask.n_pruned / n_weights)
+    assert sparsities == pytest.approx([16.8, 30.2, 41.0, 49.6, 56.5, 62.0, 66.4, 69.9], abs=0.05)

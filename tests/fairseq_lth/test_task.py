@@ -1,0 +1,193 @@
+"""The task inside fairseq: refusals before anything is written, criteria, hydra, records, loading."""
+
+import csv
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_lth.checkpoints import CheckpointError, level_record, read_checkpoint
+from fairseq_lth.criterion import PREFIX
+
+PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
+REFUSED = {
+    "--imp-rewind-epoch 2": "--imp-rewind-epoch 2: must be 0 or more and less than --max-epoch 2",
+    "--imp-rate 1.0": "--imp-rate 1.0: must be above 0 and below 1",
+    "--source-lang fr --target-lang de": "--source-lang fr --target-lang de: no such language pair; ",
+}
+REFUSED_SLOWLY = {
+    "--imp-rate 0": "--imp-rate 0.0: must be above 0 and below 1",
+    "--imp-iterations -1": "--imp-iterations -1: must be 0 or more",
+    "--imp-rewind-epoch 1,0,1": "--imp-rewind-epoch has 3 numbers for --imp-iterations 2",
+    "--save-interval 3": "--save-interval 3: nothing would be saved at the end of epoch 1",
+    "--patience 2": "--patience cannot be combined",
+    "--max-update 50": "--max-update cannot be combined",
+    "--no-save": "--no-save cannot be combined",
+    "--reset-dataloader": "--reset-dataloader cannot be combined",
+    "--ddp-backend fully_sharded": "--ddp-backend fully_sharded cannot be combined",
+    "--store-ema": "--store-ema cannot be combined",
+    "--encoder-xformers-att-config {}": "--encoder-xformers-att-config cannot be combined",
+    "--restore-file nowhere.pt": "nowhere.pt: no such file",
+}
+
+
+@pytest.mark.parametrize(
+    "extra", [*REFUSED, *(pytest.param(extra, marks=pytest.mark.slow) for extra in REFUSED_SLOWLY)]
+)
+def test_bad_flags_are_refused_in_one_line_before_anything_is_written(train, flags, tmp_path, extra):
+    error = train([*flags, *extra.split(), "--save-dir", tmp_path / "run"]).error()
+    assert error.startswith(f"fairseq_lth: error: {(REFUSED | REFUSED_SLOWLY)[extra]}"), error
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_data_folder_is_refused(train, flags, tmp_path):
+    error = train([str(tmp_path / "nowhere"), *flags[1:], "--save-dir", tmp_path / "run"]).error()
+    assert error.endswith("nowhere: no such data folder; make it with fairseq-preprocess")
+
+
+def test_a_checkpoint_of_another_model_is_refused(train, flags, dense, tmp_path):
+    argv = [*flags, "--encoder-ffn-embed-dim", "24", "--imp-score", "random", "--save-dir", tmp_path / "run"]
+    error = train([*argv, "--restore-file", dense / "checkpoint_lth0.pt"]).error()
+    assert "checkpoint_lth0.pt is of another model: encoder.layers.0.fc1.weight is (16, 8) in it, (24, 8) here" in error
+
+
+def test_records_of_each_level(dense):
+    with open(dense / "lth.csv", newline="") as file:
+        levels = list(csv.DictReader(file))
+    n, pruned = int(levels[0]["prunable_weights"]), 0
+    for k, row in enumerate(levels):
+        assert int(row["level"]) == k and int(row["pruned_weights"]) == pruned
+        assert float(row["sparsity"]) == pruned / int(row["weights"]) and float(row["sparsity_prunable"]) == pruned / n
+        assert level_record(dense / row["checkpoint"]).checkpoint_hash == row["checkpoint_hash"]
+        pruned += round(0.3 * (n - pruned))
+    dense_updates = int(levels[0]["updates"])
+    assert [row["updates_before"] for row in levels] == ["", str(dense_updates), str(dense_updates)]
+    assert [row["updates_after"] for row in levels] == ["0", str(dense_updates // 2), str(dense_updates // 2)]
+    assert float(levels[1]["lr"]) == pytest.approx(0.01 * (3 / (dense_updates // 2)) ** 0.5)
+    with open(dense / "lth_modules.csv", newline="") as file:
+        modules = list(csv.DictReader(file))
+    for row in levels:
+        of_level = [module for module in modules if module["level"] == row["level"]]
+        assert sum(int(module["pruned"]) for module in of_level) == int(row["pruned_weights"])
+        assert sum(int(module["weights"]) for module in of_level) == n
+    places = {(m["component"], m["layer"], m["kind"], m["part"]) for m in modules}
+    assert {
+        ("encoder", "1", "self_attn", "q"),
+        ("decoder", "1", "encoder_attn", "out"),
+        ("decoder", "1", "fc", "fc2"),
+    } <= (places)
+
+
+def test_masked_criteria_train_as_their_base(train, flags, dense, same_level, tmp_path):
+    at = flags.index("--criterion")
+    argv = [*flags[:at], "--criterion", "magnitude_mask", "--base-criterion", *flags[at + 1 :]]
+    training = train([*argv, "--save-dir", tmp_path / "run"]).succeed()
+    for level in range(3):
+        same_level(tmp_path / "run" / f"checkpoint_lth{level}.pt", dense / f"checkpoint_lth{level}.pt")
+    assert "criterion: MaskedLabelSmoothedCrossEntropyCriterion" in training.output
+    wrong = [*argv[: argv.index("label_smoothed_cross_entropy")], "cross_entropy", *flags[at + 2 :]]
+    error = train([*wrong, "--save-dir", tmp_path / "wrong"]).error()
+    assert error.endswith("--label-smoothing is not a flag of --base-criterion cross_entropy")
+
+
+def test_a_masked_criterion_never_sees_an_unmasked_weight(train, dense, corpus):
+    """The loss of a level whose pruned weights are spoilt is that of the level itself."""
+    from types import SimpleNamespace
+
+    from fairseq import checkpoint_utils
+    from fairseq.criterions import CRITERION_REGISTRY
+
+    from fairseq_lth.masks import Mask
+    from fairseq_lth.pruning import prunable_parameters
+    from fairseq_lth.zeros import GradientMasks
+
+    level = str(dense / "checkpoint_lth2.pt")
+    (model,), _, task = checkpoint_utils.load_model_ensemble_and_task([level], arg_overrides={"data": str(corpus)})
+    model.eval()
+    task.load_dataset("valid")
+    sample = task.dataset("valid").collater([task.dataset("valid")[i] for i in range(4)])
+    criterion = CRITERION_REGISTRY[PREFIX + "cross_entropy"](task, sentence_avg=False)
+    expected = float(criterion(model, sample)[0])
+    mask = Mask.unpack(read_checkpoint(level)["extra_state"]["ImpTask"]["mask"])
+    weights = prunable_parameters(model)
+    with torch.no_grad():
+        for name, kept in mask.kept.items():
+            weights[name][~kept] = 3.0
+    assert float(criterion(model, sample)[0]) != expected
+    gradients = GradientMasks(mask, weights)
+    task.engine = SimpleNamespace(mask_weights=gradients.mask_weights)
+    assert float(criterion(model, sample)[0]) == expected
+
+
+def test_hydra_trains_in_bf16(train, corpus, tmp_path):
+    recipe = Path(PLUGIN).parent / "recipes" / "hydra"
+    overrides = f"""
+        --config-dir {recipe} --config-name lth_imp hydra.run.dir={tmp_path / "hydra"}
+        task.data={corpus} task.imp_iterations=1 task.imp_rewind_epoch=[1] task.imp_rate=0.3 optimization.max_epoch=2
+        model._name=transformer model.share_all_embeddings=false
+        +model.encoder_layers=1 +model.decoder_layers=1 +model.encoder_embed_dim=8 +model.decoder_embed_dim=8
+        +model.encoder_ffn_embed_dim=16 +model.decoder_ffn_embed_dim=16 +model.encoder_attention_heads=2
+        +model.decoder_attention_heads=2 lr_scheduler.warmup_updates=3 optimization.lr=[0.01] dataset.max_tokens=150
+        dataset.num_workers=0 common.fp16=false common.cpu=true common.bf16=true common.user_dir={PLUGIN}
+        checkpoint.save_dir={tmp_path / "run"}
+    """
+    train(overrides.split(), hydra=True, check=True).succeed()
+    weights = read_checkpoint(tmp_path / "run" / "checkpoint_lth1.pt")["model"]
+    assert weights["encoder.layers.0.fc1.weight"].dtype == torch.bfloat16
+    assert level_record(tmp_path / "run" / "checkpoint_lth1.pt").level == 1
+
+
+def test_levels_load_in_plain_generate(dense, corpus):
+    """In its own process, as a user calls it: also with the translation task, and safe loading on."""
+    generate = [
+        Path(sys.executable).with_name("fairseq-generate"),
+        corpus,
+        "--user-dir",
+        PLUGIN,
+        "--gen-subset",
+        "test",
+    ]
+    generate += ["--path", dense / "checkpoint_lth2.pt", "--task", "translation", "--cpu", "--batch-size", "3"]
+    result = subprocess.run(list(map(str, generate)), capture_output=True, text=True)
+    assert result.returncode == 0 and "Generate test with beam=5" in result.stdout, result.stderr[-2000:]
+
+
+class Foreign:
+    """A class that no checkpoint should hold."""
+
+
+def test_an_unexpected_global_is_refused_with_its_name(tmp_path):
+    torch.save({"model": {}, "x": Foreign()}, tmp_path / "foreign.pt")
+    with pytest.raises(CheckpointError, match=r"foreign\.pt: holds \S*Foreign, which is not loaded for safety"):
+        read_checkpoint(tmp_path / "foreign.pt")
+
+
+def test_checkpoints_of_eval_bleu_load(tmp_path):
+    meters = {"counts": np.array([1, 2]), "sum": np.float64(2.5), "n": np.int64(3)}
+    torch.save({"model": {}, "meters": meters}, tmp_path / "meters.pt")
+    assert read_checkpoint(tmp_path / "meters.pt")["meters"]["sum"] == 2.5
+
+
+def test_plain_checkpoints_have_a_record(tmp_path):
+    weight = torch.tensor([0.0, 1.0, 0.0, 2.0])
+    torch.save(
+        {"model": {"a": weight, "tied": weight, "b": torch.ones(4), "version": torch.tensor([3])}}, tmp_path / "p.pt"
+    )
+    record = level_record(tmp_path / "p.pt")
+    assert (record.experiment, record.level, record.sparsity, record.checkpoint) == ("", -1, 0.25, "p.pt")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut short"])
+def test_what_is_no_checkpoint_is_refused(tmp_path, content):
+    (tmp_path / "x.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"x\.pt: "):
+        read_checkpoint(tmp_path / "x.pt")
+    buffer = io.BytesIO()
+    torch.save([1, 2], buffer)
+    (tmp_path / "x.pt").write_bytes(buffer.getvalue())
+    with pytest.raises(CheckpointError, match="not a fairseq checkpoint"):
+        read_checkpoint(tmp_path / "x.pt")
