@@ -106,7 +106,7 @@ def expand_compact(compact: Path, target: Path) -> None:
                 raise InputError("is no compact level of this version", compact)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         aliases, shapes = json.loads(metadata["aliases"]), json.loads(metadata["shapes"])
-        model = {}
+        model: dict[str, Tensor] = {}
         for name in json.loads(metadata["names"]):
             if name in aliases:
                 model[name] = model[aliases[name]]

@@ -85,7 +85,7 @@ def test_best_checkpoint_starts_anew_and_saving_options_work(train, flags, same_
     for level in range(3):
         same_level(tmp_path / "run" / f"checkpoint_lth{level}.pt", dense / f"checkpoint_lth{level}.pt")
     assert len(list((tmp_path / "run").glob("checkpoint_lth0.best_loss_*.pt"))) == 1
-    first_of_level = [line for line in training.output.splitlines() if "valid on" in line and "lth_level 1" in line][0]
+    first_of_level = next(line for line in training.output.splitlines() if "valid on" in line and "lth_level 1" in line)
     assert "best_loss" not in first_of_level
     train_lines = [line for line in training.output.splitlines() if "| train | epoch" in line]
     assert "lth_level 2" in train_lines[-1] and "lth_sparsity_prunable 0.5" in train_lines[-1]

@@ -92,9 +92,8 @@ def test_exports_are_the_level_without_the_plugin(dense, corpus, tmp_path, capsy
         assert all(torch.equal(exported["model"][name], weight) for name, weight in level["model"].items())
         assert "imp_" not in str(exported["cfg"]) and exported["extra_state"].keys() == {"train_iterator"}
     generate = [Path(sys.executable).with_name("fairseq-generate"), corpus, "--path", expanded, "--gen-subset", "test"]
-    result = subprocess.run(
-        [*map(str, generate), "--cpu", "--num-workers", "0", "--batch-size", "3"], capture_output=True, text=True
-    )
+    generate += ["--cpu", "--num-workers", "0", "--batch-size", "3"]
+    result = subprocess.run(list(map(str, generate)), capture_output=True, text=True)
     assert result.returncode == 0 and "Generate test with beam=5" in result.stdout, result.stderr[-2000:]
     record = level_record(expanded)
     assert (record.experiment, record.level) == ("", -1)

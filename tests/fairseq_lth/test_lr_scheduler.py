@@ -145,7 +145,7 @@ def test_a_saved_scheduler_goes_on_exactly(name):
 
 def test_none_keeps_the_last_rate():
     _, scheduler = base_and_rewound("inverse_sqrt", warmup_updates=3)
-    rates, updates = walk(scheduler, range(1, 3), 0, [5.0, 4.0])
+    _, updates = walk(scheduler, range(1, 3), 0, [5.0, 4.0])
     scheduler.step_begin_epoch(3)
     scheduler.freeze()
     later, _ = walk(scheduler, range(3, 5), updates, [4.0, 4.0])
