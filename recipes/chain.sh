@@ -47,14 +47,10 @@ levels_of() {
     done
 }
 
-# of_level FOLDER EXPERIMENT LEVEL NAME: path of a file of one level, below state/EXPERIMENT/FOLDER.
-of_level() {
-    local experiment=$2
-    [ "$3" -eq 0 ] && experiment=magnitude
-    echo "$state/$experiment/$1/$4"
-}
-checkpoint() { of_level levels "$1" "$2" "checkpoint_lth$2.pt"; }
-dump() { of_level dumps "$1" "$2" "lth$2.h5"; }
+# Files of one level; arguments: EXPERIMENT LEVEL.
+checkpoint() { echo "$state/$1/levels/checkpoint_lth$2.pt"; }
+translations() { echo "$state/$1/translations/lth$2"; }
+dump() { echo "$state/$1/dumps/lth$2.h5"; }
 
 # analysed: the experiments whose levels are dumped, probed and compared.
 analysed() {

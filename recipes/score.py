@@ -1,4 +1,4 @@
-"""BLEU of fairseq-generate's logs as the result table `bleu`.
+"""BLEU of fairseq-generate's translations as the result table `bleu`.
 
     python recipes/score.py --reference test.de --test-set NAME --output bleu.csv LEVEL.pt=generate-test.txt ...
 
@@ -44,9 +44,9 @@ def main() -> None:
         record = level_record(checkpoint)
         for metric in arguments.metrics:
             if metric == "sacrebleu":
-                scores = detokenised_bleu(Path(log), references)
+                scores = detokenised_bleu(Path(file), references)
             else:
-                scores = compound_split_bleu(Path(log), len(references))
+                scores = compound_split_bleu(Path(file), len(references))
             rows.append(
                 {
                     "experiment": record.experiment,
@@ -62,14 +62,14 @@ def main() -> None:
     write_table(pd.DataFrame(rows), "bleu", arguments.output)
 
 
-def detokenised_bleu(log: Path, references: list[str]) -> dict[str, float | str]:
+def detokenised_bleu(path: Path, references: list[str]) -> dict[str, float | str]:
     """Sacrebleu's default BLEU of the detokenised hypotheses: score, low, high, signature."""
-    return score(BLEU(), lines(log, "D", len(references)), references)
+    return score(BLEU(), lines(path, "D", len(references)), references)
 
 
-def compound_split_bleu(log: Path, count: int) -> dict[str, float | str]:
-    """BLEU of the tokens in the log, hyphenated compounds split as fairseq does: score, low, high, signature."""
-    sides = ([split_compounds(line) for line in lines(log, kind, count)] for kind in ("H", "T"))
+def compound_split_bleu(path: Path, count: int) -> dict[str, float | str]:
+    """BLEU of the tokens, hyphenated compounds split as fairseq does: score, low, high, signature."""
+    sides = ([split_compounds(line) for line in lines(path, kind, count)] for kind in ("H", "T"))
     scores = score(BLEU(tokenize="none", smooth_method="none", force=True), *sides)
     return scores | {"signature": f"{scores['signature']}|compounds:split"}
 
@@ -86,8 +86,8 @@ def score(bleu: BLEU, found: list[str], references: list[str]) -> dict[str, floa
     return {"score": result.score, "low": low, "high": high, "signature": str(bleu.get_signature())}
 
 
-def lines(log: Path, kind: str, count: int) -> list[str]:
-    """Lines of one kind in corpus order: `D`etokenised or tokenised `H`ypotheses, `T`argets; exits if one is missing."""
+def lines(path: Path, kind: str, count: int) -> list[str]:
+    """One kind of lines in corpus order: D(etokenised), H(ypotheses), T(argets); exits if one is missing."""
     found = {}
     for line in path.read_text(encoding="utf-8").split("\n"):
         if line.startswith(f"{kind}-"):

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Translates the test set with every level: one checkpoint, beam 4, length penalty 0.6. 60_report.sh scores the logs.
+# Translates the test set with every level: one checkpoint, beam 4, length penalty 0.6. 60_report.sh scores them.
 # Hardware: 1 GPU. Time: 3 minutes a level. Disk: 2 MB a level.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -9,6 +9,7 @@ for experiment in $EXPERIMENTS; do
     for k in $(levels_of "$experiment"); do
         step "generate-$experiment-$k" "LTH$k of $experiment: translate $TEST_SET" \
             fairseq-generate "$data" -s en -t de --user-dir fairseq_lth --path "$(checkpoint "$experiment" "$k")" \
-            "${GENERATE[@]}" "${DEVICE[@]}" "${words[@]}" --post-process subword_nmt
+            "${GENERATE[@]}" "${DEVICE[@]}" "${words[@]}" --post-process subword_nmt \
+            --results-path "$(translations "$experiment" "$k")"
     done
 done

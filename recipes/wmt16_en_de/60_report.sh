@@ -6,11 +6,11 @@ cd "$(dirname "$0")/../.."
 source recipes/chain.sh
 
 score() {  # EXPERIMENT
-    local logs=() k
-    for k in $(levels_of "$1"); do logs+=("$(checkpoint "$1" "$k")=$state/log/generate-$1-$k.log"); done
+    local pairs=() k
+    for k in $(levels_of "$1"); do pairs+=("$(checkpoint "$1" "$k")=$(translations "$1" "$k")/generate-test.txt"); done
     run mkdir -p "$state/$1/results"
     run python recipes/score.py --reference "$text/$REFERENCE" --test-set "$TEST_SET" --metrics "${METRICS[@]}" \
-        --output "$state/$1/results/bleu.csv" "${logs[@]}"
+        --output "$state/$1/results/bleu.csv" "${pairs[@]}"
 }
 pages=()
 for experiment in $EXPERIMENTS; do

@@ -21,13 +21,23 @@ from probing_bridge.errors import BridgeError
 from probing_bridge.suite import SPLITS
 from probing_bridge.tasks import read_instances
 
-# Sentences of a task's train, dev and test data as the literature gives them. Releases differ a little, so other
-# sizes are only noted.
+# Sentences of the released corpora as the literature counts them. Preprocessing differs a little, so other sizes are
+# only noted.
 PUBLISHED = {
-    "ccg": (39604, 1913, 2407),
-    "parent": (39832, 1700, 2416),
-    "ner": (14041, 3250, 3453),
-    "ged": (28731, 2222, 2720),
+    "ptb/wsj.train.trees": 39832,
+    "ptb/wsj.dev.trees": 1700,
+    "ptb/wsj.test.trees": 2416,
+    "ccgbank/train.auto": 39604,
+    "ccgbank/dev.auto": 1913,
+    "ccgbank/test.auto": 2407,
+    "conll2000/train.txt": 8936,
+    "conll2000/test.txt": 2012,
+    "conll2003/eng.train": 14041,
+    "conll2003/eng.testa": 3250,
+    "conll2003/eng.testb": 3453,
+    "fce/fce-public.train.tsv": 28731,
+    "fce/fce-public.dev.tsv": 2222,
+    "fce/fce-public.test.tsv": 2720,
 }
 TOLERANCE = 0.01
 
@@ -38,11 +48,11 @@ class File:
 
     Attributes:
         name: Its path below the folder of the corpora.
-        uses: The (task, split, format) that it is read for.
+        uses: The (task, format) that it is read for.
     """
 
     name: str
-    uses: list[tuple[str, str, str | None]] = field(default_factory=list)
+    uses: list[tuple[str, str | None]] = field(default_factory=list)
 
 
 def main() -> int:
@@ -51,9 +61,10 @@ def main() -> int:
     parser.add_argument("--suite", type=Path, required=True, help="the suite file")
     parser.add_argument("--corpora", type=Path, required=True, help="folder that its paths start from")
     arguments = parser.parse_args()
-    if not arguments.corpora.is_dir():
-        print(f"check_data: CORPORA={arguments.corpora}: no such folder", file=sys.stderr)
-        return 1
+    for path, there in ((arguments.suite, Path.is_file), (arguments.corpora, Path.is_dir)):
+        if not there(path):
+            print(f"check_data: {path}: no such suite or folder (CORPORA)", file=sys.stderr)
+            return 1
     files = files_of(arguments.suite)
     twins = same_content(arguments.corpora, files)
     counts: Counter[str] = Counter()
@@ -75,7 +86,7 @@ def files_of(suite: Path) -> list[File]:
     for task, entry in yaml.safe_load(suite.read_text(encoding="utf-8"))["tasks"].items():
         for split in SPLITS:
             file = files.setdefault(entry[split], File(entry[split]))
-            file.uses.append((task, split, entry.get("format")))
+            file.uses.append((task, entry.get("format")))
     return list(files.values())
 
 
@@ -100,22 +111,21 @@ def check(path: Path, file: File, twins: dict[str, str]) -> tuple[str, str]:
     Returns:
         `ok`, `missing`, `wrong` or `odd`, and what there is to say.
     """
-    tasks = ", ".join(dict.fromkeys(task for task, _, _ in file.uses))
+    tasks = ", ".join(dict.fromkeys(task for task, _ in file.uses))
     if not path.is_file():
         return "missing", f"no such file; needed for {tasks}"
     if file.name in twins:
         return "wrong", f"has the same content as {twins[file.name]}"
-    odd, sentences = "", 0
-    for task, split, format in file.uses:
+    sentences = 0
+    for task, format in file.uses:
         try:
-            found = len(read_instances(task, path, format=format))
+            sentences = max(sentences, len(read_instances(task, path, format=format)))
         except BridgeError as error:
             return "wrong", f"{error} (for {task})"
-        sentences = max(sentences, found)
-        published = dict(zip(SPLITS, PUBLISHED.get(task, ()), strict=False)).get(split, found)
-        if abs(found - published) > TOLERANCE * published:
-            odd = f"; {published} are published"
-    return ("odd" if odd else "ok"), f"{sentences} sentences for {tasks}{odd}"
+    published = PUBLISHED.get(file.name, sentences)
+    if abs(sentences - published) > TOLERANCE * published:
+        return "odd", f"{sentences} sentences for {tasks}; {published} are published"
+    return "ok", f"{sentences} sentences for {tasks}"
 
 
 if __name__ == "__main__":

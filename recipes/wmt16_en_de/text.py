@@ -9,6 +9,7 @@ TEXT appears only when every file is there and has its lines.
 from __future__ import annotations
 
 import argparse
+import gzip
 import os
 import shutil
 import sys
@@ -66,13 +67,17 @@ def unpack(archive: Path, names: set[str], folder: Path) -> None:
     """
     missing = set(names)
     try:
-        with tarfile.open(archive, "r:gz") as members:
-            for member in members:
-                name = Path(member.name).name
-                if member.isfile() and name in missing:
-                    with members.extractfile(member) as content, (folder / name).open("wb") as file:  # type: ignore[union-attr]
-                        shutil.copyfileobj(content, file, BLOCK)
-                    missing.discard(name)
+        with gzip.open(archive) as stream:
+            with tarfile.open(fileobj=stream, mode="r|") as members:
+                for member in members:
+                    name = Path(member.name).name
+                    content = members.extractfile(member) if name in missing else None
+                    if content is not None:
+                        with (folder / name).open("wb") as file:
+                            shutil.copyfileobj(content, file, BLOCK)
+                        missing.discard(name)
+            while stream.read(BLOCK):  # to the end, where the checksum is
+                pass
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise DataError(
             f"{archive}: not a whole .tar.gz archive ({error}); remove it to download it again, or set DATA"

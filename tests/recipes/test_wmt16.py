@@ -1,0 +1,264 @@
+"""recipes/wmt16_en_de: what it would run, its data and its checker; (slow) every script on made-up corpora."""
+
+import re
+import shlex
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = ROOT / "recipes" / "wmt16_en_de"
+SUITE = RECIPE / "suite.yaml"
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory, run):
+    """Tiny corpora in the layouts of the real ones."""
+    folder = tmp_path_factory.mktemp("wmt16") / "made-up"
+    done = run("python", RECIPE / "smoke.py", "--output", folder, "--lines", "80", "20", "20")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+class TestDryRun:
+    @pytest.fixture(scope="class")
+    def commands(self, run, tmp_path_factory):
+        """Every command of the whole recipe as words; nothing may be made by printing them."""
+        state = tmp_path_factory.mktemp("dry") / "state"
+        done = run("bash", RECIPE / "run_all.sh", "--dry-run", STATE=state, EXPERIMENTS="magnitude random weights")
+        assert done.returncode == 0, done.stderr
+        assert not state.exists()
+        return [shlex.split(line) for line in done.stdout.splitlines() if line and not line.startswith("#")]
+
+    def test_training_is_the_papers(self, commands):
+        dense = next(words for words in commands if words[0] == "fairseq-train")
+        settings = {flag: dense[place + 1] for place, flag in enumerate(dense[:-1]) if flag.startswith("--")}
+        expected = {
+            "--arch": "transformer_vaswani_wmt_en_de_big", "--optimizer": "adam", "--adam-betas": "(0.9, 0.98)",
+            "--lr": "7e-4", "--lr-scheduler": "inverse_sqrt", "--warmup-updates": "4000",
+            "--warmup-init-lr": "1e-7", "--dropout": "0.3", "--label-smoothing": "0.1", "--max-epoch": "60",
+            "--max-tokens": "10000", "--distributed-world-size": "8", "--imp-iterations": "8", "--imp-rate": "0.2",
+            "--imp-rewind-epoch": "30", "--imp-rewind": "lr", "--imp-score": "magnitude",
+        }  # fmt: skip
+        assert {flag: settings[flag] for flag in expected} == expected
+        assert {"--share-all-embeddings", "--fp16"} <= set(dense)
+        assert "--restore-file" not in dense
+
+    def test_branches_share_the_dense_model(self, commands):
+        dense, random, weights = (words for words in commands if words[0] == "fairseq-train")
+        folder = dense[dense.index("--save-dir") + 1]
+        for branch, flags in ((random, ("--imp-score", "random")), (weights, ("--imp-rewind", "weights"))):
+            assert branch[branch.index("--restore-file") + 1] == f"{folder}/checkpoint_lth0.pt"
+            assert branch[branch.index("--save-dir") + 1] != folder
+            assert branch[branch.index(flags[0]) + 1] == flags[1]
+
+    def test_every_level_is_translated_dumped_and_probed(self, commands):
+        lines = [" ".join(words) for words in commands]
+        assert sum("fairseq-generate" in line and "--beam 4 --lenpen 0.6" in line for line in lines) == 9 + 8 + 8
+        assert sum("--dump-activations" in line for line in lines) == 9
+        probes = [line for line in lines if "probing_bridge.run probe" in line]
+        assert len(probes) == 18
+        assert sum("--probe mlp --tasks ps_fxn ps_role coref syn_arc" in line for line in probes) == 9
+
+    def test_representations_of_one_level_at_a_time(self, commands):
+        lines = [" ".join(words) for words in commands]
+        kept = 0
+        for line in lines:
+            kept += "fairseq_lth.encode" in line
+            kept -= line.startswith("rm ") and ".hdf5" in line
+            assert kept <= 1
+        assert kept == 0
+
+    def test_fewer_gpus_see_as_many_tokens_an_update(self, run):
+        done = run("bash", RECIPE / "10_train.sh", "--dry-run", GPUS="2")
+        assert "--distributed-world-size 2 --update-freq 4" in done.stdout
+
+    def test_wrong_words_are_refused(self, run):
+        assert run("bash", RECIPE / "20_generate.sh", "--dryrun").returncode == 2
+        done = run("bash", RECIPE / "20_generate.sh", "--dry-run", EXPERIMENTS="magnitude rand")
+        assert done.returncode == 1
+        assert "'rand', which is none of magnitude, random, weights" in done.stderr
+
+
+SBATCH = """#!/bin/bash
+# Stands in for Slurm: notes the call and answers with a job number.
+printf '%s\\n' "${*@Q}" >> "$CALLS"
+echo "$(wc -l < "$CALLS");cluster"
+"""
+
+
+def test_slurm_jobs_wait_for_one_another(tmp_path, run):
+    (tmp_path / "bin").mkdir()
+    sbatch = tmp_path / "bin" / "sbatch"
+    sbatch.write_text(SBATCH)
+    sbatch.chmod(0o755)
+    calls = tmp_path / "calls"
+    command = f'PATH="{sbatch.parent}:$PATH" bash {RECIPE}/run_all.sh slurm'
+    done = run("bash", "-c", command, CALLS=calls, STATE=tmp_path / "state")
+    assert done.returncode == 0, done.stderr
+    jobs: dict[str, tuple[int, list[str], str]] = {}
+    for number, line in enumerate(calls.read_text().splitlines(), 1):
+        words = shlex.split(line)
+        after = next((word.split("=")[1] for word in words if word.startswith("--dependency")), "")
+        jobs[words[words.index("--job-name") + 1]] = (number, words, after)
+    last = {name: jobs[f"lth-train-{name}-4"][0] for name in ("magnitude", "random")}
+    assert jobs["lth-train-magnitude-1"][2] == f"afterok:{jobs['lth-data'][0]}"
+    assert jobs["lth-train-magnitude-2"][2] == f"afterany:{jobs['lth-train-magnitude-1'][0]}"
+    assert jobs["lth-train-random-1"][2] == f"afterok:{last['magnitude']}"
+    assert jobs["lth-probe-magnitude"][2] == f"afterok:{last['magnitude']}"
+    assert jobs["lth-similarity-magnitude"][2] == f"afterok:{jobs['lth-dump-magnitude'][0]}"
+    assert jobs["lth-generate-random"][1][-1] == "EXPERIMENTS='random' bash recipes/wmt16_en_de/20_generate.sh"
+    assert "0-8" in jobs["lth-probe-magnitude"][1]
+    waited = set(jobs["lth-report"][2].removeprefix("afterok:").split(":"))
+    ends = ("generate-magnitude", "probe-magnitude", "similarity-magnitude", "generate-random")
+    assert waited == {str(jobs[f"lth-{name}"][0]) for name in ends}
+
+
+def test_an_array_task_does_its_own_level(run):
+    done = run("bash", RECIPE / "20_generate.sh", "--dry-run", SLURM_ARRAY_TASK_ID="0")
+    assert done.stdout.count("fairseq-generate") == 1
+    done = run("bash", RECIPE / "20_generate.sh", "--dry-run", SLURM_ARRAY_TASK_ID="3")
+    assert re.findall(r"(\w+)/levels/checkpoint_lth3\.pt", done.stdout) == ["magnitude", "random"]
+
+
+class TestText:
+    def take(self, run, output, *source):
+        return run("python", RECIPE / "text.py", *source, "--lines", "80", "20", "20", "--output", output)
+
+    def repacked(self, made_up, folder: Path, change) -> Path:
+        """The archive again after `change` has worked on its unpacked files."""
+        unpacked = folder / "unpacked"
+        with tarfile.open(made_up / "wmt16_en_de.tar.gz") as archive:
+            archive.extractall(unpacked, filter="data")
+        change(unpacked)
+        path = folder / "changed.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(unpacked, arcname="wmt16")
+        return path
+
+    def test_archive_and_folder_give_the_same(self, made_up, tmp_path, run):
+        path = self.repacked(made_up, tmp_path, lambda folder: None)
+        assert self.take(run, tmp_path / "a", "--archive", path).returncode == 0
+        assert self.take(run, tmp_path / "b", "--folder", tmp_path / "unpacked").returncode == 0
+        names = sorted(file.name for file in (tmp_path / "a").iterdir())
+        assert len(names) == 9
+        for name in names:
+            assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (lambda folder: (folder / "bpe.32000").unlink(), "has no bpe.32000: this is another corpus"),
+            (lambda folder: (folder / "newstest2014.de").write_text("eins\n"), "newstest2014.de has 1 lines, not 20"),
+            (lambda folder: (folder / "bpe.32000").write_text("no\ncodes at all\n"), "no BPE codes"),
+        ],
+    )
+    def test_wrong_archive(self, made_up, tmp_path, run, change, words):
+        done = self.take(run, tmp_path / "text", "--archive", self.repacked(made_up, tmp_path, change))
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert words in done.stderr
+        assert not (tmp_path / "text").exists() and not (tmp_path / "text.tmp").exists()
+
+    def test_half_an_archive(self, made_up, tmp_path, run):
+        content = (made_up / "wmt16_en_de.tar.gz").read_bytes()
+        for size in (0, 10, len(content) // 2, len(content) - 5):
+            (tmp_path / "half.tar.gz").write_bytes(content[:size])
+            done = self.take(run, tmp_path / "text", "--archive", tmp_path / "half.tar.gz")
+            assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+            assert not (tmp_path / "text").exists()
+
+    def test_data_folder_that_lacks_files(self, tmp_path, run):
+        (tmp_path / "data").mkdir()
+        assert "no such folder" in self.take(run, tmp_path / "text", "--folder", tmp_path / "nowhere").stderr
+        done = self.take(run, tmp_path / "text", "--folder", tmp_path / "data")
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert "train.tok.clean.bpe.32000.en" in done.stderr
+
+
+class TestChecker:
+    def check(self, run, corpora):
+        done = run("python", RECIPE / "check_data.py", "--suite", SUITE, "--corpora", corpora)
+        lines = [line.split(": ", 1) for line in done.stdout.splitlines()]
+        return done.returncode, {line[0].split()[-1]: (line[0].split()[0], line[1]) for line in lines[:-1]}, lines[-1]
+
+    def test_complete(self, made_up, run):
+        status, files, summary = self.check(run, made_up / "corpora")
+        assert status == 0
+        assert len(files) == 39
+        assert {state for state, _ in files.values()} == {"ok", "odd"}
+        assert files["ptb/wsj.train.trees"][1] == "60 sentences for parent, gparent, ggparent; 39832 are published"
+        assert summary[1].startswith("39 files, 0 missing, 0 wrong")
+
+    def test_incomplete_and_wrong(self, made_up, tmp_path, run):
+        corpora = tmp_path / "corpora"
+        shutil.copytree(made_up / "corpora", corpora)
+        (corpora / "ontonotes/dev.english.v4_gold_conll").unlink()
+        shutil.rmtree(corpora / "fce")
+        shutil.copy(corpora / "conll2000/train.txt", corpora / "conll2003/eng.train")
+        shutil.copy(corpora / "ccgbank/train.auto", corpora / "ccgbank/test.auto")
+        (corpora / "semtags/semtag_dev.conll").write_text("")
+        trees = corpora / "ptb/wsj.dev.trees"
+        trees.write_text(trees.read_text().replace("))\n", ")\n", 1))
+        sdp = corpora / "sdp/english_dm_augmented_test.sdp"
+        sdp.write_bytes(sdp.read_bytes()[:-40] + b"\xff\n")
+        status, files, summary = self.check(run, corpora)
+        assert status == 1
+        missing = {name for name, (state, _) in files.items() if state == "missing"}
+        assert missing == {
+            "ontonotes/dev.english.v4_gold_conll",
+            *(f"fce/fce-public.{s}.tsv" for s in ("train", "dev", "test")),
+        }
+        wrong = {name: text for name, (state, text) in files.items() if state == "wrong"}
+        assert set(wrong) == {
+            "conll2003/eng.train", "ccgbank/test.auto", "semtags/semtag_dev.conll", "ptb/wsj.dev.trees",
+            "sdp/english_dm_augmented_test.sdp",
+        }  # fmt: skip
+        assert "same content as ccgbank/train.auto" in wrong["ccgbank/test.auto"]
+        assert "wsj.dev.trees:1" in wrong["ptb/wsj.dev.trees"]
+        assert "4 missing, 5 wrong" in summary[1]
+
+    def test_no_folder(self, tmp_path, run):
+        done = run("python", RECIPE / "check_data.py", "--suite", SUITE, "--corpora", tmp_path / "none")
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+
+
+def test_compound_split_bleu_is_fairseqs(tmp_path, script):
+    """fairseq's own scorer on the same tokens, after the substitution that its shell script makes with perl."""
+    from fairseq.data import Dictionary
+    from fairseq.scoring.bleu import BleuConfig, Scorer
+
+    score = script("score.py")
+    pairs = [
+        (
+            "ein gut-bekannter Hund sieht den alten Baum am Fluss -",
+            "ein gut-bekannter Hund sah den alten Baum am Fluss -",
+        ),
+        ("a-b-c und x-y laufen sehr schnell", "a-b-c und x - y laufen sehr schnell nach Hause"),
+    ]
+    log = [f"T-{k}\t{target}\nH-{k}\t-0.5\t{found}\nD-{k}\t-0.5\t{found}" for k, (found, target) in enumerate(pairs)]
+    (tmp_path / "log").write_text("\n".join(reversed(log)))
+    ours = score.compound_split_bleu(tmp_path / "log", 2)
+    words = Dictionary()
+    scorer = Scorer(BleuConfig(pad=words.pad(), eos=words.eos(), unk=words.unk()))
+    for found, target in pairs:
+        sides = (score.split_compounds(text) for text in (target, found))
+        scorer.add(*(words.encode_line(side, add_if_not_exist=True).int() for side in sides))
+    assert ours["score"] == pytest.approx(scorer.score(), abs=1e-3)
+    by_perl = "a ##AT##-##AT## b-c d - e x ##AT##-##AT## y"  # its pattern does not take a letter twice
+    assert score.split_compounds("a-b-c d - e x-y") == by_perl
+    assert ours["signature"].endswith("compounds:split")
+
+
+@pytest.mark.slow
+def test_every_script_on_made_up_corpora(tmp_path, run):
+    state = tmp_path / "state"
+    done = run("bash", RECIPE / "run_all.sh", SMOKE="1", STATE=state)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "compound_split_bleu" in done.stdout and "LTH1" in done.stdout
+    assert (state / "magnitude/report/index.html").stat().st_size > 10_000
+    assert not list(state.glob("*/reps/*.hdf5"))
+    again = run("bash", RECIPE / "run_all.sh", SMOKE="1", STATE=state)
+    assert again.returncode == 0
+    assert "..." not in again.stdout  # no step was done again
