@@ -11,33 +11,15 @@ from collections.abc import Sequence
 import pandas as pd
 
 from probing_bridge.results import Results
+from probing_bridge.tasks import TASKS
 
-SYNTACTIC, SEMANTIC, PART_OF_SPEECH = "syntactic", "semantic", "POS"
-
-# Task key -> its short name in Movva & Zhao (2020) and the group the paper puts it in, in the order of its Fig. 1.
-TASK_NAMES: dict[str, tuple[str, str]] = {
-    "pos": ("POS", PART_OF_SPEECH),
-    "ccg": ("CCG", SYNTACTIC),
-    "parent": ("Parent", SYNTACTIC),
-    "gparent": ("GParent", SYNTACTIC),
-    "ggparent": ("GGParent", SYNTACTIC),
-    "chunk": ("Chunk", SYNTACTIC),
-    "ner": ("NER", SYNTACTIC),
-    "ged": ("GED", SYNTACTIC),
-    "conj": ("Conj", SYNTACTIC),
-    "syn_arc_prediction": ("SynArcPred", SYNTACTIC),
-    "syn_arc_classification": ("SynArcClass", SYNTACTIC),
-    "st": ("ST", SEMANTIC),
-    "ps_fxn": ("PS-Fxn", SEMANTIC),
-    "ps_role": ("PS-Role", SEMANTIC),
-    "ef": ("EF", SEMANTIC),
-    "sem_arc_prediction": ("SemArcPred", SEMANTIC),
-    "sem_arc_classification": ("SemArcClass", SEMANTIC),
-    "coref": ("Coref", SEMANTIC),
-}
+# Task key -> its short name and group in Movva & Zhao (2020), in the order of its Fig. 1.
+TASK_NAMES: dict[str, tuple[str, str]] = {name: (task.title, task.group) for name, task in TASKS.items()}
 
 # Metrics that stand beside a task's own one and are never a task's score.
 SIDE_METRICS = ("selectivity", "mdl_bits", "mdl_compression", "f0.5")
+# Of several variants of a measure, the one the paper uses.
+PAPER_VARIANTS = {"linear_cka": "biased", "neuron_similarity": "signed", "attention_cka": "biased"}
 SYMMETRIC = ("linear_cka", "attention_cka", "svcca", "procrustes")
 
 
@@ -178,7 +160,7 @@ def layer_z_scores(scores: pd.DataFrame) -> pd.DataFrame:
 def similarity(results: Results, measure: str, component: str | None = None, group: str = "") -> pd.DataFrame:
     """Rows of one similarity measure; those of a symmetric measure in both directions.
 
-    Linear CKA is the biased estimate, as in the paper, where both are there.
+    Of several variants the paper's is taken: biased linear CKA, signed correlations, centred spectra.
 
     Args:
         results: The tables.
@@ -193,14 +175,19 @@ def similarity(results: Results, measure: str, component: str | None = None, gro
     rows = rows[(rows["measure"] == measure) & (rows["group"] == group)]
     if component is not None:
         rows = rows[rows["component"] == component]
-    if measure == "linear_cka" and (rows["variant"] == "biased").any():
-        rows = rows[rows["variant"] == "biased"]
+    rows = _one_variant(rows, PAPER_VARIANTS.get(measure, "centred"))
     if measure in SYMMETRIC:
         swap = {"level_a": "level_b", "level_b": "level_a", "layer_a": "layer_b", "layer_b": "layer_a"}
         mirrored = rows.rename(columns=swap)[list(rows.columns)]
         pair = ["component", "variant", "level_a", "layer_a", "level_b", "layer_b"]
         rows = pd.concat([rows, mirrored], ignore_index=True).drop_duplicates(pair)
     return rows.reset_index(drop=True)
+
+
+def _one_variant(rows: pd.DataFrame, wanted: str) -> pd.DataFrame:
+    """The rows of the wanted variant, or of the first one where that is missing: never two variants of one score."""
+    variants = list(rows["variant"].unique())
+    return rows[rows["variant"] == (wanted if wanted in variants else variants[0])] if len(variants) > 1 else rows
 
 
 def to_dense(results: Results, measure: str) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from probing_bridge.figures.style import (
     COLUMN, DIVERGING, INK, MUTED, WIDE, cell_text_color, color_bar, empty, heat_map, level_labels, mark, new_figure, number, percent,
 )  # fmt: skip
 from probing_bridge.results import Results
+from probing_bridge.tasks import POS, SEMANTIC, SYNTACTIC
 from probing_bridge.summaries import task_group, task_label
 
 MLP_TASKS = ("ps_fxn", "ps_role", "coref", "syn_arc_prediction", "sem_arc_prediction")
@@ -110,13 +111,13 @@ def layers_data(results: Results) -> pd.DataFrame:
 def group_data(results: Results) -> pd.DataFrame:
     """layers_data of the syntactic and the semantic tasks (Fig. 3)."""
     rows = layers_data(results)
-    return rows[rows["group"].isin([summaries.SYNTACTIC, summaries.SEMANTIC])].reset_index(drop=True)
+    return rows[rows["group"].isin([SYNTACTIC, SEMANTIC])].reset_index(drop=True)
 
 
 def pos_data(results: Results) -> pd.DataFrame:
     """layers_data of part-of-speech tagging (Fig. A3)."""
     rows = layers_data(results)
-    return rows[rows["group"] == summaries.PART_OF_SPEECH].reset_index(drop=True)
+    return rows[rows["group"] == POS].reset_index(drop=True)
 
 
 def draw_layers(frame: pd.DataFrame) -> Figure:
@@ -124,7 +125,7 @@ def draw_layers(frame: pd.DataFrame) -> Figure:
     if not len(frame):
         return empty()
     groups = list(dict.fromkeys(frame["group"]))
-    groups.sort(key=[summaries.PART_OF_SPEECH, summaries.SYNTACTIC, summaries.SEMANTIC].index)
+    groups.sort(key=[POS, SYNTACTIC, SEMANTIC].index)
     labels, layers = level_labels(frame), summaries.layer_order(list(frame["layer"]))[::-1]
     width = min(WIDE, (1.2 if len(groups) == 1 else 0.9) + len(groups) * max(1.5, 0.36 * len(labels)))
     figure = new_figure(max(width, COLUMN), 0.9 + 0.26 * len(layers))

@@ -75,15 +75,20 @@ def draw_to_dense(frame: pd.DataFrame) -> Figure:
     return figure
 
 
+def distribution_rows(results: Results) -> pd.DataFrame:
+    """Neurons of LTH0 with their own counterparts in the same layer of every pruned level; layers 1 to L."""
+    rows = summaries.real_layers(results["neurons"], "layer_a", "layer_b")
+    rows = rows[(rows["level_a"] == 0) & (rows["level_b"] != 0) & (rows["layer_a"] == rows["layer_b"])]
+    return rows.dropna(subset=["own_correlation"])
+
+
 def distribution_data(results: Results) -> pd.DataFrame:
     """Distribution of the neurons' correlations with the same neuron of LTH0 (Fig. A4), first and last layer.
 
     Returns:
         component, layer, level, sparsity, bin_low, bin_high, share, n (neurons).
     """
-    rows = summaries.real_layers(results["neurons"], "layer_a", "layer_b")
-    rows = rows[(rows["level_a"] == 0) & (rows["level_b"] != 0) & (rows["layer_a"] == rows["layer_b"])]
-    rows = rows.dropna(subset=["own_correlation"])
+    rows = distribution_rows(results)
     frames = []
     for component, part in rows.groupby("component"):
         order = summaries.layer_order(list(part["layer_a"]))
