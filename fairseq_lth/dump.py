@@ -146,17 +146,21 @@ class ActivationDump:
             recorder, writer = self._recorder, self._writer
             if recorder is None or writer is None:
                 recorder, writer = self._open(model)
-            if sample:
-                batch = _Batch(sample, self._own, self._lengths, self._dictionaries["source"].pad())
-                batch.write_tokens(writer)
-                on_states = partial(batch.write_states, writer)
-                on_attention = partial(batch.write_attention, writer)
-                with recorder.listen(*self._wanted, on_states, on_attention):
+            try:
+                if sample:
+                    batch = _Batch(sample, self._own, self._lengths, self._dictionaries["source"].pad())
+                    batch.write_tokens(writer)
+                    on_states = partial(batch.write_states, writer)
+                    on_attention = partial(batch.write_attention, writer)
+                    with recorder.listen(*self._wanted, on_states, on_attention):
+                        yield
+                else:
                     yield
-            else:
-                yield
-            if writer.is_whole:
-                self._close(writer)
+                if writer.is_whole:
+                    self._close(writer)
+            except BaseException:
+                writer.abort()
+                raise
 
     def _open(self, model: Any) -> tuple[Recorder, ActivationWriter]:
         recorder = Recorder(model)

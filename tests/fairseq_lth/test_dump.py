@@ -1,0 +1,246 @@
+"""`fairseq-validate --dump-activations`, run in this process as its command line does."""
+
+import multiprocessing
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from random_models import VARIANTS, save_level, validate_until_killed
+
+from probing_bridge.activations import (
+    ATTENTION_KINDS,
+    SIDES,
+    ActivationError,
+    open_dump,
+    require_same_sentences,
+)
+
+PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
+
+
+@pytest.fixture(scope="module")
+def level(corpus, tmp_path_factory):
+    return save_level(tmp_path_factory.mktemp("level") / "checkpoint_lth0.pt", corpus, VARIANTS["pre-norm"])
+
+
+@pytest.fixture
+def validate(corpus, monkeypatch):
+    """Runs fairseq-validate."""
+
+    def run(path, *flags, data=corpus):
+        from fairseq_cli.validate import cli_main
+
+        argv = ["fairseq-validate", str(data), "--user-dir", PLUGIN, "--task", "lth_imp", "--path", str(path)]
+        argv += ["--cpu", "--num-workers", "0", "--no-progress-bar", *map(str, flags)]
+        if "--valid-subset" not in argv:
+            argv += ["--valid-subset", "valid"]
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", argv)
+            cli_main()
+
+    return run
+
+
+def everything(path):
+    with open_dump(path) as dump:
+        arrays = {f"tokens/{side}": dump.tokens(side) for side in ("source", "target")}
+        for component, layers in dump.components.items():
+            stop = int(dump.offsets(SIDES[component])[-1])
+            arrays |= {f"{component}/{layer}": dump.read_states(component, layer, 0, stop) for layer in layers}
+        for kind, layers in dump.attention_kinds.items():
+            stop = int(dump.attention_offsets(kind)[-1])
+            arrays |= {f"{kind}/{layer}": dump.read_attention(kind, layer, 0, stop) for layer in layers}
+        return arrays
+
+
+def one_by_one(level):
+    """The same values, sentence by sentence, with fairseq's own code and no batching."""
+    from fairseq import checkpoint_utils
+
+    models, _, task = checkpoint_utils.load_model_ensemble_and_task([str(level)])
+    model = models[0].eval()
+    task.load_dataset("valid")
+    parts: dict[str, list] = {}
+    for pair in task.dataset("valid"):
+        source, target = pair["source"], pair["target"]
+        shifted = torch.cat([target[-1:], target[:-1]])
+        weights = {}
+
+        def hook(name, kept):
+            def keep(module, args, kwargs, output):
+                module.skip_embed_dim_check = True
+                value = module.forward(*args, **{**kwargs, "need_head_weights": True})[1]  # (heads, 1, T, S)
+                module.skip_embed_dim_check = False
+                kept[name] = value[:, 0].permute(1, 2, 0).reshape(-1, value.shape[0])
+
+            return keep
+
+        handles = []
+        for component in ("encoder", "decoder"):
+            for number, layer in enumerate(getattr(model, component).layers, 1):
+                name = f"{component}_self/{number}"
+                handles.append(layer.self_attn.register_forward_hook(hook(name, weights), with_kwargs=True))
+                if component == "decoder":
+                    name = f"encoder_decoder/{number}"
+                    handles.append(layer.encoder_attn.register_forward_hook(hook(name, weights), with_kwargs=True))
+        with torch.no_grad():
+            encoded = model.encoder(source[None], torch.tensor([len(source)]), return_all_hiddens=True)
+            features, extra = model.decoder(shifted[None], encoder_out=encoded, features_only=True)
+        for handle in handles:
+            handle.remove()
+        states = {f"encoder/{n}": state[:, 0] for n, state in enumerate(encoded["encoder_states"])}
+        states |= {f"decoder/{n}": state[:, 0] for n, state in enumerate(extra["inner_states"])}
+        states |= {"encoder/norm": encoded["encoder_out"][0][:, 0], "decoder/norm": features[0]}
+        for name, value in {"tokens/source": source, "tokens/target": shifted, **states, **weights}.items():
+            parts.setdefault(name, []).append(value.numpy())
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+@pytest.mark.parametrize("batching", [("--max-tokens", 30), ("--max-tokens", 4000), ("--batch-size", 5)])
+def test_the_dump_does_not_depend_on_batching_and_is_in_corpus_order(validate, level, tmp_path, batching):
+    validate(level, "--dump-activations", tmp_path / "a.h5", *batching)
+    dumped, expected = everything(tmp_path / "a.h5"), one_by_one(level)
+    assert dumped.keys() == expected.keys()
+    for name, values in expected.items():
+        assert dumped[name].shape == values.shape, name
+        np.testing.assert_allclose(dumped[name], values, atol=1e-5, rtol=0, err_msg=name)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_the_root_says_where_the_values_come_from(validate, dense, tmp_path):
+    from fairseq_lth.checkpoints import file_hash
+
+    validate(dense / "checkpoint_lth2.pt", "--dump-activations", tmp_path / "a.h5", "--max-tokens", 200)
+    with open_dump(tmp_path / "a.h5") as dump:
+        said = dump.attributes
+        assert said["level"] == 2 and 0.2 < said["sparsity"] < 0.51 and said["experiment"]
+        assert said["checkpoint"] == "checkpoint_lth2.pt"
+        assert said["checkpoint_hash"] == file_hash(dense / "checkpoint_lth2.pt")
+        assert (said["source_lang"], said["target_lang"], said["subset"]) == ("en", "de", "valid")
+        assert dump.n_sentences == 12
+        symbols = dump.symbols("target")
+        assert symbols[dump.tokens("target")[0]] == "</s>" and len(symbols) == 48
+
+
+def test_every_sentence_is_dumped_although_fairseq_drops_the_last_odd_batch(validate, level, tmp_path):
+    validate(level, "--dump-activations", tmp_path / "a.h5", "--max-tokens", 40, "--required-batch-size-multiple", 8)
+    with open_dump(tmp_path / "a.h5") as dump:
+        assert dump.n_sentences == 12
+
+
+def test_layers_and_parts_are_chosen(validate, level, tmp_path):
+    some = ("--max-tokens", 99, "--dump-layers", "0,2,norm")
+    validate(level, "--dump-activations", tmp_path / "all.h5", "--max-tokens", 99)
+    validate(level, "--dump-activations", tmp_path / "states.h5", *some, "--dump-states")
+    validate(level, "--dump-activations", tmp_path / "attention.h5", *some, "--dump-attention")
+    whole = everything(tmp_path / "all.h5")
+    states, attention = everything(tmp_path / "states.h5"), everything(tmp_path / "attention.h5")
+    tokens = {"tokens/source", "tokens/target"}
+    assert states.keys() - tokens == {f"{part}/{layer}" for part in SIDES for layer in ("0", "2", "norm")}
+    assert attention.keys() - tokens == {f"{kind}/2" for kind in ATTENTION_KINDS}
+    for name, values in (states | attention).items():
+        np.testing.assert_array_equal(values, whole[name])
+
+
+def test_float16_keeps_the_mean_apart(validate, level, tmp_path):
+    validate(level, "--dump-activations", tmp_path / "wide.h5", "--max-tokens", 99)
+    validate(level, "--dump-activations", tmp_path / "half.h5", "--max-tokens", 99, "--dump-dtype", "float16")
+    wide, half = everything(tmp_path / "wide.h5"), everything(tmp_path / "half.h5")
+    for name in wide.keys() - {"tokens/source", "tokens/target"}:
+        spread = np.abs(wide[name] - wide[name].mean(axis=0)).max() * 2
+        assert 0 < np.abs(wide[name] - half[name]).max() <= spread * 2.0**-11, name
+    assert (tmp_path / "half.h5").stat().st_size < (tmp_path / "wide.h5").stat().st_size * 0.7
+
+
+def test_two_processes_write_shards_that_read_as_one(validate, level, corpus, tmp_path):
+    from fairseq import checkpoint_utils
+
+    validate(level, "--dump-activations", tmp_path / "one.h5", "--max-tokens", 25)
+    for shard in range(2):
+        overrides = {"path": str(level), "dump_activations": str(tmp_path / "two.h5"), "valid_subset": "valid"}
+        models, cfg, task = checkpoint_utils.load_model_ensemble_and_task([str(level)], arg_overrides=overrides)
+        task.load_dataset("valid")
+        settings = {"max_tokens": 25, "max_positions": (1024, 1024), "num_shards": 2, "shard_id": shard}
+        batches = task.get_batch_iterator(dataset=task.dataset("valid"), **settings).next_epoch_itr(shuffle=False)
+        criterion = task.build_criterion(cfg.criterion)
+        for sample in batches:
+            task.valid_step(sample, models[0].eval(), criterion)
+    assert (tmp_path / "two.shard0-of-2.h5").exists() and not (tmp_path / "two.h5").exists()
+    with open_dump(tmp_path / "one.h5") as one, open_dump(tmp_path / "two.h5") as two:
+        require_same_sentences(one, two)
+    one, two = everything(tmp_path / "one.h5"), everything(tmp_path / "two.h5")
+    for name, values in one.items():
+        np.testing.assert_allclose(two[name], values, atol=1e-6, rtol=0, err_msg=name)
+    (tmp_path / "two.shard0-of-2.h5").unlink()
+    with pytest.raises(ActivationError, match=r"shards are missing: two.shard0-of-2.h5"):
+        open_dump(tmp_path / "two.h5")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--max-tokens", 4], r"sentence \d+ has \d+ tokens, more than the 4 "),
+        (["--max-tokens", 99, "--max-source-positions", 6], "has .* tokens, more than the 6 "),
+        (
+            ["--max-tokens", 99, "--max-source-positions", 6, "--skip-invalid-size-inputs-valid-test"],
+            "more than the 6 ",
+        ),
+        (["--max-tokens", 99, "--valid-subset", "valid,test"], "takes one"),
+        (["--max-tokens", 99, "--valid-subset", "other"], "has no split 'other'"),
+        (["--max-tokens", 99, "--dump-layers", "1,7"], "the model has the layers 0,1,2,3,norm"),
+        (["--max-tokens", 99, "--dump-layers", "0", "--dump-attention"], "have no attention"),
+    ],
+)
+def test_what_cannot_be_dumped_is_refused_in_one_line(validate, level, tmp_path, flags, message):
+    with pytest.raises(SystemExit, match=message) as refusal:
+        validate(level, "--dump-activations", tmp_path / "a.h5", *flags)
+    assert "\n" not in str(refusal.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_of_another_dictionary_and_a_missing_folder_are_refused(validate, level, corpus, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    for file in corpus.iterdir():
+        (other / file.name).write_bytes(file.read_bytes())
+    with open(other / "dict.en.txt", "a") as dictionary:
+        dictionary.write("extra 1\n")
+    with pytest.raises(SystemExit, match="source dictionary has 49 symbols, but the model was trained with 48"):
+        validate(level, "--dump-activations", tmp_path / "a.h5", "--max-tokens", 99, data=other)
+    with pytest.raises(SystemExit, match="there is no folder"):
+        validate(level, "--dump-activations", tmp_path / "none" / "a.h5", "--max-tokens", 99)
+    assert not list(tmp_path.glob("*a.h5*"))
+
+
+def test_a_model_whose_values_are_not_finite_is_refused(validate, corpus, tmp_path):
+    path = save_level(tmp_path / "checkpoint_lth0.pt", corpus)
+    state = torch.load(path, weights_only=False)
+    state["model"]["encoder.layers.1.fc1.bias"][3] = float("nan")
+    torch.save(state, path)
+    with pytest.raises(SystemExit, match="states/encoder/2 has values that float32 cannot hold"):
+        validate(path, "--dump-activations", tmp_path / "a.h5", "--max-tokens", 99)
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint_lth0.pt"]
+
+
+def test_a_kill_leaves_no_file_of_the_final_name_and_the_next_run_cleans_up(validate, level, corpus, tmp_path):
+    argv = ["fairseq-validate", str(corpus), "--user-dir", PLUGIN, "--task", "lth_imp", "--path", str(level), "--cpu"]
+    argv += ["--num-workers", "0", "--valid-subset", "valid", "--max-tokens", "30", "--no-progress-bar"]
+    argv += ["--dump-activations", str(tmp_path / "a.h5")]
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=validate_until_killed, args=(argv, 11))
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    assert not (tmp_path / "a.h5").exists()
+    validate(level, "--dump-activations", tmp_path / "a.h5", "--max-tokens", 30)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_training_refuses_the_flag(train, flags, tmp_path):
+    refused = train([*flags, "--save-dir", tmp_path / "run", "--dump-activations", tmp_path / "a.h5"])
+    assert (
+        "--dump-activations cannot be combined with --task lth_imp: it belongs to fairseq-validate" in refused.error()
+    )
