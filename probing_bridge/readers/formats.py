@@ -14,7 +14,7 @@ class Format:
 
     Attributes:
         title: What people call it.
-        endings: Ends of file names that tell it, without a final ".gz"; other names leave it to the task.
+        endings: Ends of file names, without a final ".gz", that tell it, perhaps together with the task.
     """
 
     title: str
@@ -26,24 +26,19 @@ FORMATS: dict[str, Format] = {
     "conllx": Format("CoNLL-X", (".conllx",)),
     "conllu": Format("CoNLL-U", (".conllu",)),
     "conllulex": Format("STREUSLE .conllulex", (".conllulex",)),
-    "streusle": Format("STREUSLE JSON"),
-    "it-happened": Format("It-Happened JSON"),
+    "streusle": Format("STREUSLE JSON", (".json",)),
+    "it-happened": Format("It-Happened JSON", (".json",)),
     "ccgbank": Format("CCGbank AUTO", (".auto",)),
-    "ccg-columns": Format("two columns of words and CCG categories"),
+    "ccg-columns": Format("two columns of words and CCG categories", (".tsv",)),
     "trees": Format("bracketed trees, one a line", (".trees", ".ptb", ".mrg")),
     "conll2000": Format("CoNLL-2000"),
     "conll2003": Format("CoNLL-2003"),
     BIOUL: Format("CoNLL-2003, tags recoded to BIOUL for a CRF"),
-    "fce": Format("FCE error detection (word TAB c or i)"),
-    "conjuncts": Format("conjuncts (word TAB B, I or O)"),
-    "semtags": Format("semantic tags (form TAB tag)"),
+    "fce": Format("FCE error detection (word TAB c or i)", (".tsv",)),
+    "conjuncts": Format("conjuncts (word TAB B, I or O)", (".tsv",)),
+    "semtags": Format("semantic tags (form TAB tag)", (".tsv",)),
     "sdp": Format("SDP", (".sdp",)),
     "conll2012": Format("CoNLL-2012", ("_conll",)),
-}
-# The same ending, another format for another task.
-SHARED_ENDINGS: dict[str, tuple[str, ...]] = {
-    ".json": ("streusle", "it-happened"),
-    ".tsv": ("ccg-columns", "fce", "conjuncts", "semtags"),
 }
 GUESS_CHARACTERS = 20_000
 COLUMNS = re.compile(r"[ \t]+")
@@ -59,10 +54,7 @@ def formats_of_name(path: str | PurePath) -> tuple[str, ...]:
         Keys of FORMATS; empty if the name says nothing.
     """
     name = PurePath(path).name.removesuffix(".gz")
-    for key, form in FORMATS.items():
-        if name.endswith(form.endings):
-            return (key,)
-    return next((keys for ending, keys in SHARED_ENDINGS.items() if name.endswith(ending)), ())
+    return tuple(key for key, form in FORMATS.items() if name.endswith(form.endings))
 
 
 def guess_format(text: str) -> str | None:
@@ -108,7 +100,8 @@ def _guess_columns(lines: Sequence[str]) -> str | None:
         if any("/" in tag or "\\" in tag for tag in tags):
             return "ccg-columns"
         return "semtags" if all(re.fullmatch("[A-Z]{3}", tag) for tag in tags) else None
-    widths = {len(COLUMNS.split(line.strip())) for line in lines}
-    if min(widths) >= 12:
+    rows = [COLUMNS.split(line.strip()) for line in lines]
+    widths = {len(row) for row in rows}
+    if min(widths) >= 12 and all(row[1].isdigit() and row[2].isdigit() for row in rows):
         return "conll2012"
     return {3: "conll2000", 4: "conll2003"}.get(min(widths)) if len(widths) == 1 else None

@@ -53,7 +53,7 @@ def _pred_column(source: Source, block: Block) -> int:
     """The column of `pred` in the layout of the file, by its first word."""
     number, line = block[0]
     row = line.split("\t")
-    for pred in (PRED_OFFICIAL, PRED_AUGMENTED):
+    for pred in (PRED_AUGMENTED, PRED_OFFICIAL):  # a frame and an argument are never two signs
         if len(row) > pred and row[pred - 1] in SIGNS and row[pred] in SIGNS:
             return pred
     layouts = "top and pred (+ or -) in columns 5 and 6, or 7 and 8 of the augmented layout"

@@ -150,11 +150,9 @@ def _decode(data: bytes, path: Path) -> str:
         at, fault = text.find("\0"), "a zero byte is not text"
         line = text.count("\n", 0, max(at, 0)) + 1
     except UnicodeDecodeError as error:
-        at, fault = (
-            error.start,
-            f"byte 0x{data[error.start]:02x} is not UTF-8; convert the file, as with iconv -t UTF-8",
-        )
-        line = data.count(b"\n", 0, error.start) + 1
+        at = error.start
+        fault = f"byte 0x{data[at]:02x} is not UTF-8; convert the file, as with iconv -t UTF-8"
+        line = data.count(b"\n", 0, at) + 1
     if at >= 0:
         name = next((name for magic, name in BINARY_MAGIC.items() if data.startswith(magic)), None)
         if name is not None:

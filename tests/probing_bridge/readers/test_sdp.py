@@ -26,6 +26,11 @@ def test_both_layouts_give_the_same_arcs(compat, corpora, read):
         assert found == [("Ann wants to swim Ann", ["ARG1", "ARG2", "ARG1", "ARG1"], ARCS)]
 
 
+def test_signs_as_heads_do_not_make_a_file_official(read):
+    text = "1\ta\ta\tNN\t-\t+\t-\t+\tv\tA\n"
+    assert read("sem_arc_classification", text, "a.sdp", compat=True) == [("a", ["A"], [(0, 0)])]
+
+
 def test_drawn_pairs_of_a_word_with_many_heads(read):
     # From the original, run on this sentence.
     drawn = [9, 9, 8, 9, 10, 9, 9, 9]
