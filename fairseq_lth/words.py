@@ -127,11 +127,11 @@ def _spans(widths: Sequence[int], limit: int) -> tuple[list[int], list[int]]:
         stops.append(stop)
         if stop == len(widths):
             return starts, stops
-        following, passed = start, 0
-        while following < stop and passed < width / 2:
-            passed += widths[following]
-            following += 1
-        start = following
+        passed = widths[start]
+        start += 1
+        while start < stop - 1 and passed < width / 2:
+            passed += widths[start]
+            start += 1
 
 
 def pool(rows: Tensor, owners: Tensor, n_words: int, pooling: str) -> Tensor:

@@ -1,0 +1,274 @@
+"""`python -m fairseq_lth.encode`: one vector a word and layer, equal to fairseq's hub interface used by hand."""
+
+import os
+import signal
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from random_models import VARIANTS, save_level
+
+from fairseq_lth import encode
+from fairseq_lth.words import NO_WORD, Segmenter, Window, pool
+from probing_bridge.representations import Representations, RepresentationWriter
+
+PIECES = [*"abcdefghilmnorstuvwxyz12.,-'?", "&quot;", "&apos;s", "un", "der", "stand", "ing"]
+LINES = [
+    'He said " understanding " , 12.5 -- well-known words',
+    "it 's 🙂 中文 x",
+    " ".join(f"w{number}" for number in range(300)),
+    "two  words",  # an empty word between two spaces
+    "it 's 🙂 中文 x",
+    "a first sentence .\tA second one\tand",
+    "non\u00a0breaking <pad> </s> <unk>",
+    "Understanding",
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A dictionary of subword-nmt pieces, and binarised data that fairseq's task asks for."""
+    from fairseq import options
+    from fairseq_cli.preprocess import main
+
+    folder = tmp_path_factory.mktemp("words")
+    pieces = [variant for piece in PIECES for variant in (piece, f"{piece}@@")]
+    (folder / "codes").write_text("#version: 0.2\nu n\nd e\nde r</w>\ns t\na n\nst an\nstan d</w>\ni n\nin g</w>\n")
+    for language in ("en", "de"):
+        (folder / f"train.{language}").write_text(" ".join(pieces) + "\n")
+    arguments = ["-s", "en", "-t", "de", "--destdir", str(folder / "bin"), "--workers", "1"]
+    main(options.get_preprocessing_parser().parse_args([*arguments, "--trainpref", str(folder / "train")]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def level(data):
+    return save_level(data / "checkpoint_lth0.pt", data / "bin", f"{VARIANTS['pre-norm']} --max-source-positions 2048")
+
+
+@pytest.fixture
+def encoded(level, data, tmp_path):
+    """Encodes lines with subword-nmt and Moses."""
+
+    def run(*flags, lines=LINES, path=level):
+        (tmp_path / "words.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        argv = ["--path", str(path), "--sentences", str(tmp_path / "words.txt"), "--output", str(tmp_path / "r.hdf5")]
+        argv += ["--cpu", *map(str, flags or flags_of(data))]
+        assert encode.main(argv) == 0
+        return Representations(tmp_path / "r.hdf5")
+
+    return run
+
+
+def flags_of(data):
+    return ["--tokenizer", "moses", "--bpe", "subword_nmt", "--bpe-codes", data / "codes"]
+
+
+def by_hand(level, words, pooling="mean", **hub):
+    """The same with fairseq's hub interface, a sentence at a time: (n_layers, n_words, d)."""
+    from fairseq.hub_utils import GeneratorHubInterface, from_pretrained
+
+    made = from_pretrained(str(level.parent), level.name, str(level.parent / "bin"), **hub)
+    interface = GeneratorHubInterface(made["args"], made["task"], made["models"]).eval()
+    dictionary = interface.src_dict
+    pieces = [[index if index != 1 else 3 for index in interface.encode(word).tolist()[:-1]] or [3] for word in words]
+    ids = torch.tensor([[index for own in pieces for index in own] + [dictionary.eos()]])
+    with torch.no_grad():
+        output = interface.models[0].encoder(ids, torch.tensor([ids.shape[1]]), return_all_hiddens=True)
+    layers = torch.stack([*output["encoder_states"], output["encoder_out"][0]])[:, :, 0]
+    vectors, start = [], 0
+    for own in pieces:
+        rows = layers[:, start : start + len(own)]
+        vectors.append({"mean": rows.mean(1), "first": rows[:, 0], "last": rows[:, -1]}[pooling])
+        start += len(own)
+    return torch.stack(vectors, 1).numpy()
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first", "last"])
+def test_vectors_equal_those_of_the_hub_interface(encoded, level, data, pooling):
+    with encoded(*flags_of(data), "--pooling", pooling) as representations:
+        assert len(representations) == 7 and representations.n_layers == 4
+        assert representations.attributes["layers"] == "0,1,2,norm"
+        assert representations.attributes["pooling"] == pooling
+        for line in LINES:
+            if "\t" in line:
+                continue
+            words = line.split(" ")
+            hub = {"tokenizer": "moses", "bpe": "subword_nmt", "bpe_codes": str(data / "codes")}
+            expected = by_hand(level, words, pooling, **hub)
+            np.testing.assert_allclose(representations.read(words), expected, atol=2e-5, rtol=0, err_msg=line)
+
+
+def test_the_sentences_of_a_document_are_encoded_one_by_one(encoded, data):
+    parts = [part.split(" ") for part in LINES[5].split("\t")]
+    with encoded(lines=[LINES[5], "x"]) as document:
+        whole = document.read([word for part in parts for word in part])
+    with encoded(lines=LINES[5].split("\t")) as sentences:
+        alone = np.concatenate([sentences.read(part) for part in parts], axis=1)
+    np.testing.assert_allclose(whole, alone, atol=1e-5, rtol=0)
+
+
+def test_batching_and_repetition_change_nothing(encoded, data, monkeypatch):
+    with encoded() as together:
+        expected = [together.read(line.replace("\t", " ").split(" ")) for line in LINES]
+    monkeypatch.setattr(encode, "BLOCK", 1)
+    with encoded(*flags_of(data), "--max-tokens", 1, lines=LINES * 2) as alone:
+        assert len(alone) == 7
+        for line, array in zip(LINES, expected, strict=True):
+            np.testing.assert_allclose(alone.read(line.replace("\t", " ").split(" ")), array, atol=1e-5, rtol=0)
+
+
+def sentencepiece_model(folder):
+    import sentencepiece
+
+    (folder / "text").write_text("understanding words well known words understand it is what it was\n" * 20)
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "text"),
+        model_prefix=str(folder / "sp"),
+        vocab_size=40,
+        minloglevel=2,
+        hard_vocab_limit=False,
+    )
+    return folder / "sp.model"
+
+
+@pytest.mark.parametrize("bpe", ["sentencepiece", "characters", "none"])
+def test_other_segmentations_give_every_word_its_vector(encoded, data, tmp_path, bpe):
+    flags = {
+        "sentencepiece": lambda: ["--bpe", "sentencepiece", "--sentencepiece-model", sentencepiece_model(tmp_path)],
+        "characters": lambda: ["--bpe", "characters"],
+        "none": lambda: ["--max-tokens", 500],
+    }[bpe]()
+    with encoded(*flags) as representations:
+        for line in LINES:
+            words = line.replace("\t", " ").split(" ")
+            assert representations.read(words).shape == (4, len(words), 16)
+
+
+class Dictionary:
+    """One id a character."""
+
+    def pad(self):
+        return 1
+
+    def eos(self):
+        return 2
+
+    def unk(self):
+        return 3
+
+    def index(self, piece):
+        return {"<pad>": 1, "?": 3}.get(piece, ord(piece[0]))
+
+
+class Characters:
+    def encode(self, text):
+        return " ".join(text.replace(" ", "_"))
+
+
+def windows(words, limit, bpe_name=None):
+    segmenter = Segmenter(Dictionary(), None, Characters(), bpe_name)
+    return segmenter, list(segmenter.windows(words, limit))
+
+
+def test_every_piece_knows_its_word():
+    segmenter, (window,) = windows(["ab", "", "c"], 10)
+    assert window == Window([97, 98, 3, 99, 2], [0, 0, 1, 2, NO_WORD], 0, range(3))
+    assert (segmenter.n_pieces, segmenter.n_unknown) == (4, 1)
+
+
+def test_character_models_see_the_space_between_words_which_belongs_to_none():
+    _, (window,) = windows(["ab", "c"], 10, "characters")
+    assert window == Window([97, 98, 95, 99, 2], [0, 0, NO_WORD, 1, NO_WORD], 0, range(2))
+
+
+@pytest.mark.parametrize("limit", [8, 11, 30])
+def test_windows_overlap_and_hand_every_word_over_once(limit):
+    words = ["abc"[: 1 + number % 3] + str(number % 10) for number in range(40)]
+    _, cut = windows(words, limit)
+    kept = [word for window in cut for word in range(window.first + window.keep.start, window.first + window.keep.stop)]
+    assert kept == list(range(40))
+    for window in cut:
+        assert len(window.ids) <= limit and window.ids[-1] == 2
+        text = "".join(map(chr, window.ids[:-1]))
+        assert "".join(words[window.first :]).startswith(text)
+    for earlier, later in pairwise(cut):
+        n_words = max(earlier.owners) + 1
+        assert earlier.first < later.first < earlier.first + max(n_words, 2)  # they overlap, unless it is one word
+
+
+def test_long_sentences_become_windows_and_a_word_that_is_too_long_is_refused(encoded, data, tmp_path, capsys):
+    short = save_level(tmp_path / "short.pt", data / "bin", "--max-source-positions 40")
+    with encoded(path=short) as representations:
+        assert representations.read(LINES[2].split(" ")).shape == (3, 300, 16)
+    assert "3 sentences are longer than the model's positions" in capsys.readouterr().out
+    argv = ["--path", str(short), "--sentences", str(tmp_path / "long.txt"), "--output", str(tmp_path / "long.hdf5")]
+    (tmp_path / "long.txt").write_text("short\n" + "x" * 41 + "\n")
+    assert encode.main([*argv, "--cpu", "--bpe", "characters"]) == 2
+    assert "long.txt:2: the word 'xxxxxxxx" in capsys.readouterr().err
+    assert not (tmp_path / "long.hdf5").exists()
+
+
+def test_pooling():
+    rows = torch.tensor([[1.0], [3.0], [5.0], [7.0]])
+    owners = torch.tensor([0, 1, 1, 2])
+    assert pool(rows, owners, 3, "mean").tolist() == [[1], [4], [7]]
+    assert pool(rows, owners, 3, "first").tolist() == [[1], [3], [7]]
+    assert pool(rows, owners, 3, "last").tolist() == [[1], [5], [7]]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--path", "none.pt"], "none.pt: no such file"),
+        (["--sentences", "none.txt"], "none.txt: no such file"),
+        (["--data", "nowhere"], "nowhere: the dictionaries of the training are not there"),
+        (["--bpe", "subword_nmt"], "--bpe subword_nmt needs --bpe-codes"),
+        (["--bpe", "subword_nmt", "--bpe-codes", "none"], "none"),
+        (["--bpe", "sentencepiece", "--sentencepiece-model", "none"], "none"),
+        (["--output", "none/r.hdf5"], "none/r.hdf5: cannot be written"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(level, tmp_path, monkeypatch, capsys, flags, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.txt").write_text("a b\n")
+    argv = ["--path", str(level), "--sentences", "words.txt", "--output", "r.hdf5", "--cpu", *flags]
+    assert encode.main(argv) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert message in lines[-1] and lines[-1].startswith("fairseq_lth.encode: error: ")
+    assert not any("Traceback" in line for line in lines)
+    assert [path.name for path in tmp_path.iterdir()] == ["words.txt"]
+
+
+def test_a_dictionary_of_another_size_and_text_that_is_not_utf8_are_refused(level, data, tmp_path, capsys):
+    other = tmp_path / "other"
+    other.mkdir()
+    for file in (data / "bin").iterdir():
+        (other / file.name).write_bytes(file.read_bytes())
+    with open(other / "dict.en.txt", "a") as dictionary:
+        dictionary.write("more 1\n")
+    (tmp_path / "words.txt").write_bytes(b"fine\n\xff\n")
+    argv = ["--path", str(level), "--sentences", str(tmp_path / "words.txt"), "--output", str(tmp_path / "r"), "--cpu"]
+    assert encode.main([*argv, "--data", str(other)]) == 2
+    assert "source dictionary has" in capsys.readouterr().err
+    assert encode.main(argv) == 2
+    assert "is not UTF-8" in capsys.readouterr().err
+
+
+def test_a_kill_leaves_no_file_of_the_final_name(level, tmp_path, monkeypatch):
+    (tmp_path / "words.txt").write_text("a b\nc\n")
+    argv = ["--path", str(level), "--sentences", str(tmp_path / "words.txt"), "--output", str(tmp_path / "r"), "--cpu"]
+    child = os.fork()
+    if child == 0:  # the second sentence kills
+        add = RepresentationWriter.add
+        left = iter([1])
+        monkeypatch.setattr(
+            RepresentationWriter,
+            "add",
+            lambda *given: add(*given) if next(left, None) else os.kill(os.getpid(), signal.SIGKILL),
+        )
+        encode.main(argv)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert not (tmp_path / "r").exists()
