@@ -56,9 +56,10 @@ step train "$EPOCHS dense epochs, then $ITERATIONS x (prune 20 %, retrain $((EPO
 # 4. What each level translates and computes.
 for k in $all_levels; do
     level=$levels/checkpoint_lth$k.pt
+    # fairseq 0.12.3 drops a last batch of fewer than 8 sentences unless the multiple is 1.
     step "generate$k" "LTH$k: translate the test set" \
         fairseq-generate "$data" -s en -t de --user-dir fairseq_lth --path "$level" --beam 4 --lenpen 0.6 \
-        --max-tokens 8000 --cpu "${bpe[@]}"
+        --max-tokens 8000 --required-batch-size-multiple 1 --cpu "${bpe[@]}" --results-path "$state/translations/lth$k"
     step "dump$k" "LTH$k: dump layers and attention" \
         fairseq-validate "$data" --user-dir fairseq_lth --task lth_imp --path "$level" --valid-subset valid \
         --max-tokens 4000 --cpu --dump-activations "$state/dumps/lth$k.h5"
@@ -75,7 +76,7 @@ done
 score() {
     cp "$levels/lth.csv" "$levels/lth_modules.csv" "$results/"
     local pairs=() k
-    for k in $all_levels; do pairs+=("$levels/checkpoint_lth$k.pt=$state/log/generate$k.log"); done
+    for k in $all_levels; do pairs+=("$levels/checkpoint_lth$k.pt=$state/translations/lth$k/generate-test.txt"); done
     python recipes/score.py --reference "$text/test.de" --test-set test --output "$results/bleu.csv" "${pairs[@]}"
 }
 step score "sacrebleu" score
