@@ -21,7 +21,7 @@ import yaml
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.instances import Instance
 from probing_bridge.readers.formats import BIOUL
-from probing_bridge.tasks import TASKS, choose_format, find_task, read_instances
+from probing_bridge.tasks import TASKS, choose_format, read_instances
 
 SPLITS = ("train", "dev", "test")
 COMPAT = "liu2019"
@@ -93,10 +93,12 @@ def load_suite(path: str | Path, data: str | Path | None = None) -> Suite:
         The suite; all its files exist.
 
     Raises:
-        BridgeError: All faults of the file, one a line.
+        BridgeError: No such folder, or all faults of the file, one a line.
     """
     path = Path(path)
     root = path.parent if data is None else Path(data)
+    if not root.is_dir():
+        raise InputError("no such folder of data", root)
     faults: Faults = []
     tasks = _read_suite(_parse(path), root, faults)
     if faults:
@@ -151,9 +153,10 @@ def _entries(
 
 def _text(node: yaml.Node, what: str, faults: Faults) -> str | None:
     """A value that must be a text."""
-    if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str" and node.value:
+    is_text = isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str"
+    if is_text and node.value and node.value.isprintable():
         return node.value
-    faults.append((node.start_mark.line + 1, f"expected a text as {what}"))
+    faults.append((node.start_mark.line + 1, f"expected one line of text as {what}"))
     return None
 
 
@@ -188,6 +191,8 @@ def _read_task(name: str, node: yaml.Node, line: int, root: Path, compat: bool, 
     format = _text(entries["format"][0], "format", faults) if "format" in entries else None
     if format == BIOUL:
         faults.append((entries["format"][1], f"{BIOUL} is not for probes: their span F1 reads IOB; use conll2003"))
+    elif format is not None and format not in TASKS[name].formats:
+        faults.append((entries["format"][1], f"{name} is read from {', '.join(TASKS[name].formats)}, not {format!r}"))
     paths: dict[str, Path] = {}
     for split in SPLITS:
         if split not in entries:
@@ -198,12 +203,11 @@ def _read_task(name: str, node: yaml.Node, line: int, root: Path, compat: bool, 
         if (text := _text(value, f"the file of {name}'s {split}", faults)) is None:
             continue
         paths[split] = root / text
-        if not _check_path(paths[split], root, at, faults):
-            continue
-        try:
-            choose_format(find_task(name), paths[split], format)
-        except BridgeError as error:
-            faults.append((at, str(error)))
+        if _check_path(paths[split], root, at, faults) and format is None:
+            try:
+                choose_format(TASKS[name], paths[split])
+            except BridgeError as error:
+                faults.append((at, str(error)))
     return SuiteTask(name, **paths, format=format, compat=compat) if len(paths) == len(SPLITS) else None
 
 

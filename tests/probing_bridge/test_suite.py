@@ -77,20 +77,20 @@ tasks:
         ":4: unknown key 'poss' in tasks; do you mean 'pos'?",
         ":5: ",
         ":5: no such file: ",
-        ":5: expected a text as the file of conj's test",
+        ":5: expected one line of text as the file of conj's test",
         ":6: unknown key 'tests' in task ged; do you mean 'test'?",
         ":6: task ged has no file for dev",
         ":6: task ged has no file for test",
         ":7: 'ged' occurs twice in tasks",
-        ":8: ",
+        ":8: chunk is read from conll2000, not 'conll'",
         ":8: no such file: ",
-        ":8: expected a text as the file of chunk's test",
+        ":8: expected one line of text as the file of chunk's test",
         ":9: expected task ner to be a mapping with keys train, dev, test, format, compat",
     ]
     assert len(found) == len(expected)
     for line, start in zip(found, expected, strict=True):
         assert line.startswith("suite.yaml" + start)
-    assert "leads out of" in found[3] and "--data" in found[3] and "not from 'conll'" in found[10]
+    assert "leads out of" in found[3] and "--data" in found[3]
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../c.tsv", "sub/../../c.tsv", "link", "a\\0b", "x" * 5000])
@@ -99,7 +99,7 @@ def test_paths_stay_inside(name, suite, tmp_path):
     outside.write_text(TAGS)
     (tmp_path / "link").symlink_to(outside)
     (line,) = faults(suite, f'tasks:\n  conj: {{train: c.tsv, dev: c.tsv, test: "{name}"}}\n')
-    assert "leads out of" in line or "no such file" in line
+    assert "leads out of" in line or "no such file" in line or "expected one line of text" in line
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,16 @@ def test_files_that_are_no_suite(text, message, suite):
 def test_tags_for_a_crf_are_refused(suite):
     text = "tasks:\n  ner: {train: c.tsv, dev: c.tsv, test: c.tsv, format: conll2003-bioul}\n"
     assert "is not for probes" in faults(suite, text)[0]
+
+
+def test_a_name_of_another_format(suite):
+    (line,) = faults(suite, "tasks:\n  conj:\n    train: c.tsv\n    dev: c.tsv\n    test: ud.conllu\n")
+    assert line.startswith("suite.yaml:5: ") and "is CoNLL-U by its name, but conj is read from conjuncts" in line
+
+
+def test_no_folder_of_data(suite, tmp_path):
+    with pytest.raises(BridgeError, match="nowhere: no such folder of data"):
+        suite("tasks: {}", tmp_path / "nowhere")
 
 
 def test_no_file(tmp_path):
