@@ -20,8 +20,8 @@ import yaml
 
 SPLITS = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
 LANGUAGES = ("en", "de")
-SENTENCES = {"train": 60, "dev": 25, "test": 25}  # of a subset
-DOCUMENTS = {"train": 4, "dev": 2, "test": 2}
+SENTENCES = {"train": 40, "dev": 15, "test": 15}  # of a subset
+DOCUMENTS = {"train": 2, "dev": 1, "test": 1}
 
 
 class DataError(Exception):

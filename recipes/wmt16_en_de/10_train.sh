@@ -4,8 +4,8 @@
 #   random     its baseline: the same from the same LTH0, but the pruned weights are drawn
 #   weights    a variant (Frankle et al. 2019): weights and optimizer are rewound to epoch 30 as well
 # Interrupted runs go on from the last epoch when the script is run again.
-# Hardware: 8 GPUs of 16 GB. Time: 300 epochs for the first experiment, 240 for each other; about 12 minutes an epoch on
-# 8 V100, so 60 and 48 hours. Disk: 25 GB an experiment (README.md has the sums).
+# Hardware: 8 GPUs of 16 GB. Time: 300 epochs for the first experiment, 240 for each other; 12 to 16 minutes an epoch on
+# 8 V100, so 60 to 80 hours and 48 to 64. Disk: 25 GB an experiment. README.md has the sums.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source recipes/chain.sh

@@ -12,28 +12,24 @@ score() {  # EXPERIMENT
     run python recipes/score.py --reference "$text/$REFERENCE" --test-set "$TEST_SET" --metrics "${METRICS[@]}" \
         --output "$state/$1/results/bleu.csv" "${pairs[@]}"
 }
-pages=()
 for experiment in $EXPERIMENTS; do
-    run_folder=$state/$experiment options=()
     step "score-$experiment" "$experiment: ${METRICS[*]}" score "$experiment"
-    [ "$experiment" = magnitude ] || options=(--parent "$state/magnitude/tables")
+    run_folder=$state/$experiment tables=$state/$experiment/tables
+    # A branch shares LTH0 with the experiment it branched off, and is shown beside it; that one, beside the paper.
+    if [ "$experiment" = magnitude ]; then
+        parent=() beside=(--compare "$tables" paper)
+    else
+        parent=(--parent "$state/magnitude/tables")
+        beside=(--compare "$state/magnitude/tables" "$tables" --allow-mixed)
+    fi
     step "gather-$experiment" "$experiment: its tables" python recipes/gather.py --levels "$run_folder/levels" \
-        --results "$run_folder/results" --output "$run_folder/tables" "${options[@]}"
-    [ "$experiment" = magnitude ] || options=(--allow-mixed)  # LTH0 was measured in the experiment it branched off
+        --results "$run_folder/results" --output "$tables" "${parent[@]}"
     step "report-$experiment" "$experiment: the page" python -m probing_bridge.run report \
-        --results "$run_folder/tables" --output "$run_folder/report" "${options[@]}"
-    pages+=("$run_folder/report/index.html")
-done
-for experiment in $EXPERIMENTS; do
-    [ "$experiment" = magnitude ] && continue
-    step "compare-$experiment" "magnitude and $experiment side by side" python -m probing_bridge.run report \
-        --compare "$state/magnitude/tables" "$state/$experiment/tables" --allow-mixed \
-        --output "$state/compare-$experiment"
-    pages+=("$state/compare-$experiment/index.html")
+        --results "$tables" --output "$run_folder/report" "${beside[@]}"
 done
 [ -n "$DRY_RUN" ] && exit
 for experiment in $EXPERIMENTS; do
     printf '\n%s\n' "$experiment"
     python recipes/summary.py --results "$state/$experiment/tables"
+    echo "page: $state/$experiment/report/index.html"
 done
-printf 'page: %s\n' "${pages[@]}"

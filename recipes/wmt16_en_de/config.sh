@@ -40,6 +40,7 @@ SLURM_TRAIN=(--gres "gpu:$GPUS" --cpus-per-task 40 --mem 200G --time 24:00:00)
 SLURM_TRAIN_JOBS=4
 SLURM_GPU=(--gres gpu:1 --cpus-per-task 8 --mem 32G --time 12:00:00)
 SLURM_PROBE=(--gres gpu:1 --cpus-per-task 16 --mem 64G --time 12:00:00)
+SLURM_PROBE_AT_ONCE=2                       # levels encoded at the same time: 145 GB of disk each
 SLURM_CPU=(--cpus-per-task 16 --mem 32G --time 12:00:00)
 
 # SMOKE=1: every script once on two cores, on a tiny corpus in the same layouts that 00_data.sh makes up. The model and

@@ -55,7 +55,8 @@ for experiment in $EXPERIMENTS; do
     if [ -n "$(analysed)" ]; then
         submit "dump-$experiment" "afterok:$own" "${SLURM_GPU[@]}" --array "$levels" -- bash $here/30_dump.sh
         dumped=$job
-        submit "probe-$experiment" "afterok:$own" "${SLURM_PROBE[@]}" --array "$levels" -- bash $here/40_probe.sh
+        submit "probe-$experiment" "afterok:$own" "${SLURM_PROBE[@]}" --array "$levels%$SLURM_PROBE_AT_ONCE" \
+            -- bash $here/40_probe.sh
         ends+=("$job")
         submit "similarity-$experiment" "afterok:$dumped" "${SLURM_CPU[@]}" -- bash $here/50_similarity.sh
         ends+=("$job")

@@ -1,0 +1,153 @@
+"""recipes/open_en_de: its data step, the tables of a branch, and (slow) every step on the first real sentences."""
+
+import gzip
+import json
+import shlex
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = ROOT / "recipes" / "open_en_de"
+
+
+def packed(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(text.encode()))
+
+
+def write_pairs(folder: Path, lines: int) -> None:
+    for name in ("train", "val", "test_2016_flickr"):
+        for language in ("en", "de"):
+            packed(
+                folder / f"multi30k/{name}.{language}.gz",
+                "".join(f"{name} {n}\u2028{language}\n" for n in range(lines)),
+            )
+
+
+class TestPairs:
+    def take(self, run, data: Path, output: Path) -> subprocess.CompletedProcess:
+        script = RECIPE / "data.py"
+        return run("python", script, "pairs", "--data", data, "--lines", "5", "3", "2", "--output", output)
+
+    def test_first_lines_of_every_split(self, tmp_path, run):
+        write_pairs(tmp_path, 6)
+        assert self.take(run, tmp_path, tmp_path / "text").returncode == 0
+        for split, name, lines in (("train", "train", 5), ("valid", "val", 3), ("test", "test_2016_flickr", 2)):
+            for language in ("en", "de"):
+                text = (tmp_path / f"text/{split}.{language}").read_text(encoding="utf-8")
+                assert text == "".join(f"{name} {n}\u2028{language}\n" for n in range(lines))
+
+    @pytest.mark.parametrize("fault", ["folder", "file", "short", "cut"])
+    def test_faulty_data(self, tmp_path, run, fault):
+        write_pairs(tmp_path / "data", 6)
+        german = tmp_path / "data/multi30k/val.de.gz"
+        if fault == "file":
+            german.unlink()
+        elif fault == "short":
+            packed(german, "eins\n")
+        elif fault == "cut":
+            german.write_bytes(german.read_bytes()[:-9])
+        done = self.take(run, tmp_path / ("data" if fault != "folder" else "nowhere"), tmp_path / "text")
+        words = {
+            "folder": "no such folder",
+            "file": "val.de.gz: no such file",
+            "short": "has 1 lines",
+            "cut": "not a whole",
+        }
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert words[fault] in done.stderr
+        assert not (tmp_path / "text").exists()
+
+
+def test_subset_keeps_whole_sentences_and_documents(tmp_path, script):
+    data = script("open_en_de/data.py")
+    blocks = "".join(f"word{n}\tX\nlast{n}\tY\n\n" for n in range(30))
+    cut = data.cut(blocks, "dev", Path("ged_dev.tsv.gz"))
+    assert cut.count("last") == 15 and blocks.startswith(cut)
+    documents = "".join(f"#begin document ({n}); part 000\na\n\nb\n#end document\n" for n in range(5))
+    assert data.cut(documents, "train", Path("gum_train.gold_conll.gz")) == documents[: len(documents) * 2 // 5]
+    objects = json.dumps({str(n): {"sentence": ["x"]} for n in range(30)})
+    assert list(json.loads(data.cut(objects, "test", Path("it-happened_test.json")))) == [str(n) for n in range(15)]
+
+
+def test_dry_run_is_the_chain_of_the_paper(tmp_path, run):
+    done = run("bash", RECIPE / "run_all.sh", "--dry-run", STATE=tmp_path / "state")
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "state").exists()
+    commands = [shlex.split(line) for line in done.stdout.splitlines() if line and not line.startswith("#")]
+    dense, random = (words for words in commands if words[0] == "fairseq-train")
+    expected = {"--max-epoch": "16", "--imp-rewind-epoch": "8", "--imp-iterations": "8", "--encoder-layers": "6"}
+    assert {flag: dense[dense.index(flag) + 1] for flag in expected} == expected
+    assert random[random.index("--restore-file") + 1].endswith("magnitude/levels/checkpoint_lth0.pt")
+    assert sum(words[:1] == ["fairseq-generate"] for words in commands) == 17
+
+
+def test_data_that_is_not_there_is_one_line(tmp_path, run):
+    done = run("bash", RECIPE / "run_all.sh", STATE=tmp_path / "state", DATA=tmp_path / "nowhere")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("open_en_de: ") and "no such folder" in done.stderr
+
+
+class TestGather:
+    def table(self, path: Path, **columns: list) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(columns).to_csv(path, index=False)
+
+    def run_folders(self, folder: Path) -> None:
+        for name, levels in (("magnitude", [0, 1]), ("random", [1, 2])):
+            run = folder / name
+            self.table(
+                run / "levels/lth.csv", experiment=[name] * 2, level=levels, sparsity=[0.125, 0.3000000000000001]
+            )
+            self.table(run / "levels/lth_modules.csv", experiment=[name] * 2, level=levels, module=["m"] * 2)
+            baseline = ["", *levels]
+            self.table(run / "results/probes.csv", experiment=[name] * 3, level=baseline, score=[0.5, 0.6, 0.7])
+            pairs = [(levels[0], ""), (levels[0], levels[0]), (levels[0], levels[1])]
+            self.table(
+                run / "results/similarity.csv",
+                experiment=[name] * 3, level_a=[a for a, _ in pairs], level_b=[b for _, b in pairs], score=[1, 2, 3],
+            )  # fmt: skip
+
+    def test_a_branch_takes_the_rows_of_level_0_alone(self, tmp_path, run):
+        self.run_folders(tmp_path)
+        for name, parent in (("magnitude", ()), ("random", ("--parent", tmp_path / "magnitude/tables"))):
+            folder = tmp_path / name
+            done = run(
+                "python", "recipes/gather.py", "--levels", folder / "levels", "--results", folder / "results",
+                "--output", folder / "tables", *parent,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+        magnitude, random = (tmp_path / name / "tables" for name in ("magnitude", "random"))
+        assert (magnitude / "lth.csv").read_text() == (tmp_path / "magnitude/levels/lth.csv").read_text()
+        rows = {path.stem: path.read_text().splitlines()[1:] for path in random.iterdir()}
+        assert rows["lth"] == ["magnitude,0,0.125", "random,1,0.125", "random,2,0.3000000000000001"]
+        assert rows["probes"] == ["magnitude,0,0.6", "random,,0.5", "random,1,0.6", "random,2,0.7"]
+        dense = ["magnitude,0,,1", "magnitude,0,0,2"]
+        assert rows["similarity"] == [*dense, "random,1,,1", "random,1,1,2", "random,1,2,3"]
+
+    def test_nothing_trained_yet(self, tmp_path, run):
+        done = run(
+            "python", "recipes/gather.py", "--levels", tmp_path, "--results", tmp_path, "--output", tmp_path / "tables"
+        )  # fmt: skip
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert "lth.csv" in done.stderr
+        assert not (tmp_path / "tables").exists()
+
+
+@pytest.mark.slow
+def test_every_step_on_the_first_sentences(tmp_path, run, shared):
+    state = tmp_path / "state"
+    done = run("bash", RECIPE / "run_all.sh", SMOKE="1", STATE=state, DATA=shared / "data")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("LTH2") >= 4 and "sem_arc_classification" in done.stdout
+    for experiment in ("magnitude", "random"):
+        assert (state / experiment / "report/index.html").stat().st_size > 10_000
+        probes = pd.read_csv(state / experiment / "tables/probes.csv")
+        assert probes["task"].nunique() == 18 and set(probes["level"].dropna()) == {0, 1, 2}
+    again = run("bash", RECIPE / "run_all.sh", SMOKE="1", STATE=state, DATA=shared / "data")
+    assert again.returncode == 0
+    assert "..." not in again.stdout  # no step was done again
