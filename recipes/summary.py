@@ -22,6 +22,7 @@ def main() -> None:
     if not (folder / "probes.csv").is_file():
         return
     probes = read_table(folder / "probes.csv", "probes")
+    print("linear probes, best encoder layer, and the most frequent label")
     print(best_scores(probes).to_string(float_format="{:.3f}".format, na_rep="-"), "\n")
 
 
@@ -38,8 +39,8 @@ def print_levels(metric: str, levels: pd.DataFrame, scores: pd.DataFrame) -> Non
 
 
 def best_scores(probes: pd.DataFrame) -> pd.DataFrame:
-    """Task and metric x model: the linear probe's best layer, with the majority baseline as the last column."""
-    linear = probes[probes["probe"] == "linear"]
+    """Task and metric x model: the linear probe's best encoder layer, with the majority baseline as the last column."""
+    linear = probes[(probes["probe"] == "linear") & (probes["layer"] != "0")]
     best = linear.pivot_table(index=["task", "metric"], columns="model", values="score", aggfunc="max", observed=True)
     majority = probes[probes["probe"] == "majority"].groupby(["task", "metric"])["score"].first()
     return best.assign(majority=majority)
