@@ -16,7 +16,7 @@ from probing_bridge.readers.source import Source
 
 TYPED_IOB = re.compile(r"O|[BI]-.+")
 SEMANTIC_TAG = re.compile(r"[A-Z?]{3}")
-CATEGORY = re.compile(r"[^\s]+")
+CATEGORY = re.compile(r"\S+")
 MULTIWORD = re.compile(r"[~\s]+")
 
 TaggedLine = tuple[int, str, str]  # (line number, word, tag)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from probing_bridge.errors import InputError
 from probing_bridge.instances import Instance
 from probing_bridge.readers.source import Source
 
@@ -113,7 +114,7 @@ def _load(source: Source) -> Any:
         raise source.fault(f"expected JSON: {error}") from error
 
 
-def _fault(source: Source, name: object, message: str) -> Exception:
+def _fault(source: Source, name: object, message: str) -> InputError:
     """The error for a sentence, with the line where its name occurs last."""
     at = source.text.rfind(json.dumps(name, ensure_ascii=False)) if isinstance(name, str) else -1
     return source.fault(message, None if at < 0 else source.text.count("\n", 0, at) + 1)
