@@ -19,13 +19,13 @@ from probing_bridge.similarity.moments import (
     array_layer,
     layer_moments,
     pair_moments,
-    pilot_mean,
+    take_pilot,
 )
 from probing_bridge.similarity.scoring import Scorer, describe_layer
 
 
 def accumulate_arrays(
-    layers: Mapping[str, np.ndarray], blocks: Blocks | None = None, gemm: Gemm | None = None
+    layers: Mapping[str, np.ndarray], blocks: Blocks | None = None, gemm: Gemm | None = None, quartic: bool = True
 ) -> Moments:
     """Block sums of arrays, for all pairs.
 
@@ -33,6 +33,7 @@ def accumulate_arrays(
         layers: Name -> activations (n_tokens, width) of the same tokens; widths may differ.
         blocks: How to cut the tokens (`cut_blocks`); pieces of at most 8192 rows if None.
         gemm: How to multiply; the machine's fastest way if None.
+        quartic: Whether the sums that only debiased CKA needs are wanted.
 
     Returns:
         The sums; pair (i, j) by position in `layers`.
@@ -51,9 +52,9 @@ def accumulate_arrays(
         blocks = Blocks(np.array([0, *(stop for _, stop in blocks.chunks[0])]), tuple((c,) for c in blocks.chunks[0]))
     total = sum(source.width for source in sources)
     gemm = gemm or choose_gemm(float(n_rows) * total**2)
-    shifts = [pilot_mean(source, n_rows) for source in sources]
+    pilots = [take_pilot(source, n_rows) for source in sources]
     wanted = [(i, j) for i in range(len(sources)) for j in range(i, len(sources))]
-    return accumulate(sources, shifts, blocks, wanted, gemm)
+    return accumulate(sources, pilots, blocks, wanted, gemm, quartic)
 
 
 def moments_of(array: np.ndarray, name: str = "layer") -> LayerMoments:
@@ -96,6 +97,7 @@ def compare_layers(
     layers: Mapping[str, np.ndarray],
     offsets: np.ndarray | None = None,
     measures: Sequence[str] = PAPER,
+    variants: Mapping[str, Sequence[str]] | None = None,
     absolute: bool = False,
     n_resamples: int = resampling.RESAMPLES,
     gemm: Gemm | None = None,
@@ -106,6 +108,7 @@ def compare_layers(
         layers: Name -> activations (n_tokens, width) of the same tokens.
         offsets: int64 (n_sentences + 1), first token of each sentence and the end; no intervals if None.
         measures: Keys of MEASURES.
+        variants: For each measure the variants to score; all of a measure that is not named here.
         absolute: NeuronSim of |r| instead of r.
         n_resamples: Resamples of the bootstrap over blocks of sentences.
         gemm: How to multiply; the machine's fastest way if None.
@@ -117,10 +120,11 @@ def compare_layers(
         MomentsError: Layers of different tokens, or values that are not finite.
     """
     blocks = None if offsets is None else cut_blocks(offsets, N_BLOCKS)
-    moments = accumulate_arrays(layers, blocks, gemm)
+    asked = (variants or {}).get("linear_cka", MEASURES["linear_cka"].variants)
+    moments = accumulate_arrays(layers, blocks, gemm, quartic="linear_cka" in measures and "debiased" in asked)
     n_blocks = len(moments.borders) - 1
     draws = resampling.draw_blocks(n_blocks, n_resamples) if offsets is not None else np.empty((0, n_blocks))
-    scorer = Scorer(draws, measures, absolute)
+    scorer = Scorer(draws, measures, absolute, variants or {})
     records = [
         describe_layer(moments.pair(k, k), draws, lambda k=k: moments.pair(k, k))  # type: ignore[misc]
         for k in range(len(layers))

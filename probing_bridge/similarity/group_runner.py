@@ -21,7 +21,7 @@ from probing_bridge.similarity.groups import (
     tag_groups,
     takes_grams,
 )
-from probing_bridge.similarity.moments import Layer, accumulate, pilot_mean
+from probing_bridge.similarity.moments import Layer, accumulate, take_pilot
 from probing_bridge.similarity.plan import CHUNK_ROWS, Plan
 from probing_bridge.similarity.scoring import Score, Scorer, describe_layer
 
@@ -116,8 +116,8 @@ def _cka(sums: list[HsicBlocks], draws: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 def _by_products(x: Layer, y: Layer, blocks: Blocks, n_resamples: int, gemm: Gemm) -> list[Score]:
     layers = [x, y]
-    shifts = [pilot_mean(layer, blocks.n_rows) for layer in layers]
-    moments = accumulate(layers, shifts, blocks, [(0, 0), (0, 1), (1, 1)], gemm)
+    pilots = [take_pilot(layer, blocks.n_rows) for layer in layers]
+    moments = accumulate(layers, pilots, blocks, [(0, 0), (0, 1), (1, 1)], gemm)
     draws = resampling.draw_blocks(blocks.n_blocks, n_resamples)
     own_x, own_y = moments.pair(0, 0), moments.pair(1, 1)
     one, two = describe_layer(own_x, draws, lambda: own_x), describe_layer(own_y, draws, lambda: own_y)

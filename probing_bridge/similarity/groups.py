@@ -16,7 +16,7 @@ import numpy as np
 from probing_bridge.errors import InputError
 from probing_bridge.similarity.blocks import Blocks
 from probing_bridge.similarity.cka import HsicBlocks
-from probing_bridge.similarity.moments import Layer
+from probing_bridge.similarity.moments import FEW_NEURONS, Layer
 
 FREQUENCY_EDGES = (0, 5, 25, 100, 500, 2500)  # the paper names 0-5, 100-500 and from 2500 on
 SPECIAL = frozenset({"<s>", "<pad>", "</s>", "<unk>"})
@@ -122,10 +122,10 @@ def takes_grams(n_rows: int, n_layers: int, width: int) -> bool:
 
 
 def center(rows: np.ndarray) -> np.ndarray:
-    """Float32 rows about their mean, which is taken and subtracted in float64."""
+    """Rows about their mean, which is taken in float64; float64 too for so few rows that rounding would show."""
     shifted = rows - rows[0].astype(np.float64)
     shifted -= shifted.mean(axis=0)
-    return shifted.astype(np.float32)
+    return shifted if len(rows) < FEW_NEURONS else shifted.astype(np.float32)
 
 
 def gram_cka(layers: Sequence[np.ndarray]) -> np.ndarray:
@@ -138,12 +138,9 @@ def gram_cka(layers: Sequence[np.ndarray]) -> np.ndarray:
         (n_layers, n_layers) in [0, 1]; NaN for a layer whose neurons are all constant.
     """
     n = len(layers[0])
-    grams = np.empty((len(layers), n, n), np.float32)
-    for gram, rows in zip(grams, layers, strict=True):
-        centred = center(rows)
-        np.matmul(centred, centred.T, out=gram)
+    grams = np.stack([centred @ centred.T for centred in map(center, layers)])
     inner = np.zeros((len(layers), len(layers)))
-    for start in range(0, n, 16):  # float32 products of 16 rows, added in float64
+    for start in range(0, n, 16):  # products of 16 rows, added in float64
         strip = grams[:, start : start + 16].reshape(len(layers), -1)
         inner += strip @ strip.T
     norms = np.sqrt(np.diagonal(inner))

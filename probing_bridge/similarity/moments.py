@@ -4,7 +4,9 @@ Every measure of this package is a function of these moments. A block of tokens 
 pilot mean (the mean of about 2000 spread tokens) and multiplied in float32: one product per layer against the
 columns of all later layers. Blocks are added in float64. The shift is what makes float32 enough: without it,
 E[ab] - E[a]E[b] loses 1.7e-2 in r when a mean is 50 standard deviations from zero; with it CKA is within 1e-7 and r
-within 5e-6 of float64. Memory is one chunk of tokens and the block sums, whatever the number of tokens.
+within 5e-6 of float64, because the rounding of many products averages out. Where few neurons hold the variance (narrow
+layers, attention heads, outlier neurons) it does not, and the products are made in float64. Memory is one chunk of
+tokens and the block sums, whatever the number of tokens.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from probing_bridge.similarity.store import Pair, ProductStore
 PILOT_ROWS = 2000
 PILOT_RUN = 16  # neighbouring rows read at once
 STRIP_COLUMNS = 256  # narrower layers (attention heads) are multiplied together
+FEW_NEURONS = 200  # effective number of neurons below which products are made in float64
 CONSTANT = 1e-6  # a variance below this share of the mean square about the pilot mean is rounding
 
 
@@ -50,22 +53,39 @@ def array_layer(name: str, array: np.ndarray) -> Layer:
     return Layer(name, array.shape[1], lambda start, stop: array[start:stop])
 
 
-def pilot_mean(layer: Layer, n_rows: int) -> np.ndarray:
-    """Mean of about 2000 rows spread over the corpus.
+@dataclass(frozen=True)
+class Pilot:
+    """What about 2000 rows spread over the corpus say of a layer before the pass.
+
+    Attributes:
+        mean: (width,) float64; exactly the value of a feature that is constant over the pilot rows.
+        effective: (sum of variances)^2 / sum of their squares: how many neurons share the variance.
+    """
+
+    mean: np.ndarray
+    effective: float
+
+
+def take_pilot(layer: Layer, n_rows: int) -> Pilot:
+    """Reads the pilot rows of a layer.
 
     Args:
         layer: The layer.
         n_rows: Rows of the corpus.
 
     Returns:
-        (width,) float64; exactly the value of a feature that is constant over the pilot rows.
+        Their mean and effective number of neurons.
     """
     n_runs = max(1, min(PILOT_ROWS, n_rows) // PILOT_RUN)
     starts = np.unique(np.linspace(0, max(0, n_rows - PILOT_RUN), n_runs).astype(np.int64))
     rows = np.concatenate([layer.read(int(start), min(n_rows, int(start) + PILOT_RUN)) for start in starts])
     first = rows[0].astype(np.float64)
-    mean: np.ndarray = first + (rows - first).mean(axis=0, dtype=np.float64)
-    return mean.astype(rows.dtype).astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is found in the pass, and named
+        shifted = rows - first
+        mean: np.ndarray = (first + shifted.mean(axis=0)).astype(rows.dtype).astype(np.float64)
+        variances = shifted.var(axis=0)
+        effective = float(variances.sum() ** 2 / max((variances**2).sum(), np.finfo(float).tiny))
+    return Pilot(mean, effective)
 
 
 @dataclass(frozen=True)
@@ -94,7 +114,7 @@ class PairBlocks:
     Attributes:
         x: First layer.
         y: Second layer.
-        products: (n_blocks, width_x, width_y) float32, x^T y.
+        products: (n_blocks, width_x, width_y) float32 or float64, x^T y.
         norm_products: (n_blocks,) sum of |x|^2 |y|^2.
         x_norm_y: (n_blocks, width_y) sum of |x|^2 y.
         y_norm_x: (n_blocks, width_x) sum of |y|^2 x.
@@ -107,6 +127,7 @@ class PairBlocks:
     x_norm_y: np.ndarray
     y_norm_x: np.ndarray
 
+    @np.errstate(over="ignore", invalid="ignore")  # refused by layer_moments
     def cross(self, weights: np.ndarray | None = None) -> Cross:
         """Adds the blocks.
 
@@ -125,7 +146,8 @@ class PairBlocks:
         mean_x, mean_y = sum_x / n, sum_y / n
         quartic = _centred_quartic(self, w, n, mean_x, mean_y, products)
         raw = np.diagonal(products).copy()
-        products -= np.outer(sum_x, mean_y)
+        for row, value in zip(products, sum_x, strict=True):  # in the cache, without a second matrix
+            row -= value * mean_y
         return Cross(n, mean_x, mean_y, products, quartic, raw)
 
     def flipped(self) -> PairBlocks:
@@ -347,12 +369,14 @@ class Moments:
         )  # fmt: skip
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite is found in the sums and named
 def accumulate(
     layers: Sequence[Layer],
-    shifts: Sequence[np.ndarray],
+    pilots: Sequence[Pilot],
     blocks: Blocks,
     wanted: Collection[Pair],
     gemm: Gemm,
+    quartic: bool = True,
     folder: Path | None = None,
     on_chunk: Callable[[int, int, int, np.ndarray], None] | None = None,
     on_block: Callable[[int], object] | None = None,
@@ -361,10 +385,11 @@ def accumulate(
 
     Args:
         layers: Layers over the same rows.
-        shifts: `pilot_mean` of each layer; the same for all parts that will be merged.
+        pilots: `take_pilot` of each layer; the same for all parts that will be merged.
         blocks: The rows to add; a part of the corpus's blocks gives moments that `merge` joins with the others'.
         wanted: Pairs of layer numbers (i, j), i <= j.
         gemm: How to multiply.
+        quartic: Whether sums with squared lengths of the rows are wanted; debiased CKA needs them.
         folder: Where block products go; memory if None.
         on_chunk: Called with (block, layer, first row, raw rows) for every chunk read.
         on_block: Called with the number of rows after each block.
@@ -378,34 +403,39 @@ def accumulate(
     columns = np.concatenate([[0], np.cumsum([layer.width for layer in layers])]).astype(np.int64)
     strips = plan_strips([layer.width for layer in layers], wanted)
     n_blocks, n_layers, total = blocks.n_blocks, len(layers), int(columns[-1])
-    store = ProductStore({(i, j): (layers[i].width, layers[j].width) for i, j in wanted}, n_blocks, folder)
+    dtype = np.float64 if any(not pilot.effective >= FEW_NEURONS for pilot in pilots) else np.float32
+    shapes = {(i, j): (layers[i].width, layers[j].width) for i, j in wanted}
+    store = ProductStore(shapes, n_blocks, folder, dtype)
     sums = np.zeros((n_blocks, 1 + n_layers, total))  # of the rows, then weighted by each layer's |x|^2
     norms = np.zeros((n_blocks, n_layers))
     norm_products = np.zeros((n_blocks, n_layers, n_layers))
-    rows = np.empty((blocks.largest_chunk, total), np.float32)
-    weights = np.ones((blocks.largest_chunk, 1 + n_layers), np.float32)
+    rows = np.empty((blocks.largest_chunk, total), dtype)
+    weights = np.ones((blocks.largest_chunk, 1 + n_layers * quartic), dtype)
     product = _StripProducts(columns, strips, gemm, store)
     for b, chunks in enumerate(blocks.chunks):
         for start, stop in chunks:
             chunk, weight = rows[: stop - start], weights[: stop - start]
-            for k, (layer, shift) in enumerate(zip(layers, shifts, strict=True)):
+            for k, (layer, pilot) in enumerate(zip(layers, pilots, strict=True)):
                 raw = layer.read(start, stop)
                 if on_chunk is not None:
                     on_chunk(b, k, start, raw)
                 own = chunk[:, columns[k] : columns[k + 1]]
-                np.subtract(raw, shift.astype(raw.dtype), out=own, casting="same_kind")
-                np.einsum("ij,ij->i", own, own, out=weight[:, 1 + k])
-            sums[b] += weight.T @ chunk
-            norms[b] += weight[:, 1:].sum(axis=0, dtype=np.float64)
-            norm_products[b] += weight[:, 1:].T @ weight[:, 1:]
+                mean = pilot.mean if dtype is np.float64 else pilot.mean.astype(raw.dtype)
+                np.subtract(raw, mean, out=own, casting="same_kind")
+                if quartic:
+                    np.einsum("ij,ij->i", own, own, out=weight[:, 1 + k])
+            sums[b, : weight.shape[1]] += weight.T @ chunk
+            if quartic:
+                norms[b] += weight[:, 1:].sum(axis=0, dtype=np.float64)
+                norm_products[b] += weight[:, 1:].T @ weight[:, 1:]
             _require_finite(sums[b, 0], layers, columns, start, stop)
             product.add(b, chunk, last=stop == chunks[-1][1], alone=len(chunks) == 1)
         if on_block is not None:
             on_block(int(blocks.borders[b + 1] - blocks.borders[b]))
     counts = np.diff(blocks.borders).astype(np.float64)
     layer_sums = [
-        LayerSums(layer.name, shift, counts, sums[:, 0, columns[k] : columns[k + 1]], norms[:, k])
-        for k, (layer, shift) in enumerate(zip(layers, shifts, strict=True))
+        LayerSums(layer.name, pilot.mean, counts, sums[:, 0, columns[k] : columns[k + 1]], norms[:, k])
+        for k, (layer, pilot) in enumerate(zip(layers, pilots, strict=True))
     ]
     return Moments(blocks.borders, layer_sums, norm_products, sums[:, 1:], store, columns)
 
@@ -416,7 +446,7 @@ class _StripProducts:
     def __init__(self, columns: np.ndarray, strips: Sequence[Strip], gemm: Gemm, store: ProductStore) -> None:
         self._columns, self._strips, self._gemm, self._store = columns, strips, gemm, store
         sizes = [self._width(strip.rows) * self._width(strip.columns) for strip in strips]
-        self._buffer = np.empty(max(sizes, default=0), np.float32)
+        self._buffer = np.empty(max(sizes, default=0), store.dtype)
         self._totals: dict[Strip, np.ndarray] = {}
 
     def _slice(self, layers: range) -> slice:

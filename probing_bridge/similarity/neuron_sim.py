@@ -50,12 +50,12 @@ def correlations(pair: PairMoments) -> np.ndarray:
         pair: Moments of two layers.
 
     Returns:
-        (width_x, width_y) in [-1, 1]; 0 where one of the two is constant.
+        (width_x, width_y), in [-1, 1] up to rounding; 0 where one of the two is constant.
     """
     inverse_x, inverse_y = (_inverse(layer.deviations) for layer in (pair.x, pair.y))
     matrix = pair.cross * inverse_x[:, None]
     matrix *= inverse_y
-    return np.clip(matrix, -1.0, 1.0, out=matrix)
+    return matrix
 
 
 def _inverse(values: np.ndarray) -> np.ndarray:
@@ -84,12 +84,20 @@ def match_neurons(pair: PairMoments, absolute: bool = False, matrix: np.ndarray 
     candidates = np.flatnonzero(~pair.y.constant)
     whole = r.shape == (len(neurons), len(candidates))
     kept = r if whole else r[np.ix_(neurons, candidates)]
-    place = (np.abs(kept) if absolute else kept).argmax(axis=1)
+    place = _argmax(np.abs(kept) if absolute else kept)
+    correlation = np.clip(kept[np.arange(len(neurons)), place], -1.0, 1.0)
     own = np.full(len(neurons), np.nan)
     known = neurons < r.shape[1]
     known[known] = ~pair.y.constant[neurons[known]]
-    own[known] = r[neurons[known], neurons[known]]
-    return Matches(neurons, candidates[place], kept[np.arange(len(neurons)), place], own, absolute)
+    own[known] = np.clip(r[neurons[known], neurons[known]], -1.0, 1.0)
+    return Matches(neurons, candidates[place], correlation, own, absolute)
+
+
+def _argmax(matrix: np.ndarray) -> np.ndarray:
+    """Place of each row's maximum; a transposed matrix is gone through as it lies in memory."""
+    if matrix.flags.c_contiguous or not matrix.T.flags.c_contiguous:
+        return matrix.argmax(axis=1)
+    return (matrix.T.max(axis=0) == matrix.T).argmax(axis=0)
 
 
 def neuron_similarity(pair: PairMoments, absolute: bool = False) -> float:

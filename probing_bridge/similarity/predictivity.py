@@ -29,8 +29,11 @@ def linear_predictivity(pair: PairMoments, ridge: float = 0.0) -> float:
     if pair.x.constant.all():
         raise MomentsError(f"{pair.x.name}: every neuron is constant, there is nothing to predict")
     values, vectors = principal_directions(pair.y, 1.0)
-    if pair.y.n <= len(values):
-        raise MomentsError(f"{pair.y.name}: {pair.y.n} tokens for {len(values)} directions; more tokens are needed")
+    if pair.y.n - 1 <= len(values):
+        raise MomentsError(
+            f"{pair.y.name}: {pair.y.n} tokens for {len(values)} directions, "
+            "every prediction would be perfect; more tokens are needed"
+        )
     penalised = values + ridge * pair.y.trace / len(pair.y.mean)
     projected = vectors.T @ pair.cross.T[:, ~pair.x.constant]  # (directions, neurons of X)
     covariance = (projected**2 / penalised[:, None]).sum(axis=0)  # of neuron and prediction

@@ -29,7 +29,7 @@ from probing_bridge.similarity.moments import (
     Moments,
     PairBlocks,
     accumulate,
-    pilot_mean,
+    take_pilot,
 )
 from probing_bridge.similarity.neuron_sim import Matches, resampled_own_index_share
 from probing_bridge.similarity.plan import ATTENTION_ROWS, CHUNK_ROWS, GroupTile, Plan, Tile, level_pairs
@@ -101,13 +101,13 @@ class TileRunner:
         try:
             moments = accumulate(
                 layers,
-                [pilot_mean(layer, component.n_rows) for layer in layers],
+                [take_pilot(layer, component.n_rows) for layer in layers],
                 blocks,
                 tile.pairs(component, self._wanted),
                 self._gemm,
-                products,
-                counter,
-                lambda rows: advance(rows / component.n_rows),
+                folder=products,
+                on_chunk=counter,
+                on_block=lambda rows: advance(rows / component.n_rows),
             )
             draws = resampling.draw_blocks(blocks.n_blocks, self._plan.n_resamples)
             scoring = _TileScoring(self._plan, self._dumps, self._work, component, keys, moments, draws)
@@ -144,7 +144,7 @@ class _TileScoring:
         for k, n, scores in () if counter is None else counter.scores(self.draws):
             result.tables["similarity"] += [self._rows.score(score, self.keys[k], None, n) for score in scores]
         measures = HEAD_MEASURES if self._attention else self.plan.measures
-        variants = (("linear_cka", "biased"),) if self._attention else ()
+        variants = {"linear_cka": ["biased"]} if self._attention else {}
         scorer = Scorer(self.draws, measures, self.plan.absolute, variants)
         wanted = level_pairs(self.dumps.levels, self.plan.pairs)
         for i, j in sorted(self.moments.store.pairs):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -63,7 +63,8 @@ def describe_layer(own: PairBlocks, draws: np.ndarray, reload: Callable[[], Pair
         The record.
     """
     squares = np.stack([np.diagonal(product) for product in own.products]).astype(np.float64)
-    return LayerRecord(layer_moments(own), HsicBlocks.of(own).resample(draws), squares, reload)
+    criteria = HsicBlocks.of(own).resample(draws) if len(draws) else (np.empty(0), np.empty(0))
+    return LayerRecord(layer_moments(own), criteria, squares, reload)
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,13 @@ class Scorer:
         draws: (R, n_blocks) resamples; no rows: no intervals.
         measures: Keys of MEASURES.
         absolute: NeuronSim of |r| instead of r.
-        variants: For each measure the variants to score; all if it is not a key.
+        variants: For each measure the variants to score; all of a measure that is no key.
     """
 
     draws: np.ndarray
     measures: Sequence[str]
     absolute: bool = False
-    variants: tuple[tuple[str, str], ...] = ()
+    variants: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def pair(
         self, x: LayerRecord, y: LayerRecord, blocks: PairBlocks
@@ -126,8 +127,7 @@ class Scorer:
         return pair_moments(blocks, x.moments, y.moments)
 
     def _asked(self, measure: str) -> list[str]:
-        asked = [variant for name, variant in self.variants if name == measure]
-        return asked or list(MEASURES[measure].variants)
+        return list(self.variants.get(measure, MEASURES[measure].variants))
 
     def _score(self, measure: str, variant: str, value: float, resampled: np.ndarray) -> Score:
         low, high = resampling.interval(value, resampled, self.draws.shape[1], MEASURES[measure].bounds)
@@ -154,7 +154,9 @@ class Scorer:
         ]
 
     def _neuron_sim(self, x: LayerRecord, y: LayerRecord, blocks: PairBlocks, matches: Matches) -> Score:
-        resampled = resampled_neuron_similarity(blocks, (x.squares, y.squares), matches, self.draws)
+        resampled = np.empty(0)
+        if len(self.draws):
+            resampled = resampled_neuron_similarity(blocks, (x.squares, y.squares), matches, self.draws)
         variant = "absolute" if self.absolute else "signed"
         return self._score("neuron_similarity", variant, matches.score, resampled)
 

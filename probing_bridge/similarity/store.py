@@ -6,27 +6,36 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 Pair = tuple[int, int]
 
 
 class ProductStore:
-    """Float32 matrices, one for each pair of layers and block."""
+    """Matrices, one for each pair of layers and block; files hold float32."""
 
-    def __init__(self, shapes: Mapping[Pair, tuple[int, int]], n_blocks: int, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        shapes: Mapping[Pair, tuple[int, int]],
+        n_blocks: int,
+        folder: Path | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
         """Prepares room.
 
         Args:
             shapes: Shape of the product of each pair.
             n_blocks: Number of blocks.
             folder: An empty folder for files; memory if None.
+            dtype: Of the products.
         """
         self._shapes = dict(shapes)
         self._n_blocks = n_blocks
         self._folder = folder
+        self.dtype = np.dtype(dtype)
         self._arrays: dict[Pair, np.ndarray] = {}
         if folder is None:
-            self._arrays = {pair: np.zeros((n_blocks, *shape), np.float32) for pair, shape in shapes.items()}
+            self._arrays = {pair: np.empty((n_blocks, *shape), dtype) for pair, shape in shapes.items()}
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -46,7 +55,7 @@ class ProductStore:
                 product.astype(np.float32).tofile(file)
 
     def get(self, pair: Pair) -> np.ndarray:
-        """All blocks of a pair, (n_blocks, width_x, width_y) float32."""
+        """All blocks of a pair, (n_blocks, width_x, width_y)."""
         if self._folder is None:
             return self._arrays[pair]
         products = np.fromfile(self._path(pair), np.float32)
@@ -59,7 +68,7 @@ class ProductStore:
     @classmethod
     def joined(cls, stores: Sequence[ProductStore]) -> ProductStore:
         """The blocks of several stores, one after the other, in memory."""
-        joined = cls({}, sum(store._n_blocks for store in stores))
+        joined = cls({}, sum(store._n_blocks for store in stores), dtype=stores[0].dtype)
         joined._shapes = stores[0]._shapes
         joined._arrays = {pair: np.concatenate([store.get(pair) for store in stores]) for pair in stores[0].pairs}
         return joined

@@ -44,14 +44,14 @@ def canonical_correlations(pair: PairMoments, variance: float) -> tuple[np.ndarr
         (k,) correlations in [0, 1], falling, and (width_x, k) weights of X's canonical variables, of unit length.
 
     Raises:
-        MomentsError: A layer has no variance, or there are fewer tokens than directions.
+        MomentsError: A layer has no variance, or there are fewer tokens than directions of both.
     """
     values_x, vectors_x = principal_directions(pair.x, variance)
     values_y, vectors_y = principal_directions(pair.y, variance)
-    if pair.x.n <= max(len(values_x), len(values_y)):
+    if pair.x.n - 1 < len(values_x) + len(values_y):
         raise MomentsError(
-            f"{pair.x.name}: {pair.x.n} tokens for {max(len(values_x), len(values_y))} directions, "
-            "every correlation would be 1; more tokens are needed"
+            f"{pair.x.name}: {pair.x.n} tokens for {len(values_x)} and {len(values_y)} directions, some would "
+            "correlate with 1 whatever they are; more tokens are needed"
         )
     whiten_x, whiten_y = vectors_x / np.sqrt(values_x), vectors_y / np.sqrt(values_y)
     left, correlation, _ = np.linalg.svd(whiten_x.T @ pair.cross @ whiten_y, full_matrices=False)
@@ -68,6 +68,6 @@ def svcca(pair: PairMoments) -> float:
         In [0, 1], 1 = the same subspace; symmetric; unchanged by rotation, scale and shift.
 
     Raises:
-        MomentsError: A layer has no variance, or there are fewer tokens than directions.
+        MomentsError: A layer has no variance, or there are fewer tokens than directions of both.
     """
     return float(canonical_correlations(pair, VARIANCE)[0].mean())

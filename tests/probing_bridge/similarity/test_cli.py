@@ -1,0 +1,288 @@
+"""The command on dumps: numbers, tables, stopping and going on, shards, jobs, bad input."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from probing_bridge import run
+from probing_bridge.results import TABLES, read_table
+from probing_bridge.similarity import plan as planning
+from probing_bridge.similarity import runner
+
+TABLE_NAMES = ("similarity", "neurons", "heads", "spectrum")
+
+
+def similarity(dumps: list[Path], output: Path, *options: str) -> int:
+    return run.main(["similarity", "--dumps", *map(str, dumps), "--output", str(output), *options])
+
+
+def tables(folder: Path) -> dict[str, pd.DataFrame]:
+    return {
+        name: read_table(folder / f"{name}.csv", name).drop(columns="command", errors="ignore") for name in TABLE_NAMES
+    }
+
+
+def cka(x: np.ndarray, y: np.ndarray) -> float:
+    x, y = (z.astype(np.float64) - z.astype(np.float64).mean(axis=0) for z in (x, y))
+    return np.linalg.norm(x.T @ y) ** 2 / np.linalg.norm(x.T @ x) / np.linalg.norm(y.T @ y)
+
+
+@pytest.fixture
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One level a tile and files for products, as at full scale."""
+    monkeypatch.setattr(planning, "STORE_BYTES", 1.0)
+
+
+def test_every_score_is_that_of_the_arrays(make_dumps: Callable[..., Any], tmp_path: Path) -> None:
+    maker = make_dumps()
+    levels = [maker.level(k) for k in range(3)]
+    assert similarity([level.path for level in levels], tmp_path / "results") == 0
+    found = tables(tmp_path / "results")
+    rows = found["similarity"]
+    assert rows["score"].notna().all()
+    whole = rows[rows["group"] == ""]
+    pairs = whole[whole["measure"].isin(["linear_cka", "attention_cka"]) & (whole["variant"] == "biased")]
+    assert len(pairs) == 2 * 9**2 + 3 * 6**2
+    for row in pairs.itertuples():
+        arrays = "states" if row.measure == "linear_cka" else "attention"
+        x = getattr(levels[row.level_a], arrays)[row.component, row.layer_a]
+        y = getattr(levels[row.level_b], arrays)[row.component, row.layer_b]
+        assert row.score == pytest.approx(cka(x, y), abs=1e-7)
+        assert row.n == len(x) and row.low <= row.score <= row.high
+        assert (row.hash_a, row.hash_b) == (f"hash{row.level_a}", f"hash{row.level_b}")
+    neuron = whole[whole["measure"] == "neuron_similarity"]
+    for row in neuron.iloc[::7].itertuples():
+        x = levels[row.level_a].states[row.component, row.layer_a].astype(float)
+        y = levels[row.level_b].states[row.component, row.layer_b].astype(float)
+        assert row.score == pytest.approx(np.corrcoef(x.T, y.T)[:12, 12:].max(axis=1).mean(), abs=5e-6)
+
+
+def test_neurons_heads_spectra_and_distributions(make_dumps: Callable[..., Any], tmp_path: Path) -> None:
+    maker = make_dumps()
+    levels = [maker.level(k) for k in (0, 4)]
+    assert similarity([level.path for level in levels], tmp_path) == 0
+    found = tables(tmp_path)
+    rows = found["similarity"]
+    own_share = {
+        (row.component, row.level_a, row.layer_a): row.score
+        for row in rows[rows["measure"] == "own_index_share"].itertuples()
+    }
+    rows = rows[rows["level_b"].isna()]
+    scores = {(r.measure, r.variant, r.component, r.level_a, r.layer_a): (r.score, r.n) for r in rows.itertuples()}
+    for name, column, arrays in (("neurons", "neuron", "states"), ("heads", "head", "attention")):
+        for (component, a, layer), part in found[name].groupby(["component", "level_a", "layer_a"]):
+            x, y = (getattr(levels[k], arrays)[component, layer].astype(float) for k in ((0, 1) if a == 0 else (1, 0)))
+            r = np.corrcoef(x.T, y.T)[: x.shape[1], x.shape[1] :]
+            np.testing.assert_array_equal(part[column], np.arange(len(r)))
+            np.testing.assert_array_equal(part["best_match"], r.argmax(axis=1))
+            np.testing.assert_allclose(part["correlation"], r.max(axis=1), atol=5e-6)
+            np.testing.assert_allclose(part["own_correlation"], np.diag(r), atol=5e-6)
+            share = own_share[component, a, layer]
+            assert share == (r.argmax(axis=1) == np.arange(len(r))).mean()
+    for (component, level, layer, variant), part in found["spectrum"].groupby(
+        ["component", "level", "layer", "variant"]
+    ):
+        x = levels[0 if level == 0 else 1].states[component, layer].astype(float)
+        values = np.linalg.svd(x - x.mean(axis=0) * (variant == "centred"), compute_uv=False) ** 2
+        shares = np.cumsum(values) / values.sum()
+        np.testing.assert_allclose(part["cumulative_variance"], shares, atol=1e-6)
+        assert scores["spectrum_k80", variant, component, level, layer][0] == (shares < 0.8).sum() + 1
+    lengths = maker.lengths["target"]
+    for layer in ("1", "2"):
+        largest = []
+        rows = levels[1].attention["decoder_self", layer]
+        for n, start in zip(lengths, np.cumsum(lengths**2) - lengths**2, strict=True):
+            largest.append(rows[start : start + n * n].reshape(n, n, -1).max(axis=1))
+        share, n = scores["attention_concentration", "0.95", "decoder_self", 4, layer]
+        assert share == pytest.approx((np.concatenate(largest) > 0.95).mean(), abs=1e-12)
+        assert n == 3 * lengths.sum()
+
+
+def test_shards_tiles_and_jobs_give_the_same_tables(
+    make_dumps: Callable[..., Any], tmp_path: Path, small_tiles: None
+) -> None:
+    whole, parts = make_dumps(), make_dumps(folder="shards")
+    one = [whole.level(k).path for k in range(3)]
+    two = [parts.level(k, shards=2).path for k in range(3)]
+    assert not two[0].exists()
+    assert similarity(one, tmp_path / "one", "--measures", "linear_cka", "neuron_similarity", "procrustes") == 0
+    assert similarity(two, tmp_path / "two", "--measures", "linear_cka", "neuron_similarity", "procrustes") == 0
+    for name, table in tables(tmp_path / "one").items():
+        pd.testing.assert_frame_equal(table, tables(tmp_path / "two")[name], check_exact=True)
+
+
+def test_a_stopped_run_goes_on(
+    make_dumps: Callable[..., Any], tmp_path: Path, small_tiles: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dumps = [make_dumps().level(k).path for k in range(3)]
+    assert similarity(dumps, tmp_path / "whole") == 0
+    done: list[str] = []
+    work = runner.TileRunner.run
+
+    def stop(self: runner.TileRunner, tile: Any, *rest: Any) -> None:
+        if len(done) == 9:
+            raise KeyboardInterrupt
+        done.append(tile.name)
+        work(self, tile, *rest)
+
+    monkeypatch.setattr(runner.TileRunner, "run", stop)
+    with pytest.raises(KeyboardInterrupt):
+        similarity(dumps, tmp_path / "stopped")
+    assert not (tmp_path / "stopped" / "similarity.csv").exists()
+    again: list[str] = []
+    monkeypatch.setattr(
+        runner.TileRunner, "run", lambda self, tile, *rest: again.append(tile.name) or work(self, tile, *rest)
+    )
+    assert similarity(dumps, tmp_path / "stopped") == 0
+    assert again and not set(done) & set(again)
+    for name in TABLE_NAMES:
+        one, two = (tables(tmp_path / folder)[name] for folder in ("whole", "stopped"))
+        pd.testing.assert_frame_equal(one, two, check_exact=True)
+    again.clear()
+    assert similarity(dumps, tmp_path / "stopped") == 0
+    assert not again
+    assert similarity(dumps, tmp_path / "stopped", "--absolute") == 0  # another request: everything anew
+    assert set(done) <= set(again)
+
+
+def test_jobs_of_submitit(make_dumps: Callable[..., Any], tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    dumps = [make_dumps(n_sentences=15, n_layers=1).level(k).path for k in range(2)]
+    assert similarity(dumps, tmp_path / "here") == 0
+    assert similarity(dumps, tmp_path / "jobs", "--executor", "submitit-local", "--cluster", "timeout_min=5") == 0
+    for name in TABLE_NAMES:
+        pd.testing.assert_frame_equal(
+            tables(tmp_path / "here")[name], tables(tmp_path / "jobs")[name], check_exact=True
+        )
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        (["within"], {(0, 0), (1, 1), (2, 2)}),
+        (["dense"], {(0, 1), (0, 2), (1, 0), (2, 0)}),
+        (["within", "dense"], {(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 0), (2, 0)}),
+    ],
+)
+def test_only_the_pairs_asked_for(
+    make_dumps: Callable[..., Any], tmp_path: Path, pairs: list[str], expected: set[tuple[int, int]], small_tiles: None
+) -> None:
+    dumps = [make_dumps().level(k).path for k in range(3)]
+    assert similarity(dumps[::-1], tmp_path, "--pairs", *pairs) == 0
+    rows = tables(tmp_path)["similarity"]
+    rows = rows[(rows["group"] == "") & rows["level_b"].notna()]
+    assert set(zip(rows["level_a"], rows["level_b"], strict=True)) == expected
+
+
+def test_groups_and_tags(make_dumps: Callable[..., Any], tmp_path: Path) -> None:
+    maker = make_dumps()
+    levels = [maker.level(k) for k in range(2)]
+    lines, tags = [], []
+    for tokens in maker.tokens["source"]:  # words of made-up dumps: hou@@ and cat@@ join with what follows
+        words = [k for k in range(len(tokens) - 1) if k == 0 or tokens[k - 1] not in (6, 10)]
+        lines.append(" ".join("AB"[k % 2] for k in words))
+        tags += ["AB"[max(word for word in words if word <= k) % 2] for k in range(len(tokens) - 1)] + [""]
+    (tmp_path / "tags").write_text("\n".join(lines) + "\n")
+    assert similarity([level.path for level in levels], tmp_path, "--tags", f"pos={tmp_path / 'tags'}") == 0
+    rows = tables(tmp_path)["similarity"]
+    grouped = rows[(rows["group"] != "") & (rows["variant"] == "biased")]
+    assert set(grouped["group"]) == {"frequency:0-5", "frequency:5-25", "pos:A", "pos:B"}
+    for row in grouped[grouped["component"] == "encoder"].itertuples():
+        tokens = np.concatenate(maker.tokens["source"])
+        inside = {"frequency:0-5": (tokens >= 4) & (tokens < 9), "frequency:5-25": tokens >= 9,
+                  "pos:A": np.array(tags) == "A", "pos:B": np.array(tags) == "B"}[row.group]  # fmt: skip
+        x, y = (levels[k].states["encoder", row.layer_a][inside] for k in (0, 1))
+        assert row.score == pytest.approx(cka(x, y), abs=1e-7)
+        assert (row.n, row.level_a, row.level_b, row.layer_b) == (inside.sum(), 0, 1, row.layer_a)
+
+
+def test_constant_neurons_are_named_and_left_out(
+    make_dumps: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maker = make_dumps()
+    draw = maker._draw
+
+    def with_constant(made: Any, level: int) -> None:
+        draw(made, level)
+        made.states["decoder", "1"][:, 5] = 3.0
+
+    maker._draw = with_constant
+    assert similarity([maker.level(k).path for k in range(2)], tmp_path) == 0
+    found = tables(tmp_path)
+    assert found["similarity"]["score"].notna().all()
+    neurons = found["neurons"]
+    own = neurons[(neurons["component"] == "decoder") & (neurons["layer_a"] == "1")]
+    assert len(own) == 22 and 5 not in set(own["neuron"]) | set(own["best_match"])
+    assert "note: lth1.h5 decoder layer 1: 1 constant neurons left out: 5" in capsys.readouterr().err
+
+
+def bad(maker: Any, case: str) -> list[Path]:
+    first = maker.level(0).path
+    if case == "sentences":
+        maker.tokens["target"][3][0] ^= 1
+    if case == "size":
+        maker.width = 16
+    if case == "layers":
+        maker.n_layers = 3
+    if case == "experiment":
+        maker.attributes["experiment"] = "another"
+    return [first, maker.level(0 if case == "level" else 1).path if case != "missing" else maker.folder / "none.h5"]
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("sentences", "dumps of different sentences"),
+        ("size", "encoder has layers 0, 1, 2 of 16, but in .* layers 0, 1, 2 of 12: another model size"),
+        ("layers", "encoder has layers 0, 1, 2, 3 of 12, but .*another model size"),
+        ("experiment", "is of experiment 'another', but .* of 'made-up'"),
+        ("level", "are both of level 0"),
+        ("missing", "none.h5: no such file"),
+    ],
+)
+def test_bad_dumps(
+    make_dumps: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str, message: str
+) -> None:
+    assert similarity(bad(make_dumps(), case), tmp_path / "results") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert pytest.importorskip("re").search(message, error), error
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--threshold", "1.5"], "--threshold 1.5"),
+        (["--resamples", "-1"], "--resamples -1"),
+        (["--tags", "pos=none.txt"], "none.txt: cannot be read"),
+        (["--pairs", "dense"], "needs a dump of level 0; the lowest level given is 1"),
+        (["--executor", "slurm"], "the jobs cannot be submitted"),
+    ],
+)
+def test_bad_options(
+    make_dumps: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    dumps = [make_dumps().level(k).path for k in (1, 2)]
+    assert similarity(dumps, tmp_path / "results", *options) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert len(lines) == 1 and message in lines[0], lines
+    assert not (tmp_path / "results" / "similarity.csv").exists()
+
+
+def test_activations_that_are_not_finite(make_dumps: Callable[..., Any], tmp_path: Path) -> None:
+    assert set(TABLE_NAMES) <= set(TABLES)
+    maker = make_dumps()
+    path = maker.level(0).path
+    other = maker.level(1)
+    raw = bytearray(other.path.read_bytes())
+    row = other.states["encoder", "1"][7].tobytes()
+    place = raw.index(row)
+    raw[place : place + 4] = np.float32(np.nan).tobytes()
+    other.path.write_bytes(raw)
+    assert similarity([path, other.path], tmp_path / "results") == 2
+    assert not (tmp_path / "results" / "similarity.csv").exists()
