@@ -224,9 +224,9 @@ def _loss_and_gradient(
         loss = clipped * (errors - 0.5 * clipped)  # 0.5 e^2 within 1, |e| - 0.5 beyond
         return (loss * weights).sum(dim=1), (clipped * weights)[..., None]
     index = targets.expand(len(scores), -1)[..., None]
-    logs = torch.log_softmax(scores, dim=-1)
-    loss = -(logs.gather(-1, index)[..., 0] * weights).sum(dim=1)
-    gradient = logs.exp_()
+    gradient = torch.softmax(scores, dim=-1)
+    probabilities = gradient.gather(-1, index)[..., 0].clamp_min(torch.finfo(gradient.dtype).tiny)
+    loss = -(probabilities.log_() * weights).sum(dim=1)
     gradient.scatter_add_(-1, index, gradient.new_full((1, 1, 1), -1.0).expand(index.shape))
     return loss, gradient.mul_(weights[..., None])
 

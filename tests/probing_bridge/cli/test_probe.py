@@ -1,0 +1,278 @@
+"""`probe` as a user runs it: tables, resuming after a kill, two runners at once, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from probing_bridge.representations import RepresentationWriter
+from probing_bridge.results import read_results
+from probing_bridge.run import main
+from probing_bridge.suite import load_suite
+
+TAGS = {"the": "DET", "cat": "NOUN", "dog": "NOUN", "sees": "VERB", "runs": "VERB", "now": "ADV"}
+
+
+def write_corpus(folder: Path, n: int = 30) -> Path:
+    """CoNLL-U and It-Happened files of invented sentences, and a suite of four tasks on them."""
+    rng = random.Random(0)
+    for split in ("train", "dev", "test"):
+        blocks, judgements = [], {}
+        for number in range(n):
+            words = [rng.choice(list(TAGS)) for _ in range(rng.randrange(2, 6))]
+            relations = ["root", *(rng.choice(["nsubj", "obj"]) for _ in words[1:])]
+            lines = [
+                f"{i + 1}\t{word}\t{word}\t{TAGS[word]}\t_\t_\t{i}\t{relation}\t_\t_"
+                for i, (word, relation) in enumerate(zip(words, relations, strict=True))
+            ]
+            blocks.append("\n".join(lines) + "\n")
+            judgements[f"{split} {number}"] = {
+                "sentence": words,
+                "predicate_indices": [1],
+                "labels": [rng.randrange(-8, 9) * 0.375],
+            }
+        (folder / f"{split}.conllu").write_text("\n".join(blocks))
+        (folder / f"{split}.json").write_text(json.dumps(judgements))
+    files = {split: f"{split}.conllu" for split in ("train", "dev", "test")}
+    suite = {task: files for task in ("pos", "syn_arc_prediction", "syn_arc_classification")}
+    suite["ef"] = {split: f"{split}.json" for split in ("train", "dev", "test")}
+    (folder / "suite.yaml").write_text(json.dumps({"tasks": suite}))
+    return folder / "suite.yaml"
+
+
+def write_representations(
+    path: Path, suite: Path, level: int, experiment: str = "e1", skip: int = 0, damage: float = 0.0
+) -> Path:
+    """Random vectors of three layers for every sentence of a suite, of which the first `skip` are left out."""
+    tasks = load_suite(suite).tasks.values()
+    texts = sorted({i.tokens for task in tasks for split in ("train", "dev", "test") for i in task.read(split)})
+    rng = np.random.default_rng(level)
+    word_vectors = {word: 20 * rng.normal(size=8) for word in TAGS}
+    with RepresentationWriter(path, {"experiment": experiment, "level": level, "sparsity": 0.2 * level}) as writer:
+        for tokens in texts[skip:]:
+            base = np.stack([word_vectors[word] for word in tokens])
+            writer.add(tokens, base + rng.normal(size=(3, len(tokens), 8)))
+    if damage:
+        with h5py.File(path, "a") as file:
+            file["1"][0, 0, 0] = damage
+    return path
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
+    folder = tmp_path_factory.mktemp("inputs")
+    suite = write_corpus(folder)
+    return suite, [write_representations(folder / f"lth{k}.hdf5", suite, k) for k in range(2)]
+
+
+def arguments(inputs: tuple[Path, list[Path]], output: Path, *more: str) -> list[str]:
+    return ["probe", "--suite", str(inputs[0]), "--reps", *map(str, inputs[1]), "--output", str(output), *more]
+
+
+def comparable(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path).drop(columns="command")
+
+
+def test_whole_table(inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments(inputs, tmp_path / "probes.csv", "--seeds", "133,2")) == 0
+    results = read_results(tmp_path)
+    frame = results["probes"]
+    probes = frame[frame["probe"] == "linear"]
+    assert len(probes) == 4 * 2 * 3 * 2  # tasks, levels, layers, seeds
+    assert len(frame) == len(probes) + 4 * 2  # two baselines a task
+    assert (
+        set(probes["layer"]) == {"0", "1", "2"} and set(probes["level"]) == {0, 1} and set(probes["seed"]) == {133, 2}
+    )
+    assert set(frame.loc[frame["task"] == "ef", "metric"]) == {"pearson"}
+    assert (probes["low"] <= probes["score"]).all() and (probes["score"] <= probes["high"]).all()
+    pos = frame[frame["task"] == "pos"].set_index("probe")["score"]
+    assert pos["word_majority"] == 1.0 and (pos["linear"] > pos["majority"]).all()  # the word decides its tag here
+    arcs = frame[(frame["task"] == "syn_arc_prediction") & (frame["probe"] == "majority")].iloc[0]
+    assert 0.4 < arcs["score"] < 0.7 and arcs["layer"] == "-"
+    assert len(results["probes_differences"]) == 4 * 3 * 2
+    details = results["probes_details"]
+    tags = details[(details["task"] == "pos") & (details["label"] == "NOUN") & (details["metric"] == "f1")]
+    assert len(tags) == 2 * 3 * 2 + 2
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 1 + 4 * 2 and "majority" in printed[0]
+
+
+def test_again_does_nothing_and_more_layers_are_added(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    output = tmp_path / "probes.csv"
+    assert main(arguments(inputs, output, "--layers", "0,2")) == 0
+    parts = {path: path.stat().st_mtime_ns for path in (tmp_path / "probes.parts").rglob("*.npz")}
+    before = comparable(output)
+    assert main(arguments(inputs, output, "--layers", "0,2")) == 0
+    pd.testing.assert_frame_equal(comparable(output), before)
+    assert {path: path.stat().st_mtime_ns for path in parts} == parts
+    assert main(arguments(inputs, output)) == 0
+    assert len(comparable(output)) == len(before) + 4 * 2
+    whole = tmp_path / "whole.csv"
+    assert main(arguments(inputs, whole)) == 0
+    pd.testing.assert_frame_equal(comparable(output), comparable(whole))
+
+
+def start(words: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "probing_bridge.run", *words],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_killed_and_two_at_once(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    few = ("--tasks", "pos", "syn_arc_prediction", "--layers", "0,1", "--seeds", "1,2,3")
+    assert main(arguments(inputs, tmp_path / "alone.csv", *few)) == 0
+    output = tmp_path / "probes.csv"
+    words = arguments(inputs, output, *few)
+    victim = start(words)
+    while len(list(tmp_path.glob("probes.parts/e1/lth*/*.npz"))) < 3 and victim.poll() is None:
+        time.sleep(0.01)
+    victim.send_signal(signal.SIGKILL)
+    victim.communicate()
+    assert victim.returncode == -signal.SIGKILL and not output.exists()
+    runners = [start(words) for _ in range(2)]
+    for runner in runners:
+        complaints = runner.communicate()[1]
+        assert runner.returncode == 0, complaints
+    pd.testing.assert_frame_equal(comparable(output), comparable(tmp_path / "alone.csv"))
+    assert not list((tmp_path / "probes.parts").rglob("*.lock"))
+
+
+def test_extras_and_processes(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    more = [
+        "--tasks",
+        "pos",
+        "ef",
+        "--probe",
+        "linear",
+        "mlp",
+        "--mix",
+        "--control",
+        "--mdl",
+        "--layers",
+        "1,2",
+        "--jobs",
+        "2",
+    ]
+    assert main(arguments((inputs[0], inputs[1][:1]), tmp_path / "probes.csv", *more)) == 0
+    frame = read_results(tmp_path)["probes"]
+    counts = frame.groupby(["task", "probe", "metric"]).size().to_dict()
+    for probe in ("linear", "mlp"):  # one layer and the mix
+        assert counts[("pos", probe, "accuracy")] == counts[("pos", f"{probe}_control", "accuracy")] == 2
+        assert counts[("pos", probe, "selectivity")] == counts[("ef", probe, "selectivity")] == 2
+        assert counts[("pos", probe, "mdl_bits")] == counts[("pos", probe, "mdl_compression")] == 2
+        assert ("ef", probe, "mdl_bits") not in counts  # a regression has no description length
+    assert set(frame["layer"]) == {"1", "mix", "-"}
+
+
+def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(words) == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1 and printed.startswith("probing_bridge probe: error: ")
+    return printed
+
+
+def test_refusals_before_training(
+    inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite, (good, _) = inputs
+    output = tmp_path / "probes.csv"
+
+    def with_reps(*paths: Path, more: tuple[str, ...] = ()) -> str:
+        message = refused(arguments((suite, list(paths)), output, *more), capsys)
+        assert not output.exists() and not (tmp_path / "probes.parts").exists()
+        return message
+
+    missing = write_representations(tmp_path / "missing.hdf5", suite, 0, skip=3)
+    message = with_reps(missing)
+    n = len(h5py.File(missing)["sentence_to_index"].asstr()[0].split('": "'))
+    assert "3 of " in message and "sentences are missing, the first is '" in message and n > 10
+    assert "not finite" in with_reps(write_representations(tmp_path / "nan.hdf5", suite, 0, damage=np.nan))
+    longer = write_representations(tmp_path / "longer.hdf5", suite, 0)
+    with h5py.File(longer, "a") as file:
+        text = next(iter(json.loads(file["sentence_to_index"].asstr()[0])))
+        del file["0"]
+        file.create_dataset("0", data=np.zeros((3, len(text.split()) + 1, 8), "f4"))
+    message = with_reps(longer)
+    assert repr(text) in message and f"has {len(text.split())} words but {len(text.split()) + 1} vectors" in message
+    other = write_representations(tmp_path / "other.hdf5", suite, 1, experiment="e2")
+    assert "several experiments: e1" in with_reps(good, other)
+    assert "no such file" in with_reps(tmp_path / "absent.hdf5")
+    assert "layers 0 to 2, no layer 7" in with_reps(good, more=("--layers", "7"))
+    assert "two of the --reps are named 'lth0'" in with_reps(good, good)
+    assert "--tasks ner: not in" in with_reps(good, more=("--tasks", "ner"))
+    assert "--jobs 0" in with_reps(good, more=("--jobs", "0"))
+
+
+def test_tables_of_other_runs_are_not_overwritten(
+    inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "probes.csv"
+    few = ("--tasks", "ef", "--layers", "0")
+    other = write_representations(tmp_path / "lth0.hdf5", inputs[0], 0, experiment="e2")
+    assert main(arguments(inputs, output, *few)) == 0
+    before = output.read_bytes()
+    capsys.readouterr()
+    message = refused(arguments((inputs[0], [other]), output, *few), capsys)
+    assert "rows of another experiment (e1)" in message and output.read_bytes() == before
+    assert main(arguments((inputs[0], [other]), output, *few, "--allow-mixed")) == 0
+    assert set(comparable(output)["experiment"]) == {"e1", "e2"}
+    (tmp_path / "copy.csv").write_bytes(before)
+    assert "not the finished jobs" in refused(arguments(inputs, tmp_path / "copy.csv", *few), capsys)
+
+
+def test_failing_jobs_are_told_and_the_others_done(
+    inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from probing_bridge import grid
+
+    scored = grid.MEASURES["score"]
+
+    def breaks_on_arcs(data: object, *rest: object) -> object:
+        if data.spec.task == "syn_arc_prediction":  # type: ignore[attr-defined]
+            raise MemoryError("too much")
+        return scored(data, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setitem(grid.MEASURES, "score", breaks_on_arcs)
+    with pytest.raises(SystemExit) as caught:
+        main(arguments(inputs, tmp_path / "probes.csv"))
+    assert caught.value.code == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed: ")]
+    assert len(lines) == 2 and all("syn_arc_prediction" in line and "MemoryError: too much" in line for line in lines)
+    frame = comparable(tmp_path / "probes.csv")
+    assert len(frame[frame["probe"] == "linear"]) == 3 * 2 * 3
+    monkeypatch.undo()
+    assert main(arguments(inputs, tmp_path / "probes.csv")) == 0
+    assert len(comparable(tmp_path / "probes.csv")) == len(frame) + 2 * 3
+
+
+def test_features_larger_than_memory_stream_from_disk(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    few = ("--tasks", "pos", "syn_arc_classification")
+    assert main(arguments(inputs, tmp_path / "a.csv", *few)) == 0
+    assert main(arguments(inputs, tmp_path / "b.csv", *few, "--memory", "0")) == 0
+    pd.testing.assert_frame_equal(comparable(tmp_path / "a.csv"), comparable(tmp_path / "b.csv"))
+
+
+def test_compat_is_another_result(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    """The Adam of PyTorch 1.0 and pairs (0, 0): other data hashes, so that rows are never taken for each other."""
+    suite = json.loads(inputs[0].read_text())
+    folder = inputs[0].parent
+    (folder / "compat.yaml").write_text(json.dumps({"compat": "liu2019", **suite}))
+    few = ("--tasks", "pos", "--layers", "0")
+    assert main(arguments(inputs, tmp_path / "a.csv", *few)) == 0
+    assert main(arguments((folder / "compat.yaml", inputs[1]), tmp_path / "b.csv", *few)) == 0
+    hashes = [set(comparable(tmp_path / name)["data_hash"]) for name in ("a.csv", "b.csv")]
+    assert not hashes[0] & hashes[1]
