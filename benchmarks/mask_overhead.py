@@ -1,0 +1,99 @@
+"""What keeping pruned weights at zero costs: the share of masking in an update of 400 tokens at iwslt size.
+
+`python -m benchmarks.mask_overhead` times fairseq's forward, backward, clipping and Adam step of
+transformer_iwslt_de_en (31.5 M prunable weights) in turns without masks, with the engine's float masks, and with two
+plainer ways: bool masks, and new gradient tensors (`grad = grad * mask`). Prints one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from typing import Any
+
+from benchmarks.blas import describe_blas, start_with_own_kernel
+
+
+def iwslt_model(n_types: int) -> tuple[Any, Any]:
+    """transformer_iwslt_de_en with shared embeddings, and its dictionary."""
+    from fairseq.data import Dictionary
+    from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY
+
+    dictionary = Dictionary()
+    for index in range(n_types - len(dictionary)):
+        dictionary.add_symbol(f"t{index}")
+    task = argparse.Namespace(source_dictionary=dictionary, target_dictionary=dictionary)
+    args = argparse.Namespace(arch="transformer_iwslt_de_en", share_all_embeddings=True)
+    ARCH_CONFIG_REGISTRY[args.arch](args)
+    return ARCH_MODEL_REGISTRY[args.arch].build_model(args, task), dictionary
+
+
+def run(repetitions: int) -> dict[str, Any]:
+    """Times the ways in turns and returns shares of an unmasked update."""
+    import torch
+
+    import fairseq_lth  # noqa: F401 - registers what fairseq's models need
+    from fairseq_lth.masks import Mask
+    from fairseq_lth.pruning import prunable_parameters, prune
+    from fairseq_lth.zeros import GradientMasks
+
+    torch.manual_seed(0)
+    model, dictionary = iwslt_model(10000)
+    parameters = prunable_parameters(model)
+    mask = prune(dict(parameters), Mask.full(parameters), 0.2, "magnitude", "global", 1, 1)
+    masks = GradientMasks(mask, parameters)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, betas=(0.9, 0.98))
+    tokens = torch.randint(4, len(dictionary), (16, 25))  # 400 target tokens
+    lengths = torch.full((16,), 25)
+
+    def plain() -> None:
+        pass
+
+    def bool_masks() -> None:
+        for name, kept in mask.kept.items():
+            parameters[name].grad.mul_(kept)
+
+    def new_tensors() -> None:
+        for name, kept in mask.kept.items():
+            parameters[name].grad = parameters[name].grad * kept
+
+    ways = {"float masks (ours)": masks.mask_gradients, "bool masks": bool_masks, "new tensors": new_tensors}
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    updates = []
+    for repetition in range(repetitions + 1):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            optimizer.zero_grad()
+            output, _ = model(tokens, lengths, tokens)
+            torch.nn.functional.cross_entropy(output.view(-1, len(dictionary)), tokens.view(-1)).backward()
+            before = time.perf_counter()
+            way()
+            after = time.perf_counter()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            end = time.perf_counter()
+            if repetition:  # the first round warms up
+                times[name].append(after - before)
+                updates.append(end - start - (after - before))
+    update = statistics.median(updates)
+    return {
+        "prunable_weights": mask.n_weights,
+        "update_ms": round(1000 * update, 1),
+        "masking_ms": {name: round(1000 * statistics.median(taken), 2) for name, taken in times.items()},
+        "share_of_update": {name: round(statistics.median(taken) / update, 5) for name, taken in times.items()},
+        "target": 0.01,
+        "blas": describe_blas(),
+    }
+
+
+def main() -> None:
+    start_with_own_kernel("benchmarks.mask_overhead")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repetitions", type=int, default=15)
+    print(json.dumps(run(parser.parse_args().repetitions)))
+
+
+if __name__ == "__main__":
+    main()
