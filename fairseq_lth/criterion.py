@@ -43,6 +43,11 @@ class MagnitudeMaskCriterion(FairseqCriterion):
                 gen_parser_from_dataclass(group, dataclass(), delete_default=True)
         parser.set_defaults(**{_FLAGS: sorted({action.dest for action in group._group_actions})})
 
+    @classmethod
+    def build_criterion(cls, cfg: Any, task: Any) -> FairseqCriterion:
+        """Reached only where no `lth_imp` task has replaced the alias."""
+        raise RunRefused(f"--criterion {ALIAS} needs --task lth_imp; elsewhere use --criterion {PREFIX}<name>")
+
 
 _FLAGS = "magnitude_mask_flags"
 

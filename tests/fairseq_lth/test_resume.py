@@ -62,6 +62,29 @@ RANDOM_POINTS = [("update", random.Random(11 * n).randint(1, 24)) for n in range
 
 
 @pytest.mark.slow
+def test_terminated_training_goes_on(check_killed):
+    check_killed(("update", 11), signal="SIGTERM")
+
+
+@pytest.mark.slow
+def test_reduce_lr_on_plateau_goes_on(check_killed):
+    """Its step at the end of an epoch comes after saving, and fairseq does not save how long it has been waiting."""
+    check_killed(("update", 5), "--lr-scheduler", "reduce_lr_on_plateau", "--lr-shrink", "0.5")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nth", [2, 5])
+def test_a_full_disk_leaves_what_can_be_resumed(train, flags, uninterrupted, same_level, tmp_path, nth):
+    argv = [*flags, "--imp-rewind", "lr", "--save-dir", tmp_path / "run"]
+    full = train(argv, die=("full", nth))
+    assert full.status == 1 and "No space left on device" in full.output
+    train(argv).succeed()
+    for level in range(3):
+        whole = uninterrupted("--imp-rewind", "lr")
+        same_level(whole / f"checkpoint_lth{level}.pt", tmp_path / "run" / f"checkpoint_lth{level}.pt")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     "die",
