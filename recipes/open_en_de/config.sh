@@ -31,6 +31,7 @@ ANALYSED=${ANALYSED:-magnitude random}      # which experiments are also dumped,
 DUMP=(--max-tokens 4000)
 MLP_TASKS=(ps_fxn ps_role coref syn_arc_prediction sem_arc_prediction)
 PROBE=()
+TAGS=(pos st)                               # tasks whose tags group the tokens that levels are compared on
 SIMILARITY=()
 
 # SMOKE=1: every step in minutes, on the first sentences of the same files.

@@ -33,6 +33,7 @@ ANALYSED=${ANALYSED:-magnitude}             # which experiments are also dumped,
 DUMP=(--max-tokens 8000)
 MLP_TASKS=(ps_fxn ps_role coref syn_arc_prediction sem_arc_prediction)
 PROBE=(--jobs "${JOBS:-16}")                # processes that train probes
+TAGS=(pos st)                               # tasks whose tags group the tokens that levels are compared on
 SIMILARITY=()
 
 # Slurm (run_all.sh slurm): options of sbatch. Training goes on in a chain of jobs, each from where the last one stopped.

@@ -82,6 +82,14 @@ class TestDryRun:
         assert "'rand', which is none of magnitude, random, weights" in done.stderr
 
 
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+def test_shellcheck_has_nothing_to_say(run):
+    scripts = sorted((ROOT / "recipes").rglob("*.sh"))
+    assert len(scripts) > 12
+    done = run("shellcheck", *(path for path in scripts if "state" not in path.parts))
+    assert done.returncode == 0, done.stdout
+
+
 SBATCH = """#!/bin/bash
 # Stands in for Slurm: notes the call and answers with a job number.
 printf '%s\\n' "${*@Q}" >> "$CALLS"
