@@ -12,6 +12,13 @@ score() {  # EXPERIMENT
     run python recipes/score.py --reference "$text/$REFERENCE" --test-set "$TEST_SET" --metrics "${METRICS[@]}" \
         --output "$state/$1/results/bleu.csv" "${pairs[@]}"
 }
+# again EXPERIMENT FOLDER...: forgets that the page is made if a table in the folders is newer.
+again() {
+    local made=$state/done/gather-$1
+    [ -e "$made" ] || return 0
+    [ -z "$(find "${@:2}" -maxdepth 1 -name '*.csv' -newer "$made")" ] || rm -f "$made" "$state/done/report-$1"
+}
+
 for experiment in $EXPERIMENTS; do
     step "score-$experiment" "$experiment: ${METRICS[*]}" score "$experiment"
     run_folder=$state/$experiment tables=$state/$experiment/tables
@@ -22,6 +29,7 @@ for experiment in $EXPERIMENTS; do
         parent=(--parent "$state/magnitude/tables")
         beside=(--compare "$state/magnitude/tables" "$tables" --allow-mixed)
     fi
+    [ -n "$DRY_RUN" ] || again "$experiment" "$run_folder/levels" "$run_folder/results" "${parent[@]:1}"
     step "gather-$experiment" "$experiment: its tables" python recipes/gather.py --levels "$run_folder/levels" \
         --results "$run_folder/results" --output "$tables" "${parent[@]}"
     step "report-$experiment" "$experiment: the page" python -m probing_bridge.run report \
