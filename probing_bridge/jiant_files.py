@@ -1,0 +1,79 @@
+"""Probing tasks as edge-probing files of jiant (Pruksachatkun et al., 2020), one JSON object a line.
+
+`{"text": "w1 w2 ...", "info": {...}, "targets": [{"span1": [start, end), "span2": ..., "label": "..."}]}`: spans are
+end-exclusive word positions of `text.split()`; tasks about single words have only `span1`, tasks about pairs have the
+child as `span1` and the parent (or antecedent) as `span2`. Every task but regression fits. `jiant_adapter` reads the
+files back with jiant's own classes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from probing_bridge.errors import BridgeError, InputError
+from probing_bridge.instances import Instance
+from probing_bridge.suite import SPLITS, SuiteTask
+from probing_bridge.tasks import TASKS
+
+FILES = {"train": "train.jsonl", "dev": "val.jsonl", "test": "test.jsonl"}
+LABELS = "labels.json"
+
+
+def write_task(task: SuiteTask, folder: str | Path) -> dict[str, int]:
+    """Writes one task as `<folder>/<task>/{train,val,test}.jsonl` and `labels.json`.
+
+    Args:
+        task: A task of a suite.
+        folder: Where the task's folder goes; an older one is replaced.
+
+    Returns:
+        Number of targets by split.
+
+    Raises:
+        BridgeError: A regression task, or words that the format cannot hold.
+    """
+    if TASKS[task.task].family == "regression":
+        raise BridgeError(f"task {task.task}: its labels are real numbers, and edge probing only has classes")
+    target = Path(folder) / task.task
+    beside = target.with_name(f".{target.name}.tmp")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir(parents=True)
+        labels: set[str] = set()
+        counts = {}
+        for split in SPLITS:
+            with open(beside / FILES[split], "w", encoding="utf-8") as file:
+                counts[split] = 0
+                for instance in task.read(split):
+                    _check_words(instance, task.path(split))
+                    targets = list(_targets(instance))
+                    labels.update(one["label"] for one in targets)
+                    counts[split] += len(targets)
+                    line = {"text": " ".join(instance.tokens), "info": {"task": task.task}, "targets": targets}
+                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        (beside / LABELS).write_text(json.dumps(sorted(labels), ensure_ascii=False) + "\n", encoding="utf-8")
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(beside, target)
+    except OSError as error:
+        raise InputError(f"cannot be written ({error.strerror or error})", target) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return counts
+
+
+def _check_words(instance: Instance, path: Path) -> None:
+    for word in instance.tokens:
+        if word.split() != [word]:
+            raise BridgeError(f"{path}: the word {word!r} is empty or holds white space, at which jiant would split it")
+
+
+def _targets(instance: Instance) -> Iterator[dict[str, Any]]:
+    places = instance.indices if instance.indices is not None else range(len(instance.tokens))
+    for place, label in zip(places, instance.labels, strict=True):
+        spans = place if isinstance(place, tuple) else (place,)
+        yield {f"span{number}": [one, one + 1] for number, one in enumerate(spans, 1)} | {"label": str(label)}

@@ -1,0 +1,143 @@
+"""`export` and `import`: what other programs read, and what they wrote."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from probing_bridge.activations import ActivationWriter
+from probing_bridge.representations import Representations, RepresentationWriter
+from probing_bridge.run import main
+
+SENTENCES = [["Otters", "nap", "."], ["Yes"], ["two", "", "🙂"]]
+
+
+@pytest.fixture
+def reps(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=(2, len(words), 4)).astype(np.float32) for words in SENTENCES]
+    with RepresentationWriter(tmp_path / "r.hdf5", {"experiment": "e", "level": 3}) as writer:
+        for words, array in zip(SENTENCES, arrays, strict=True):
+            writer.add(words, array)
+    return tmp_path / "r.hdf5", arrays
+
+
+@pytest.fixture
+def dump(tmp_path):
+    """Four pairs; the third source repeats the first."""
+    symbols = {"source": ["</s>", "a", "b@@", "c"], "target": ["</s>", "x", "y"]}
+    tokens = {"source": [[1, 2, 3, 0], [3, 0], [1, 2, 3, 0], [0]], "target": [[0, 1], [0, 2, 2], [0, 2], [0]]}
+    lengths = {side: [len(ids) for ids in tokens[side]] for side in tokens}
+    rng = np.random.default_rng(1)
+    states = {side: rng.normal(size=(2, sum(lengths[side]), 3)).astype(np.float32) for side in tokens}
+    states["source"][:, 6:10] = states["source"][:, 0:4]
+    n_pairs = sum(a * b for a, b in zip(lengths["source"], lengths["target"], strict=True))
+    weights = rng.random((n_pairs, 2)).astype(np.float32)
+    layers = {"encoder": {"0": 3, "1": 3}, "decoder": {"0": 3, "1": 3}}
+    with ActivationWriter(
+        tmp_path / "d.h5", lengths, layers, {"encoder_decoder": {"1": 2}}, symbols, {"experiment": "e", "level": 2}
+    ) as writer:
+        for side, component in (("source", "encoder"), ("target", "decoder")):
+            writer.write_tokens(side, range(4), np.concatenate(tokens[side]))
+            for layer in "01":
+                writer.write_states(component, layer, range(4), states[side][int(layer)])
+        writer.write_attention("encoder_decoder", "1", range(4), weights)
+    return tmp_path / "d.h5", states, weights
+
+
+def lookup(path, words):
+    """By the rules of Liu et al.'s own reader, with nothing but h5py."""
+    with h5py.File(path) as file:
+        index = json.loads(file["sentence_to_index"][0])
+        return file[index[" ".join(words)]][()]
+
+
+def test_pieces_of_a_dump_are_found_by_the_rules_of_liu(dump, tmp_path, capsys):
+    path, states, _ = dump
+    assert main(["export", "--to", "liu", "--dump", str(path), "--output", str(tmp_path / "o.hdf5")]) == 0
+    assert "2 sentences, 2 empty ones and repetitions left out" in capsys.readouterr().out
+    np.testing.assert_array_equal(lookup(tmp_path / "o.hdf5", ["a", "b@@", "c"]), states["source"][:, 0:3])
+    np.testing.assert_array_equal(lookup(tmp_path / "o.hdf5", ["c"]), states["source"][:, 4:5])
+    decoder = ["export", "--to", "liu", "--dump", str(path), "--component", "decoder"]
+    assert main([*decoder, "--output", str(tmp_path / "p.hdf5")]) == 0
+    np.testing.assert_array_equal(lookup(tmp_path / "p.hdf5", ["y", "y"]), states["target"][:, 3:5])
+    with Representations(tmp_path / "p.hdf5") as written:
+        assert (written.attributes["level"], written.attributes["component"]) == (2, "decoder")
+
+
+def test_a_dump_as_npz_holds_every_array(dump, tmp_path):
+    path, states, weights = dump
+    assert main(["export", "--to", "npz", "--dump", str(path), "--output", str(tmp_path / "o.npz")]) == 0
+    with np.load(tmp_path / "o.npz", allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["states_encoder_1"], states["source"][1])
+        np.testing.assert_array_equal(archive["attention_encoder_decoder_1"], weights)
+        np.testing.assert_array_equal(archive["offsets_target"], [0, 2, 5, 7, 8])
+        assert archive["symbols_source"].tolist() == ["</s>", "a", "b@@", "c"]
+        assert archive["tokens_source"].tolist() == [1, 2, 3, 0, 3, 0, 1, 2, 3, 0, 0]
+
+
+@pytest.mark.parametrize("format", ["liu", "npz"])
+def test_representations_come_back_from_export_and_import(reps, tmp_path, format):
+    path, arrays = reps
+    assert main(["export", "--to", format, "--reps", str(path), "--output", str(tmp_path / "out")]) == 0
+    back = ["import", str(tmp_path / "out"), "--from", format, "--experiment", "bert", "--output"]
+    assert main([*back, str(tmp_path / "back.hdf5")]) == 0
+    with Representations(tmp_path / "back.hdf5") as read:
+        assert read.attributes["experiment"] == "bert"
+        for words, array in zip(SENTENCES, arrays, strict=True):
+            np.testing.assert_array_equal(read.read(words), array)
+
+
+def test_two_dimensional_arrays_from_elsewhere_are_one_layer(tmp_path):
+    with h5py.File(tmp_path / "elsewhere.hdf5", "w") as file:
+        file["0"] = np.arange(6, dtype=np.float64).reshape(2, 3)
+        file.create_dataset("sentence_to_index", shape=(1,), dtype=h5py.string_dtype())[0] = '{"a b": "0"}'
+    command = ["import", str(tmp_path / "elsewhere.hdf5"), "--from", "liu", "--experiment", "x", "--output"]
+    assert main([*command, str(tmp_path / "o.hdf5")]) == 0
+    with Representations(tmp_path / "o.hdf5") as read:
+        assert read.read(["a", "b"]).tolist() == [[[0, 1, 2], [3, 4, 5]]]
+
+
+def test_text_vectors_are_looked_up_word_by_word(tmp_path, capsys):
+    (tmp_path / "glove.txt").write_text("4 2\notters 1 2\nnap 3 4\n. . 5 6\nunk 7 8\n")
+    (tmp_path / "words.txt").write_text("Otters nap .\nnap\tzzz\n\nnap\tzzz\n")
+    command = ["import", str(tmp_path / "glove.txt"), "--from", "vectors", "--experiment", "glove"]
+    command += ["--sentences", str(tmp_path / "words.txt"), "--output", str(tmp_path / "o.hdf5")]
+    assert main(command) == 0
+    assert "2 sentences, 42.86 % of the words have no vector" in capsys.readouterr().out
+    with Representations(tmp_path / "o.hdf5") as read:
+        assert read.read(["Otters", "nap", "."]).tolist() == [[[1, 2], [3, 4], [7, 8]]]
+        assert read.read(["nap", "zzz"]).tolist() == [[[3, 4], [7, 8]]]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("export --to liu --output o", "give one of --dump, --reps and --suite, not 0"),
+        ("export --to jiant --reps r.hdf5 --output o", "--to jiant takes --suite"),
+        ("export --to liu --suite s.yaml --output o", "--to liu takes --dump or --reps"),
+        ("export --to liu --dump none.h5 --output o", "none.h5: no such file"),
+        ("export --to liu --dump r.hdf5 --output o", "holds lth-representations"),
+        ("export --to npz --reps r.hdf5 --output none/o", "cannot be written"),
+        ("import none --from liu --experiment e --output o", "none: no such file"),
+        ("import none --from npz --experiment e --output o", "none: no such file"),
+        ("import bad.txt --from npz --experiment e --output o", "is not an npz archive"),
+        ("import bad.npz --from npz --experiment e --output o", "expected the arrays words"),
+        ("import bad.txt --from liu --experiment e --output o", "not an HDF5 file"),
+        ("import bad.txt --from vectors --experiment e --output o", "--sentences goes with"),
+        ("import bad.txt --from vectors --sentences words.txt --experiment e --output o", "bad.txt:2: expected"),
+        ("import foreign.txt --from vectors --sentences words.txt --experiment e --output o", "none of the words"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(reps, tmp_path, monkeypatch, capsys, command, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.txt").write_text("nap 1 2\nOtters 1 x\n")
+    (tmp_path / "foreign.txt").write_text("chat 1 2\n")
+    (tmp_path / "words.txt").write_text("Otters nap\n")
+    np.savez(tmp_path / "bad.npz", x=np.zeros(2))
+    before = sorted(tmp_path.iterdir())
+    assert main(command.split()) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error and "\n" not in error
+    assert sorted(tmp_path.iterdir()) == before
