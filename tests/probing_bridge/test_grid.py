@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -192,13 +193,36 @@ def test_half_a_part_is_no_part(models: list[grid.ModelInfo], tmp_path: Path) ->
 
 @pytest.mark.parametrize("where", ["processes", "submitit"])
 def test_other_executors_give_the_same_rows(models: list[grid.ModelInfo], tmp_path: Path, where: str) -> None:
-    models = models[:1]
-    reports_of(plan(models, tmp_path / "here"))
+    specs, recipes = [TASKS["pair"].spec], [Recipe(max_epochs=2)]
+
+    def units(folder: Path) -> list[grid.Unit]:
+        jobs = grid.list_jobs(models[:1], specs, recipes, ["score"])
+        return grid.make_units(jobs, {"pair": TASKS["pair"]}, folder, "test", 2, None)
+
+    reports_of(units(tmp_path / "here"))
     if where == "processes":
         executor = grid.run_in_processes(2)
     else:
         pytest.importorskip("submitit")
         executor = grid.run_on_cluster("local", tmp_path / "submitit", {"timeout_min": 5})
-    done = reports_of(plan(models, tmp_path / "there", workers=2), executor)
-    assert {report.status for report in done} == {"done"} and len(done) == 6 + 6
+    done = reports_of(units(tmp_path / "there"), executor)
+    assert len(units(tmp_path / "there")) == 2 and [report.status for report in done] == ["done"] * 3
     assert rows(tmp_path / "there") == rows(tmp_path / "here")
+
+
+def test_a_dead_worker_is_told(models: list[grid.ModelInfo], tmp_path: Path) -> None:
+    """As when the system kills it for want of memory; here its work cannot even be unpacked."""
+    jobs = grid.list_jobs(models[:1], [TASKS["pair"].spec], RECIPES[:1], ["score"])
+    data = replace(TASKS["pair"], splits={**TASKS["pair"].splits, "extra": [_Killer()]})  # type: ignore[list-item]
+    units = grid.make_units(jobs, {"pair": TASKS["pair"]}, tmp_path / "parts", "test", 1, None)
+    units = [replace(unit, tasks={"pair": data}) for unit in units]
+    done = reports_of(units, grid.run_in_processes(2))
+    assert {report.status for report in done} == {"failed"} and len(done) == 3
+    assert all("a worker process died" in report.message for report in done)
+
+
+class _Killer:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> tuple:
+        return os._exit, (1,)
