@@ -79,12 +79,19 @@ def main() -> None:
         layers.append(base + 3 * random.standard_normal(WIDTH, dtype=np.float32))
     block = np.concatenate(layers, axis=1)
     out = np.empty(WIDTH * block.shape[1], np.float32)
-    results = pair_by_pair(layers), one_pass(layers, gemm)
-    worst = max(abs(a - b) for key in results[0] for a, b in zip(results[0][key], results[1][key], strict=True))
+    results: dict[str, dict[tuple[int, int], tuple[float, float, float]]] = {}
+
+    def keep(name: str, scores: dict[tuple[int, int], tuple[float, float, float]]) -> None:
+        results[name] = scores
+
     functions = [
-        lambda: pair_by_pair(layers), lambda: one_pass(layers, gemm), lambda: bare_products([block, out], gemm)
-    ]  # fmt: skip
+        lambda: keep("pair by pair", pair_by_pair(layers)),
+        lambda: keep("one pass", one_pass(layers, gemm)),
+        lambda: bare_products([block, out], gemm),
+    ]
     per_pair, own, bare = interleaved(functions, REPETITIONS)
+    both = results["pair by pair"], results["one pass"]
+    worst = max(abs(a - b) for key in both[0] for a, b in zip(both[0][key], both[1][key], strict=True))
     print(describe_blas())
     print(f"{'':14} {'wall s':>8} {'CPU s':>8} {'CPU ratio':>10}")
     for name, (wall, cpu) in (("pair by pair", per_pair), ("one pass", own), ("bare products", bare)):

@@ -18,7 +18,7 @@ from probing_bridge.similarity.neuron_sim import (
     match_neurons,
     resampled_neuron_similarity,
 )
-from probing_bridge.similarity.spectra import VARIANTS, Spectrum, spectrum
+from probing_bridge.similarity.spectra import VARIANTS, Spectrum, resampled_spectra, spectrum
 
 VARIANCE_SHARE = 0.8  # of k80
 
@@ -186,7 +186,7 @@ def score_spectrum(record: LayerRecord, own: PairBlocks, draws: np.ndarray) -> I
     Args:
         record: The layer.
         own: Its block sums.
-        draws: (R, n_blocks) resamples; the first few are used.
+        draws: (R, n_blocks) resamples.
 
     Yields:
         Each spectrum with its scores.
@@ -194,11 +194,10 @@ def score_spectrum(record: LayerRecord, own: PairBlocks, draws: np.ndarray) -> I
     Raises:
         MomentsError: The layer has no variance.
     """
-    drawn = [layer_moments(own, weights) for weights in draws[: resampling.COSTLY_RESAMPLES]]
     width = own.products.shape[1]
     for variant in VARIANTS:
         whole = spectrum(record.moments, variant)
-        parts = [spectrum(layer, variant) for layer in drawn]
+        parts = resampled_spectra(own, record.moments, variant, draws)
         scores = []
         for name, function in (
             ("spectrum_k80", lambda part: float(part.directions_for(VARIANCE_SHARE))),

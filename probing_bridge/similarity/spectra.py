@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from probing_bridge.similarity.blocks import MomentsError
-from probing_bridge.similarity.moments import LayerMoments
+from probing_bridge.similarity.moments import LayerMoments, PairBlocks
 
 VARIANTS = ("centred", "uncentred")
 
@@ -45,6 +45,12 @@ class Spectrum:
         return float(self.values.sum() ** 2 / (self.values**2).sum())
 
 
+def uncentred_scatter(layer: LayerMoments) -> np.ndarray:
+    """Sum over tokens of x x^T, (width, width), of the activations as they are."""
+    scatter: np.ndarray = layer.scatter + layer.n * np.outer(layer.mean, layer.mean)
+    return scatter
+
+
 def spectrum(layer: LayerMoments, variant: str = "centred") -> Spectrum:
     """Spectrum of one layer.
 
@@ -61,10 +67,36 @@ def spectrum(layer: LayerMoments, variant: str = "centred") -> Spectrum:
     """
     if variant not in VARIANTS:
         raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, not {variant!r}")
-    scatter = layer.scatter
-    if variant == "uncentred":
-        scatter = scatter + layer.n * np.outer(layer.mean, layer.mean)
+    scatter = layer.scatter if variant == "centred" else uncentred_scatter(layer)
     values = np.maximum(np.linalg.eigvalsh(scatter)[::-1], 0.0)
     if values[0] == 0:
         raise MomentsError(f"{layer.name}: every neuron is constant, there is no spectrum")
     return Spectrum(values, variant)
+
+
+def resampled_spectra(own: PairBlocks, layer: LayerMoments, variant: str, draws: np.ndarray) -> list[Spectrum]:
+    """Spectrum of each resample along the directions of the whole, which is exact to first order.
+
+    Args:
+        own: Block sums of the layer with itself.
+        layer: Its moments.
+        variant: "centred" or "uncentred".
+        draws: (R, n_blocks) how often each block is drawn.
+
+    Returns:
+        One spectrum for each resample.
+    """
+    if not len(draws):
+        return []
+    centred = variant == "centred"
+    vectors = layer.eigen[1] if centred else np.linalg.eigh(uncentred_scatter(layer))[1][:, ::-1]
+    narrow = vectors.astype(own.products.dtype)
+    squares = np.stack([((product @ narrow) * narrow).sum(axis=0, dtype=np.float64) for product in own.products])
+    n, sums = (draws @ own.x.counts)[:, None], draws @ (own.x.sums @ vectors)
+    drawn = draws @ squares  # (R, width), about the shift
+    if centred:
+        drawn -= sums**2 / n
+    else:
+        shift = own.x.shift @ vectors
+        drawn += 2 * shift * sums + n * shift**2
+    return [Spectrum(np.maximum(values, 0.0), variant) for values in drawn]

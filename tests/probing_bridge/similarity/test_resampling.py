@@ -16,6 +16,7 @@ from probing_bridge.similarity.neuron_sim import (
     resampled_own_index_share,
 )
 from probing_bridge.similarity.resampling import draw_blocks, interval
+from probing_bridge.similarity.spectra import resampled_spectra, spectrum
 
 
 def test_draws_and_intervals() -> None:
@@ -83,3 +84,18 @@ def test_every_measure_has_an_interval() -> None:
     assert set(pair["measure"]) == set(MEASURES)
     assert ((pair["low"] < pair["score"]) & (pair["score"] < pair["high"])).all()
     assert ((pair["high"] - pair["low"]) < 0.2).all()
+
+
+@pytest.mark.parametrize("variant", ["centred", "uncentred"])
+def test_spectra_of_resamples(variant: str) -> None:
+    random = np.random.default_rng(5)
+    x = (random.standard_normal((4000, 6)) * [9, 7, 5, 3, 2, 1] + 4) @ np.linalg.qr(random.standard_normal((6, 6)))[0]
+    moments = accumulate_arrays({"x": x.astype(np.float32)}, cut_blocks(np.arange(0, 4001, 10), 10))
+    own = moments.pair(0, 0)
+    draws = draw_blocks(10, 20)
+    fast = resampled_spectra(own, layer_moments(own), variant, draws)
+    for weights, found in zip(draws, fast, strict=True):
+        exact = spectrum(layer_moments(own, weights), variant)
+        assert found.values.sum() == pytest.approx(exact.values.sum(), rel=1e-6)
+        np.testing.assert_allclose(found.values, exact.values, rtol=0.02)
+        assert found.participation_ratio == pytest.approx(exact.participation_ratio, rel=0.01)
