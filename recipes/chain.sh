@@ -26,6 +26,8 @@ text=$state/text data=$state/data
 [ -z "${SMOKE-}" ] || CORPORA=$state/made-up/corpora
 [ -n "$DRY_RUN" ] || mkdir -p "$state/done" "$state/log"
 source recipes/steps.sh
+command -v fairseq-train > /dev/null || PATH=$PWD/.venv/bin:$PATH
+[ -n "$DRY_RUN" ] || command -v fairseq-train > /dev/null || fail "no fairseq-train here: run \`make setup\` first"
 for experiment in $EXPERIMENTS; do
     case $experiment in
         magnitude | random | weights) ;;

@@ -37,7 +37,7 @@ TAGS=(pos st)                               # tasks whose tags group the tokens 
 SIMILARITY=()
 
 # Slurm (run_all.sh slurm): options of sbatch. Training goes on in a chain of jobs, each from where the last one stopped.
-SLURM_TRAIN=(--gres "gpu:$GPUS" --cpus-per-task 40 --mem 200G --time 24:00:00)
+SLURM_TRAIN=(--nodes 1 --ntasks 1 --gres "gpu:$GPUS" --cpus-per-task 40 --mem 200G --time 24:00:00)
 SLURM_TRAIN_JOBS=4
 SLURM_GPU=(--gres gpu:1 --cpus-per-task 8 --mem 32G --time 12:00:00)
 SLURM_PROBE=(--gres gpu:1 --cpus-per-task 16 --mem 64G --time 12:00:00)

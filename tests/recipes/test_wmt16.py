@@ -82,6 +82,29 @@ class TestDryRun:
         assert "'rand', which is none of magnitude, random, weights" in done.stderr
 
 
+class TestRun:
+    SCRIPT = """set -euo pipefail
+state=$1; mkdir -p "$state/done" "$state/log"
+source recipes/steps.sh
+work() { run printf '%s|' 'two words' "it's" '' '$HOME'; run false; run touch "$state/never"; }
+step work "a step of several commands" work
+"""
+
+    def test_a_failing_command_ends_its_step(self, tmp_path, run):
+        done = run("bash", "-c", self.SCRIPT, "test", tmp_path)
+        assert done.returncode == 1
+        assert (tmp_path / "log/work.log").read_text() == "two words|it's||$HOME|"
+        assert not (tmp_path / "never").exists() and not (tmp_path / "done/work").exists()
+
+    def test_a_dry_run_prints_what_a_shell_would_read_back(self, tmp_path, run):
+        done = run("bash", "-c", self.SCRIPT, "test", tmp_path, DRY_RUN="1")
+        lines = [shlex.split(line) for line in done.stdout.splitlines() if line and not line.startswith("#")]
+        assert lines == [
+            ["printf", "%s|", "two words", "it's", "", "$HOME"], ["false"], ["touch", f"{tmp_path}/never"]
+        ]  # fmt: skip
+        assert list((tmp_path / "log").iterdir()) == []
+
+
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 def test_shellcheck_has_nothing_to_say(run):
     scripts = sorted((ROOT / "recipes").rglob("*.sh"))
