@@ -22,7 +22,7 @@ from fairseq_lth.checkpoints import STATE_FORMAT, file_hash, imp_state, place, r
 from fairseq_lth.config import rewind_epochs
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.lr_scheduler import ATTRIBUTE, RewindMixin, Rewound
-from fairseq_lth.masks import Mask
+from fairseq_lth.masks import Mask, MaskError
 from fairseq_lth.pruning import prunable_parameters, prune
 from fairseq_lth.rewind import load_rewind_point, place_rewind_point, rewind_weights, save_initialisation
 from fairseq_lth.schedule import Schedule
@@ -254,8 +254,8 @@ class PruningEngine:
     def _use_mask(self, mask: Mask) -> None:
         if mask.kept.keys() != self._parameters.keys():
             odd = sorted(mask.kept.keys() ^ self._parameters.keys())
-            raise RunRefused(
-                f"the mask and the model differ in {odd[0]}: it belongs to another model, or was made with other "
+            raise MaskError(
+                f"its mask and the model differ in {odd[0]}: it is of another model, or was made with other "
                 "--imp-prune-embeddings or --imp-keep-biases"
             )
         mask.check({name: torch.zeros_like(parameter) for name, parameter in self._parameters.items()})

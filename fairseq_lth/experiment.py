@@ -71,7 +71,7 @@ def check_data(cfg: Any, subset: str | None) -> None:
 
     Args:
         cfg: The task's configuration.
-        subset: A split that must be there, or None to check only the dictionaries.
+        subset: A split that must be there, or None where only the dictionaries are needed.
 
     Raises:
         RunRefused: What is missing, and which language pairs are there.
@@ -83,21 +83,20 @@ def check_data(cfg: Any, subset: str | None) -> None:
             raise RunRefused(f"{path}: no such data folder; make it with fairseq-preprocess")
     folder = Path(utils.split_paths(cfg.data)[0])
     pairs = sorted({name.split(".")[1] for name in _split_files(folder)})
-    there = f"{folder} has {', '.join(pairs)}" if pairs else f"{folder} has no binarised data (fairseq-preprocess)"
-    if not pairs:
-        raise RunRefused(there)
-    if cfg.source_lang is None or cfg.target_lang is None:
-        if cfg.source_lang is not None or cfg.target_lang is not None:
-            raise RunRefused(f"give both --source-lang and --target-lang, or neither; {there}")
-        return
+    there = f"{folder} has {', '.join(pairs) or 'no binarised sentence pairs (fairseq-preprocess makes them)'}"
     source, target = cfg.source_lang, cfg.target_lang
-    if source == target or not {f"{source}-{target}", f"{target}-{source}"} & set(pairs):
+    if source is None and target is None:
+        if not pairs:
+            raise RunRefused(there)
+        return
+    if source is None or target is None:
+        raise RunRefused(f"give both --source-lang and --target-lang, or neither; {there}")
+    dictionaries = [folder / f"dict.{language}.txt" for language in (source, target)]
+    known = {f"{source}-{target}", f"{target}-{source}"} & set(pairs)
+    if (subset and not known) or not all(dictionary.is_file() for dictionary in dictionaries):
         raise RunRefused(f"--source-lang {source} --target-lang {target}: no such language pair; {there}")
-    for language in (source, target):
-        if not (folder / f"dict.{language}.txt").is_file():
-            raise RunRefused(f"{folder / f'dict.{language}.txt'}: no such dictionary; run fairseq-preprocess again")
     if subset and not any(name.startswith(f"{subset}.") for name in _split_files(folder)):
-        raise RunRefused(f"{folder}: has no split {subset!r} of {source}-{target}")
+        raise RunRefused(f"{folder}: has no split {subset!r}")
 
 
 def _split_files(folder: Path) -> list[str]:

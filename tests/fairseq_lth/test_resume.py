@@ -46,7 +46,6 @@ def check_killed(train, flags, uninterrupted, same_level, tmp_path):
 @pytest.mark.parametrize(
     ("mode", "die"),
     [
-        ("lr", ("update", 8)),
         ("weights", ("update", 15)),
         ("none", ("update", 14)),
         ("lr", ("copy", 6)),
@@ -90,7 +89,7 @@ def test_a_full_disk_leaves_what_can_be_resumed(train, flags, uninterrupted, sam
     "die",
     [
         *RANDOM_POINTS,
-        ("epoch", 3), ("lr_step", 4), ("valid", 5), ("save", 1), ("save", 2), ("save", 4), ("copy", 1), ("copy", 4),
+        ("epoch", 3), ("lr_step", 4), ("valid", 3), ("save", 1), ("save", 2), ("save", 4), ("copy", 1), ("copy", 4),
         ("copy", 7), ("replace", 2), ("replace", 3), ("replace", 5), ("link", 1), ("link", 2), ("link", 3),
     ],
 )  # fmt: skip

@@ -55,6 +55,12 @@ def test_a_checkpoint_of_another_model_is_refused(train, flags, dense, tmp_path)
     assert "checkpoint_lth0.pt is of another model: encoder.layers.0.fc1.weight is (16, 8) in it, (24, 8) here" in error
 
 
+def test_a_mask_of_other_prunable_weights_is_refused(train, flags, dense, tmp_path):
+    argv = [*flags, "--imp-keep-biases", "--imp-iterations", "3", "--save-dir", tmp_path / "run"]
+    error = train([*argv, "--restore-file", dense / "checkpoint_lth1.pt"]).error()
+    assert "checkpoint_lth1.pt: its mask and the model differ in" in error and "--imp-keep-biases" in error
+
+
 def test_records_of_each_level(dense):
     with open(dense / "lth.csv", newline="") as file:
         levels = list(csv.DictReader(file))
