@@ -11,17 +11,9 @@ from probing_bridge.similarity import resampling
 from probing_bridge.similarity.blocks import N_BLOCKS, Blocks, MomentsError, cut_blocks
 from probing_bridge.similarity.gemm import Gemm, choose_gemm
 from probing_bridge.similarity.measures import MEASURES, PAPER
-from probing_bridge.similarity.moments import (
-    LayerMoments,
-    Moments,
-    PairMoments,
-    accumulate,
-    array_layer,
-    layer_moments,
-    pair_moments,
-    take_pilot,
-)
+from probing_bridge.similarity.moments import LayerMoments, PairMoments, layer_moments, pair_moments
 from probing_bridge.similarity.scoring import Scorer, describe_layer
+from probing_bridge.similarity.streaming import Moments, accumulate, array_layer, take_pilot
 
 
 def accumulate_arrays(

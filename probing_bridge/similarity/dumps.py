@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from probing_bridge.activations import ATTENTION_KINDS, SIDES, ActivationError, Dump, open_dump, require_same_sentences
-from probing_bridge.similarity.moments import Layer
+from probing_bridge.similarity.streaming import Layer
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from probing_bridge.similarity.groups import (
     tag_groups,
     takes_grams,
 )
-from probing_bridge.similarity.moments import Layer, accumulate, take_pilot
 from probing_bridge.similarity.plan import CHUNK_ROWS, Plan
 from probing_bridge.similarity.scoring import Score, Scorer, describe_layer
+from probing_bridge.similarity.streaming import Layer, accumulate, take_pilot
 
 HELD_BYTES = 1.0e9  # two layers are held in memory while their groups are compared if they are not larger
 FEWEST = 10  # tokens of a group worth a score

@@ -16,7 +16,7 @@ import numpy as np
 from probing_bridge.errors import InputError
 from probing_bridge.similarity.blocks import Blocks
 from probing_bridge.similarity.cka import HsicBlocks
-from probing_bridge.similarity.moments import FEW_NEURONS, Layer
+from probing_bridge.similarity.streaming import FEW_NEURONS, Layer
 
 FREQUENCY_EDGES = (0, 5, 25, 100, 500, 2500)  # the paper names 0-5, 100-500 and from 2500 on
 SPECIAL = frozenset({"<s>", "<pad>", "</s>", "<unk>"})

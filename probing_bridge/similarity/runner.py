@@ -23,18 +23,12 @@ from probing_bridge.similarity.dumps import Component, DumpSet
 from probing_bridge.similarity.gemm import GEMMS
 from probing_bridge.similarity.group_runner import group_scores, token_groups
 from probing_bridge.similarity.measures import CLOSED_FORM
-from probing_bridge.similarity.moments import (
-    LayerMoments,
-    LayerSums,
-    Moments,
-    PairBlocks,
-    accumulate,
-    take_pilot,
-)
+from probing_bridge.similarity.moments import LayerMoments, LayerSums, PairBlocks
 from probing_bridge.similarity.neuron_sim import Matches, resampled_own_index_share
 from probing_bridge.similarity.plan import ATTENTION_ROWS, CHUNK_ROWS, GroupTile, Plan, Tile, level_pairs
 from probing_bridge.similarity.rows import RowMaker, TileRows
 from probing_bridge.similarity.scoring import LayerRecord, Score, Scorer, describe_layer, score_spectrum
+from probing_bridge.similarity.streaming import Moments, accumulate, take_pilot
 
 HEAD_MEASURES = ("neuron_similarity", "linear_cka")
 

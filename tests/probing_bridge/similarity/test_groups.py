@@ -11,7 +11,7 @@ from probing_bridge.similarity.dumps import Component
 from probing_bridge.similarity.gemm import NumpyGemm
 from probing_bridge.similarity.group_runner import group_scores
 from probing_bridge.similarity.groups import frequency_groups, gram_cka, tag_groups, word_starts
-from probing_bridge.similarity.moments import array_layer
+from probing_bridge.similarity.streaming import array_layer
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 

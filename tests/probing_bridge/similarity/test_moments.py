@@ -8,16 +8,9 @@ from hypothesis import strategies as st
 from probing_bridge.similarity import MomentsError, compare_layers, moments_of
 from probing_bridge.similarity.blocks import Blocks, cut_blocks
 from probing_bridge.similarity.gemm import GEMMS, NumpyGemm, TorchGemm
-from probing_bridge.similarity.moments import (
-    Pilot,
-    accumulate,
-    array_layer,
-    layer_moments,
-    merge,
-    plan_strips,
-    take_pilot,
-)
+from probing_bridge.similarity.moments import layer_moments
 from probing_bridge.similarity.spectra import spectrum
+from probing_bridge.similarity.streaming import Pilot, accumulate, array_layer, merge, plan_strips, take_pilot
 
 
 @settings(max_examples=60, deadline=None)
