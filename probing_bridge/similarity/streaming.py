@@ -1,11 +1,11 @@
 """The one pass over the tokens: means, covariances and cross-covariances of layers, block by block.
 
 A block of tokens of all layers is read, shifted by a pilot mean (the mean of about 2000 spread tokens) and multiplied
-in float32: one product per layer against the columns of all later layers. Blocks are added in float64. The shift is what
-makes float32 enough: without it, E[ab] - E[a]E[b] loses 1.7e-2 in r when a mean is 50 standard deviations from zero;
-with it CKA is within 1e-7 and r within 5e-6 of float64, because the rounding of many products averages out. Where few
-neurons hold the variance (narrow layers, attention heads, outlier neurons) it does not, and the products are made in
-float64. Memory is one chunk of tokens and the block sums, whatever the number of tokens.
+in float32: one product per layer against the columns of all later layers. Blocks are added in float64. The shift is
+what makes float32 enough: without it, E[ab] - E[a]E[b] loses 1.7e-2 in r when a mean is 50 standard deviations from
+zero; with it CKA is within 1e-7 and r within 5e-6 of float64, because the rounding of many products averages out.
+Where few neurons hold the variance (narrow layers, attention heads, outlier neurons) it does not, and the products
+are made in float64. Memory is one chunk of tokens and the block sums, whatever the number of tokens.
 """
 
 from __future__ import annotations
