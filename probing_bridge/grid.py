@@ -124,7 +124,7 @@ class Unit:
         tasks: The data of their tasks.
         folder: The folder of parts.
         command: The command line, for the rows.
-        memory: Bytes that features may take in memory.
+        memory: Bytes that features may take in memory; half of what is free where it runs if None.
         threads: Threads of a worker; None leaves PyTorch's own number.
     """
 
@@ -132,7 +132,7 @@ class Unit:
     tasks: dict[str, TaskData]
     folder: Path
     command: str
-    memory: int
+    memory: int | None
     threads: int | None
 
 
@@ -209,7 +209,8 @@ def make_units(
         place = ("-", "-", "-") if job.model.path is None else (job.model.experiment, job.model.name, heads[job.task])
         groups.setdefault(place, []).append(job)
     pieces = max(1, -(-workers // max(1, len(groups))))
-    memory = (available_memory() // 2 if memory is None else memory) // workers
+    if workers > 1:
+        memory = (available_memory() // 2 if memory is None else memory) // workers
     threads = None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
     units = []
     for group in groups.values():

@@ -8,6 +8,7 @@ import json
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.grid import Job, ModelInfo
@@ -112,14 +113,14 @@ def open_models(paths: Sequence[Path], layers: Sequence[int] | None, *, allow_mi
                 if layer >= representations.n_layers:
                     raise InputError(f"has layers 0 to {representations.n_layers - 1}, no layer {layer}", path)
             attributes = representations.attributes
-            level, sparsity = attributes.get("level"), attributes.get("sparsity")
+            level, sparsity = (_number(attributes, name, path) for name in ("level", "sparsity"))
             models.append(
                 ModelInfo(
                     path,
                     path.stem,
                     str(attributes.get("experiment", "")),
-                    None if level is None or int(level) < 0 else int(level),
-                    None if sparsity is None else float(sparsity),
+                    None if level is None or level < 0 else int(level),
+                    sparsity,
                     tuple(chosen),
                     representations.hash,
                 )
@@ -135,6 +136,14 @@ def open_models(paths: Sequence[Path], layers: Sequence[int] | None, *, allow_mi
         )
         raise BridgeError(f"--reps come from several experiments: {shown}; give each its own table, or --allow-mixed")
     return models
+
+
+def _number(attributes: dict[str, Any], name: str, path: Path) -> float | None:
+    """An attribute that is a number, or not there."""
+    try:
+        return None if name not in attributes else float(attributes[name])
+    except (TypeError, ValueError) as error:
+        raise InputError(f"attribute {name!r} is {attributes[name]!r}, not a number", path) from error
 
 
 def check_table(output: Path, folder: Path, models: Sequence[ModelInfo], *, allow_mixed: bool) -> None:

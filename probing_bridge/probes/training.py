@@ -249,7 +249,6 @@ def train(
     train_items: Items,
     dev_score: Callable[[], list[float]],
     recipe: Recipe,
-    on_epoch: Callable[[int, int], None] | None = None,
 ) -> list[Trained]:
     """Trains all probes to their best epoch.
 
@@ -258,7 +257,6 @@ def train(
         train_items: The training split.
         dev_score: Scores the active probes on the development split; higher is better, nan counts as worst.
         recipe: The settings.
-        on_epoch: Called after each epoch with its number and the number of probes still at work.
 
     Returns:
         The probes in their first order.
@@ -283,8 +281,6 @@ def train(
             if best:
                 state.best_epoch = epoch
                 state.parameters.copy_(probes.model.parameters[position])
-        if on_epoch is not None:
-            on_epoch(epoch, len(going_on))
         if not going_on:
             break
         if len(going_on) < len(running):
