@@ -16,11 +16,12 @@ import numpy as np
 from probing_bridge.errors import InputError
 from probing_bridge.similarity.blocks import Blocks
 from probing_bridge.similarity.cka import HsicBlocks
-from probing_bridge.similarity.streaming import FEW_NEURONS, Layer
+from probing_bridge.similarity.streaming import Layer
 
 FREQUENCY_EDGES = (0, 5, 25, 100, 500, 2500)  # the paper names 0-5, 100-500 and from 2500 on
 SPECIAL = frozenset({"<s>", "<pad>", "</s>", "<unk>"})
 READ_ROWS = 8192
+FEW_TOKENS = 200  # groups below this take float64 Gram matrices
 
 
 def frequency_groups(tokens: np.ndarray, symbols: Sequence[str]) -> dict[str, np.ndarray]:
@@ -125,7 +126,7 @@ def center(rows: np.ndarray) -> np.ndarray:
     """Rows about their mean, which is taken in float64; float64 too for so few rows that rounding would show."""
     shifted = rows - rows[0].astype(np.float64)
     shifted -= shifted.mean(axis=0)
-    return shifted if len(rows) < FEW_NEURONS else shifted.astype(np.float32)
+    return shifted if len(rows) < FEW_TOKENS else shifted.astype(np.float32)
 
 
 def gram_cka(layers: Sequence[np.ndarray]) -> np.ndarray:

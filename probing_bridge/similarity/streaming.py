@@ -25,7 +25,7 @@ from probing_bridge.similarity.store import Pair, ProductStore
 PILOT_ROWS = 2000
 PILOT_RUN = 16  # neighbouring rows read at once
 STRIP_COLUMNS = 256  # narrower layers (attention heads) are multiplied together
-FEW_NEURONS = 200  # effective number of neurons below which products are made in float64
+FEW_NEURONS = 400  # effective number of neurons below which products are made in float64
 
 
 @dataclass(frozen=True)

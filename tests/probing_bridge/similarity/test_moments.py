@@ -46,7 +46,7 @@ def sums_of(layers: list[np.ndarray], blocks: Blocks, pilots: list[Pilot], folde
 @pytest.mark.parametrize("cut", [1, 3, 7])
 def test_parts_merge_to_the_same_bits(cut: int, tmp_path: object) -> None:
     random = np.random.default_rng(0)
-    layers = [random.standard_normal((900, d)).astype(np.float32) for d in (300, 260)]
+    layers = [random.standard_normal((900, d)).astype(np.float32) for d in (500, 450)]
     blocks = cut_blocks(np.arange(0, 901, 6), 8, max_rows=50)
     pilots = [take_pilot(array_layer("", layer), 900) for layer in layers]
     whole = sums_of(layers, blocks, pilots, tmp_path)
@@ -115,7 +115,7 @@ def test_values_that_are_not_finite_are_named(value: float) -> None:
 
 def test_overflow_is_named() -> None:
     with pytest.raises(MomentsError, match="too large for float32"):
-        moments_of(1e25 * np.random.default_rng(0).standard_normal((50, 300)).astype(np.float32))
+        moments_of(1e25 * np.random.default_rng(0).standard_normal((50, 600)).astype(np.float32))
 
 
 @settings(max_examples=20, deadline=None)
