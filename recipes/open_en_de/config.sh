@@ -25,8 +25,8 @@ OPTIMISATION=(--optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 0.0
 TRAIN_DEVICE=(--cpu)
 DEVICE=(--cpu)
 
-# Evaluation
-GENERATE=(--beam 4 --lenpen 0.6 --max-tokens 4000)
+# Evaluation (fairseq 0.12.3 drops a last batch of fewer than 8 sentences unless the multiple is 1)
+GENERATE=(--beam 4 --lenpen 0.6 --max-tokens 4000 --required-batch-size-multiple 1)
 ANALYSED=${ANALYSED:-magnitude random}      # which experiments are also dumped, probed and compared layer by layer
 DUMP=(--max-tokens 4000)
 MLP_TASKS=(ps_fxn ps_role coref syn_arc_prediction sem_arc_prediction)

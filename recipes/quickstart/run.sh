@@ -26,25 +26,7 @@ step pairs "English-German pairs" python $here/data.py pairs --state "$state" ${
 step treebank "English Web Treebank" python $here/data.py treebank --state "$state"
 
 # 2. Moses tokens, one joined BPE, fairseq's binary format.
-binarise() {
-    local work=$state/bpe language split
-    rm -rf "$work" "$data" && mkdir -p "$work"
-    for language in en de; do
-        for split in train valid test; do
-            sacremoses -q -l $language tokenize -a < "$text/$split.$language" > "$work/$split.tok.$language"
-        done
-    done
-    cat "$work"/train.tok.{en,de} | subword-nmt learn-bpe -s "$MERGES" > "$work/codes"
-    for language in en de; do
-        for split in train valid test; do
-            subword-nmt apply-bpe -c "$work/codes" < "$work/$split.tok.$language" > "$work/$split.$language"
-        done
-    done
-    fairseq-preprocess -s en -t de --joined-dictionary --destdir "$data" \
-        --trainpref "$work/train" --validpref "$work/valid" --testpref "$work/test"
-    cp "$work/codes" "$data/codes"
-}
-step binarise "tokens, BPE and fairseq's binary format" binarise
+step binarise "tokens, BPE and fairseq's binary format" bash recipes/binarise.sh "$text" "$MERGES" "$data"
 bpe=(--tokenizer moses --bpe subword_nmt --bpe-codes "$data/codes")
 
 # 3. Train, then prune, rewind and retrain: LTH0 .. LTHk in one process.

@@ -27,8 +27,8 @@ GPUS=${GPUS:-8}                             # 1, 2, 4 or 8: an update sees 8 x 1
 TRAIN_DEVICE=(--fp16 --distributed-world-size "$GPUS" --update-freq "$((8 / GPUS))" --num-workers 4)
 DEVICE=()                                   # of everything after training: one GPU, float32
 
-# Evaluation
-GENERATE=(--beam 4 --lenpen 0.6 --max-tokens 8000)
+# Evaluation (fairseq 0.12.3 drops a last batch of fewer than 8 sentences unless the multiple is 1)
+GENERATE=(--beam 4 --lenpen 0.6 --max-tokens 8000 --required-batch-size-multiple 1)
 ANALYSED=${ANALYSED:-magnitude}             # which experiments are also dumped, probed and compared layer by layer
 DUMP=(--max-tokens 8000)
 MLP_TASKS=(ps_fxn ps_role coref syn_arc_prediction sem_arc_prediction)
