@@ -13,6 +13,7 @@ from typing import Any
 
 from fairseq_lth import paths
 from fairseq_lth.checkpoints import CheckpointError, imp_state, newest_complete, place, read_checkpoint, require_state
+from fairseq_lth.config import rewind_epochs
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.experiment import experiment_id
 from probing_bridge.errors import BridgeError
@@ -67,6 +68,7 @@ def find_start(cfg: Any, root: Any, is_master: bool) -> Start:
         return Start(experiment, parent, None, 0, None)
     if origin["experiment"] == experiment:  # the same experiment goes on in another folder
         return Start(experiment, parent, given, *origin["start"])
+    _require_rewind_epochs(cfg, given, origin["level"])
     return Start(experiment, parent, given, origin["level"], origin["epoch"])
 
 
@@ -89,6 +91,14 @@ def _identify(cfg: Any, root: Any, origin: dict[str, Any] | None, directory: Pat
         )
     parent = f"{origin['experiment']}/lth{origin['level']}"
     return experiment_id(cfg, root, parent), parent
+
+
+def _require_rewind_epochs(cfg: Any, path: Path, level: int) -> None:
+    """Refuses a branch that would rewind to an epoch its parent's dense training did not have."""
+    known = read_checkpoint(path)["optimizer_history"][-1]["lr_scheduler_state"]["points"]
+    for epoch in rewind_epochs(cfg)[level:]:
+        if epoch not in known and str(cfg.imp_rewind) != "none":
+            raise RunRefused(f"--imp-rewind-epoch {epoch}: the dense training of {path} ended with epoch {max(known)}")
 
 
 def _parent_of_own(directory: Path) -> str:

@@ -51,6 +51,12 @@ def test_a_branch_from_within_a_level_is_refused(train, flags, dense, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_branch_cannot_rewind_to_an_epoch_that_never_was(train, flags, dense, tmp_path):
+    argv = [*flags, "--max-epoch", "5", "--imp-rewind-epoch", "4", "--save-dir", tmp_path / "run"]
+    error = train([*argv, "--restore-file", dense / "checkpoint_lth0.pt"]).error()
+    assert "--imp-rewind-epoch 4: the dense training of" in error and error.endswith("ended with epoch 1")
+
+
 def test_a_branch_needs_more_prunings_than_its_level(train, flags, dense, tmp_path):
     flags = [*flags, "--imp-score", "random", "--save-dir", tmp_path / "run"]
     error = train([*flags, "--restore-file", dense / "checkpoint_lth2.pt"]).error()
