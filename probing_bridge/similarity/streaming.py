@@ -57,7 +57,8 @@ class Pilot:
 
     Attributes:
         mean: (width,) float64; exactly the value of a feature that is constant over the pilot rows.
-        effective: (sum of variances)^2 / sum of their squares: how many neurons share the variance.
+        effective: (sum of variances)^2 / sum of their squares: how many neurons share the variance; fewer if their
+            values have heavy tails, so that few tokens hold it.
     """
 
     mean: np.ndarray
@@ -81,8 +82,11 @@ def take_pilot(layer: Layer, n_rows: int) -> Pilot:
     with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is found in the pass, and named
         shifted = rows - first
         mean: np.ndarray = (first + shifted.mean(axis=0)).astype(rows.dtype).astype(np.float64)
-        variances = shifted.var(axis=0)
-        effective = float(variances.sum() ** 2 / max((variances**2).sum(), np.finfo(float).tiny))
+        squares = (shifted - shifted.mean(axis=0)) ** 2
+        variances = squares.mean(axis=0)
+        # the second is the same for a normal distribution, but counts heavy tails, half as strictly
+        spread = max((variances**2).sum(), (squares**2).mean() * len(variances) / 6, np.finfo(float).tiny)
+    effective = float(variances.sum() ** 2 / spread)
     return Pilot(mean, effective)
 
 
