@@ -1,5 +1,6 @@
 """recipes/wmt16_en_de: what it would run, its data and its checker; (slow) every script on made-up corpora."""
 
+import os
 import re
 import shlex
 import shutil
@@ -152,6 +153,33 @@ def test_an_array_task_does_its_own_level(run):
     assert done.stdout.count("fairseq-generate") == 1
     done = run("bash", RECIPE / "20_generate.sh", "--dry-run", SLURM_ARRAY_TASK_ID="3")
     assert re.findall(r"(\w+)/levels/checkpoint_lth3\.pt", done.stdout) == ["magnitude", "random"]
+
+
+def test_the_page_is_made_again_when_a_table_is_newer(tmp_path, run):
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text('#!/bin/bash\necho "$*" >> "$CALLS"\n')
+    python.chmod(0o755)
+    state, calls = tmp_path / "state", tmp_path / "calls"
+    for folder in ("done", "log", "magnitude/levels", "magnitude/results"):
+        (state / folder).mkdir(parents=True)
+    table = state / "magnitude/results/probes.csv"
+    table.write_text("score\n")
+    os.utime(table, (1, 1))
+    for name in ("score", "gather", "report"):
+        (state / f"done/{name}-magnitude").touch()
+    command = f'PATH="{python.parent}:$PATH" bash {RECIPE}/60_report.sh'
+
+    def called() -> list[str]:
+        calls.write_text("")
+        done = run("bash", "-c", command, CALLS=calls, STATE=state, EXPERIMENTS="magnitude")
+        assert done.returncode == 0, done.stderr
+        return [line.split()[0] for line in calls.read_text().splitlines()]
+
+    assert called() == ["recipes/summary.py"]
+    os.utime(state / "done/gather-magnitude", (2, 2))
+    os.utime(table, (3, 3))
+    assert called() == ["recipes/gather.py", "-m", "recipes/summary.py"]
 
 
 class TestText:
