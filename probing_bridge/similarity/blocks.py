@@ -44,6 +44,10 @@ class Blocks:
         """Number of rows in all blocks."""
         return int(self.borders[-1])
 
+    def part(self, first: int, last: int) -> Blocks:
+        """Blocks first to last (without last): what one job adds up, for `streaming.merge` to join."""
+        return Blocks(self.borders[first : last + 1], self.chunks[first:last])
+
     @property
     def largest_chunk(self) -> int:
         """Rows of the largest chunk."""

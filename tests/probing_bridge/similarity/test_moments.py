@@ -50,9 +50,7 @@ def test_parts_merge_to_the_same_bits(cut: int, tmp_path: object) -> None:
     blocks = cut_blocks(np.arange(0, 901, 6), 8, max_rows=50)
     pilots = [take_pilot(array_layer("", layer), 900) for layer in layers]
     whole = sums_of(layers, blocks, pilots, tmp_path)
-    parts = [
-        sums_of(layers, Blocks(blocks.borders[a : b + 1], blocks.chunks[a:b]), pilots) for a, b in ((0, cut), (cut, 8))
-    ]
+    parts = [sums_of(layers, blocks.part(a, b), pilots) for a, b in ((0, cut), (cut, 8))]
     joined = merge(parts[::-1])  # type: ignore[arg-type]
     for i in range(2):
         for j in range(2):
