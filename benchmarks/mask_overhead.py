@@ -91,7 +91,7 @@ def run(repetitions: int) -> dict[str, Any]:
 def main() -> None:
     start_with_own_kernel("benchmarks.mask_overhead")
     parser = argparse.ArgumentParser()
-    parser.add_argument("--repetitions", type=int, default=15)
+    parser.add_argument("--repetitions", type=int, default=7)
     print(json.dumps(run(parser.parse_args().repetitions)))
 
 

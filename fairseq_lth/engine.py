@@ -129,15 +129,13 @@ class PruningEngine:
         if level > self.level:
             self._start_level(level, optimizer, scheduler)
         elif not self._transition:
-            lr = optimizer.get_lr()
-            self._transition = {"lr_after": lr, "updates_after": update_num}
+            self._transition = {"lr_after": optimizer.get_lr(), "updates_after": update_num}
             if level == 0 and update_num == 0 and self.is_master:
                 save_initialisation(self._directory, self._model)
 
     def after_backward(self) -> None:
         """Masks the gradients, before they are reduced, converted, measured and clipped."""
-        if self._optimizer is not None:
-            self._scheduler.loss_of_epoch = None
+        self._scheduler.loss_of_epoch = None
         if self._gradients is not None:
             self._gradients.mask_gradients()
 
@@ -148,7 +146,7 @@ class PruningEngine:
 
     def after_validation(self, loss: float) -> None:
         """Hands the scheduler the loss of the first validation set, on which some schedulers depend."""
-        if self._optimizer is not None and self._scheduler.loss_of_epoch is None:
+        if self._scheduler.loss_of_epoch is None:
             self._scheduler.loss_of_epoch = float(loss)
 
     def state(self, end_of_epoch: bool) -> dict[str, Any]:

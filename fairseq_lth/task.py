@@ -105,6 +105,8 @@ class ImpTask(TranslationTask):
         if not (cached and self.can_reuse_epoch_itr(dataset)):
             self._train_iterator = super().get_batch_iterator(dataset, *args, **kwargs)
             return self._train_iterator
+        if self.cfg._get_parent().dataset.update_ordered_indices_seed:
+            kwargs["seed"] += 1 - epoch  # this flag adds the epoch of the process to the seed
         self._train_iterator = super().get_batch_iterator(dataset, *args, **{**kwargs, "epoch": 1})
         if fresh:
             dataset.set_epoch(epoch)
