@@ -275,3 +275,48 @@ def test_compat_is_another_result(inputs: tuple[Path, list[Path]], tmp_path: Pat
     assert main(arguments((folder / "compat.yaml", inputs[1]), tmp_path / "b.csv", *few)) == 0
     hashes = [set(comparable(tmp_path / name)["data_hash"]) for name in ("a.csv", "b.csv")]
     assert not hashes[0] & hashes[1]
+
+
+FILES = {
+    "pos": "ud_ewt/en_ewt-ud-{}.conllu.gz",
+    "ccg": "pmb/ccg_{}.tsv.gz",
+    "parent": "gum/gum_{}.ptb.gz",
+    "gparent": "gum/gum_{}.ptb.gz",
+    "ggparent": "gum/gum_{}.ptb.gz",
+    "chunk": "gum/chunk_{}.txt.gz",
+    "ner": "ner_wnut17/wnut17_{}.conll.gz",
+    "ged": "ged_ud/ged_{}.tsv.gz",
+    "conj": "gum/conjunct_{}.tsv.gz",
+    "syn_arc_prediction": "ud_ewt/en_ewt-ud-{}.conllu.gz",
+    "syn_arc_classification": "ud_ewt/en_ewt-ud-{}.conllu.gz",
+    "st": "pmb/semtag_{}.tsv.gz",
+    "ps_fxn": "streusle/streusle.ud_{}.json.gz",
+    "ps_role": "streusle/streusle.ud_{}.conllulex.gz",
+    "ef": "factuality/it-happened_{}.json.gz",
+    "sem_arc_prediction": "sdp_erg/dm_{}.sdp.gz",
+    "sem_arc_classification": "sdp_erg/dm_{}.sdp.gz",
+    "coref": "gum/gum_{}.gold_conll.gz",
+}
+
+
+@pytest.mark.slow
+def test_all_eighteen_tasks_on_real_data(shared: Path, tmp_path: Path) -> None:
+    """Vectors of words plus noise, trained on the small dev files: every probe finishes, most beat the majority."""
+    splits = {"train": "dev", "dev": "dev", "test": "test"}
+    tasks = {task: {split: name.format(part) for split, part in splits.items()} for task, name in FILES.items()}
+    (tmp_path / "suite.yaml").write_text(json.dumps({"tasks": tasks}))
+    suite = load_suite(tmp_path / "suite.yaml", shared / "data")
+    texts = sorted({i.tokens for task in suite.tasks.values() for split in ("dev", "test") for i in task.read(split)})
+    rng, words = np.random.default_rng(0), {}
+    with RepresentationWriter(tmp_path / "lth0.hdf5", {"experiment": "e", "level": 0}) as writer:
+        for tokens in texts:
+            base = np.stack([words.setdefault(word, 3 * rng.normal(size=24)) for word in tokens])
+            writer.add(tokens, base + rng.normal(size=(2, len(tokens), 24)))
+    words_of = ["probe", "--suite", str(suite.path), "--data", str(suite.root), "--reps", str(tmp_path / "lth0.hdf5")]
+    assert main([*words_of, "--output", str(tmp_path / "probes.csv")]) == 0
+    frame = read_results(tmp_path)["probes"]
+    own = frame[frame["metric"] != "f0.5"]
+    assert len(own[own["probe"] == "linear"]) == 18 * 2 and len(own[own["probe"] == "majority"]) == 18
+    best = own.groupby(["task", "probe"])["score"].max().unstack()
+    assert (best["linear"] > best["majority"].fillna(0)).sum() >= 15
+    assert (best["linear"].between(0, 1)).all()
