@@ -18,8 +18,21 @@ from probing_bridge.figures.pruning import modules_data, parts_data
 from probing_bridge.figures.similarity import distribution_rows, groups_data
 from probing_bridge.figures.tables import PAPER_KINDS, concentration_data, own_index_data
 from probing_bridge.judging import (
-    FAILS, HOLDS, NOT_RUN, UNDECIDED, Judgement, MissingRows, Value, all_of, at_least, frame_trend, greater, mean_value,
-    need, no_trends, task_trend,
+    FAILS,
+    HOLDS,
+    NOT_RUN,
+    UNDECIDED,
+    Judgement,
+    MissingRows,
+    Value,
+    all_of,
+    at_least,
+    frame_trend,
+    greater,
+    mean_value,
+    need,
+    no_trends,
+    task_trend,
 )  # fmt: skip
 from probing_bridge.results import Results
 from probing_bridge.tasks import POS, SEMANTIC, SYNTACTIC
@@ -337,8 +350,9 @@ def _groups(results: Results, kind: str, high: Callable[[str], bool], low: Calla
     rows = groups_data(results)
     rows = need(rows[rows["kind"] == kind], f"linear_cka by group {kind}:...")
     more, less = rows[rows["group"].map(high)], rows[rows["group"].map(low)]
-    parts = [(str(group), greater(mean_value(more, f"{kind} groups named in the paper"), mean_value(part, kind)))
-             for group, part in need(less, f"{kind} groups named in the paper").groupby("group", sort=False)]  # fmt: skip
+    top = mean_value(more, f"{kind} groups named in the paper")
+    groups = need(less, f"{kind} groups named in the paper").groupby("group", sort=False)
+    parts = [(str(group), greater(top, mean_value(part, kind))) for group, part in groups]
     return all_of(parts)
 
 
@@ -422,7 +436,8 @@ _BOTH = ("encoder", "decoder")
 
 CLAIMS: tuple[Claim, ...] = (
     Claim("3.3", "At 66 % overall sparsity over 99 % of BLEU is kept", "0.994 (27.61 of 27.77)",
-          "BLEU of the level within 5 points of 66.4 % over that of LTH0, at least 0.99", "fig_bleu_sparsity", _bleu_kept),
+          "BLEU of the level within 5 points of 66.4 % over that of LTH0, at least 0.99", "fig_bleu_sparsity",
+          _bleu_kept),
     Claim("3.3", "Beyond that, BLEU drops more rapidly", "0.4 BLEU in one pruning",
           "drop of the last pruning above the mean of those before, beyond 66.4 % overall", "fig_bleu_sparsity",
           _bleu_last_drop),

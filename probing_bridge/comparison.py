@@ -23,7 +23,7 @@ from probing_bridge.figures.style import COLUMN, DIVERGING, WIDE, color_bar, hea
 from probing_bridge.figures.tables import concentration_data, draw_table, own_index_data
 from probing_bridge.paper_numbers import COLUMNS, paper_measures, read_reference
 from probing_bridge.results import Results, read_results
-from probing_bridge.summaries import task_label
+from probing_bridge.summaries import rows_of, task_label
 
 PAPER = "paper"
 
@@ -233,7 +233,7 @@ def _ends(table: pd.DataFrame) -> pd.DataFrame:
 def show_measures(frame: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
     """Measures side by side as text, with their difference."""
     rows = []
-    for row in frame.itertuples():
+    for row in rows_of(frame):
         digits = 1 if row.measure.startswith("spectrum") else 2 if row.measure == "bleu" else 3
         gap = f"{row.score_a - row.score_b:+.{digits}f}".replace("-", "−")
         part = task_label(row.part) if row.measure.endswith("probe") else row.part

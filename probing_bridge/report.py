@@ -23,6 +23,7 @@ from probing_bridge.claims import CLAIMS, Claim, judge
 from probing_bridge.comparison import Comparison
 from probing_bridge.errors import InputError
 from probing_bridge.figures import FIGURES, SECTIONS, Exhibit, style
+from probing_bridge.figures.pruning import run_name
 from probing_bridge.figures.style import THEME, number, percent, to_bytes, to_svg
 from probing_bridge.judging import FAILS, HOLDS, UNDECIDED, VERDICTS, Judgement
 from probing_bridge.results import Results
@@ -184,7 +185,7 @@ def provenance(rows: pd.DataFrame, command: str) -> str:
     return "; ".join([*parts, f"made by: {command}"])
 
 
-_GLYPH = re.compile(r'<path id="([A-Za-z]+(?:-[A-Za-z]+)*-[0-9a-f]+)" d="([^"]*)"[^>]*/>')
+_GLYPH = re.compile(r'<path id="([A-Za-z]+(?:-[A-Za-z]+)*-[0-9a-f]+)"(?: d="([^"]*)")?[^>]*/>')
 
 
 def inline_svg(svg: str, name: str, sprite: dict[str, str]) -> str:
@@ -273,6 +274,32 @@ def headline(results: Results, judgements: Sequence[tuple[Claim, Judgement]]) ->
     return lines
 
 
+def what_was_run(results: Results) -> str:
+    """The experiment in two or three sentences: how it pruned, what was probed and what was compared."""
+    parts = []
+    known = summaries.levels(results)
+    name = run_name(results)
+    if len(known):
+        pruned = f"{name[0].upper()}{name[1:]}" if len(results["lth"]) else "Pruning"
+        parts.append(f"{pruned}: {len(known)} levels, LTH{known['level'].min()} to LTH{known['level'].max()}.")
+    rows = results["probes"]
+    trained = rows[rows["level"].notna()]
+    if len(trained):
+        kinds = " and ".join(kind for kind in ("linear", "mlp") if (trained["probe"] == kind).any())
+        layers = summaries.layer_order([layer for layer in trained["layer"].unique() if layer.isdigit()])
+        seeds = trained["seed"].nunique()
+        parts.append(
+            f"Probes: {kinds.replace('mlp', 'MLP')}, {trained['task'].nunique()} tasks, encoder layers "
+            f"{', '.join(layers)}, {seeds} seed{'s' * (seeds > 1)}."
+        )
+    rows = results["similarity"]
+    if len(rows):
+        tokens = rows.loc[rows["component"].isin(["encoder", "decoder"]) & (rows["group"] == ""), "n"].max()
+        size = "" if pd.isna(tokens) else f" on up to {tokens:,} tokens"
+        parts.append(f"Similarity: {', '.join(m.replace('_', ' ') for m in rows['measure'].unique())}{size}.")
+    return " ".join(parts)
+
+
 def _render(
     results: Results,
     drawn: dict[str, Drawn],
@@ -301,7 +328,9 @@ def _render(
         dark="".join(f"--{name}:{color};" for name, color in THEME.values()),
         sprite=sorted(sprite.items()),
         headline=headline(results, judgements),
+        what=what_was_run(results),
         sections=sections,
+        ready={name for name, item in drawn.items() if item.ready},
         levels=[int(level) for level in summaries.levels(results)["level"]],
         layers=layers,
         judgements=judgements,

@@ -6,7 +6,8 @@ and a missing row stays missing. Place in the flow: results tables -> summaries 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -42,6 +43,11 @@ def task_order(tasks: Sequence[str]) -> list[str]:
 def layer_order(layers: Sequence[str]) -> list[str]:
     """Layer names by height: numbers first, then names such as `norm`."""
     return sorted(set(layers), key=lambda layer: (not layer.isdigit(), int(layer) if layer.isdigit() else 0, layer))
+
+
+def rows_of(frame: pd.DataFrame) -> Iterator[Any]:
+    """The rows of a frame as named tuples, whose fields are the columns of its table."""
+    yield from frame.itertuples(index=False)
 
 
 def real_layers(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:

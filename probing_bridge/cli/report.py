@@ -41,5 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
         if folder is None:
             raise BridgeError("--compare: neither side is a results folder; give one, or --results DIR")
     results = read_results(folder, arguments.allow_mixed)
-    comparison = compare(*arguments.compare, arguments.allow_mixed) if arguments.compare else None
+    comparison = None
+    if arguments.compare:
+        a, b = arguments.compare
+        comparison = compare(a, b, arguments.allow_mixed)
     print(f"page: {build(results, arguments.output, comparison)}")

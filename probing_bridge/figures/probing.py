@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from probing_bridge import summaries
 from probing_bridge.figures.style import (
-    COLUMN, DIVERGING, INK, MUTED, WIDE, cell_text_color, color_bar, empty, heat_map, level_labels, mark, new_figure, number, percent,
+    COLUMN,
+    DIVERGING,
+    INK,
+    MUTED,
+    WIDE,
+    cell_text_color,
+    color_bar,
+    empty,
+    heat_map,
+    level_labels,
+    mark,
+    new_figure,
+    number,
+    percent,
 )  # fmt: skip
 from probing_bridge.results import Results
-from probing_bridge.tasks import POS, SEMANTIC, SYNTACTIC
 from probing_bridge.summaries import task_group, task_label
+from probing_bridge.tasks import POS, SEMANTIC, SYNTACTIC
 
 MLP_TASKS = ("ps_fxn", "ps_role", "coref", "syn_arc_prediction", "sem_arc_prediction")
 _SIDES = {"selectivity": "selectivity", "mdl_compression": "MDL compression"}
@@ -202,9 +216,11 @@ def draw_sides(frame: pd.DataFrame) -> Figure:
 
 def _write_numbers(axes: Axes, z: pd.DataFrame, raw: np.ndarray, norm: TwoSlopeNorm) -> None:
     """Writes the raw numbers into cells that are coloured by their z-scores."""
+    colormap = colormaps[DIVERGING]
     for i, row in enumerate(z.to_numpy(dtype="float64")):
         for j, value in enumerate(row):
             if not np.isnan(value):
-                color = cell_text_color(DIVERGING, norm(value))
+                color = cell_text_color(colormap(norm(value)))
                 text = percent(raw[i, j], 0)[:-2] if raw[i, j] <= 1 else f"{raw[i, j]:.1f}"
-                axes.text(j + 0.5, i + 0.52, text, ha="center", va="center", color=color, fontsize=6)
+                label = axes.text(j + 0.5, i + 0.52, text, ha="center", va="center", color=color, fontsize=6)
+                label.set_in_layout(False)

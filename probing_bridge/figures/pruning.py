@@ -9,9 +9,23 @@ from matplotlib.figure import Figure
 
 from probing_bridge import summaries
 from probing_bridge.figures.style import (
-    COLUMN, DASHES, GRID, MARKERS, MUTED, SERIES, WIDE, curve, empty, mark, new_figure, number, percent, ramp,
+    COLUMN,
+    DASHES,
+    GRID,
+    MARKERS,
+    MUTED,
+    SERIES,
+    WIDE,
+    curve,
+    empty,
+    mark,
+    new_figure,
+    number,
+    percent,
+    ramp,
 )  # fmt: skip
 from probing_bridge.results import Results
+from probing_bridge.summaries import rows_of
 
 KINDS = {"self_attn": "self-attention", "encoder_attn": "encoder-decoder attention", "fc": "fully connected"}
 PARTS = {"q": "Wq", "k": "Wk", "v": "Wv", "out": "Wo"}
@@ -34,7 +48,7 @@ def run_name(results: Results) -> str:
     ]
     if not any(words):
         return results.experiment or results.name
-    score, rewind = (words + [""])[:2]
+    score, rewind = [*words, ""][:2]
     rewinding = {"lr": "LR rewinding", "weights": "weight rewinding", "": ""}.get(rewind, rewind)
     return ", ".join(word for word in (f"{score} pruning" if score else "", rewinding) if word)
 
@@ -50,7 +64,7 @@ def draw_bleu(frame: pd.DataFrame) -> Figure:
         for index, (run, line) in enumerate(part.groupby("run", sort=False)):
             gids = [
                 mark(f"{run}, LTH{row.level}: {number(row.score, row.low, row.high, 2)}", row.level)
-                for row in line.itertuples()
+                for row in rows_of(line)
             ]
             look = (SERIES[index % 5], MARKERS[index % 5], DASHES[index % 5])
             curve(axes, line.assign(sparsity=100 * line["sparsity"]), "sparsity", "score", str(run), look, gids)
@@ -129,9 +143,7 @@ def draw_parts(frame: pd.DataFrame) -> Figure:
 
 
 def _share_curve(axes: Axes, line: pd.DataFrame, label: str, look: tuple[str, str, object], layer: object) -> None:
-    gids = [
-        mark(f"{label}, LTH{row.level}: {percent(row.module_sparsity)}", row.level, layer) for row in line.itertuples()
-    ]
+    gids = [mark(f"{label}, LTH{row.level}: {percent(row.module_sparsity)}", row.level, layer) for row in rows_of(line)]
     scaled = line.assign(x=100 * line["sparsity_prunable"], y=100 * line["module_sparsity"])
     curve(axes, scaled, "x", "y", label, look, gids)
 

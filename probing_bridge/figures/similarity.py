@@ -12,10 +12,25 @@ from matplotlib.figure import Figure
 
 from probing_bridge import summaries
 from probing_bridge.figures.style import (
-    COLUMN, INK, MARKERS, MUTED, SEQUENTIAL, SERIES, WIDE, color_bar, curve, empty, heat_map, level_labels, mark,
-    new_figure, number, ramp,
+    COLUMN,
+    INK,
+    MARKERS,
+    MUTED,
+    SEQUENTIAL,
+    SERIES,
+    WIDE,
+    color_bar,
+    curve,
+    empty,
+    heat_map,
+    level_labels,
+    mark,
+    new_figure,
+    number,
+    ramp,
 )  # fmt: skip
 from probing_bridge.results import Results
+from probing_bridge.summaries import rows_of
 
 COMPONENTS = {
     "encoder": "encoder",
@@ -56,7 +71,7 @@ def draw_to_dense(frame: pd.DataFrame) -> Figure:
                     row.level,
                     layer,
                 )
-                for row in line.itertuples()
+                for row in rows_of(line)
             ]
             curve(
                 axes,
@@ -121,7 +136,7 @@ def draw_distribution(frame: pd.DataFrame) -> Figure:
                 if len(line):
                     edges = np.r_[line["bin_low"].to_numpy(), line["bin_high"].iloc[-1]]
                     axes.stairs(100 * line["share"], edges, color=ramp(index, len(levels)), label=f"LTH{level}",
-                                linewidth=1, gid=mark(f"{component} layer {layer}, LTH{level}", level, layer))  # fmt: skip
+                                linewidth=1, gid=mark(f"LTH{level}", level, layer))  # fmt: skip
             axes.set_title(f"{component}, layer {layer}")
             axes.set_ylim(bottom=0)
             axes.grid(axis="y")
@@ -254,7 +269,7 @@ def groups_data(results: Results) -> pd.DataFrame:
     ]
     names = rows["group"].str.partition(":")
     rows = rows.assign(kind=names[0], group=names[2], layer=rows["layer_b"], level=rows["level_b"])
-    order = [_group_order(row.kind, row.group, row.score) for row in rows.itertuples()]
+    order = [_group_order(row.kind, row.group, row.score) for row in rows_of(rows)]
     return rows.assign(order=order).sort_values("order", ignore_index=True)[columns]
 
 
@@ -278,7 +293,7 @@ def draw_groups(frame: pd.DataFrame) -> Figure:
         part = frame[frame["kind"] == kind]
         places = np.arange(len(part))
         axes.hlines(places, part["low"].astype(float), part["high"].astype(float), color=SERIES[index % 5], linewidth=1)
-        for place, row in zip(places, part.itertuples(), strict=True):
+        for place, row in zip(places, rows_of(part), strict=True):
             text = f"{row.group}: {number(row.score, row.low, row.high)}, n = {row.n}"
             axes.plot([row.score], [place], "o", color=SERIES[index % 5], gid=mark(text, row.level, row.layer))
         axes.set_yticks(places, [str(group) for group in part["group"]], fontsize=7 if tallest <= 25 else 5, color=INK)

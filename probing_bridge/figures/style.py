@@ -179,12 +179,14 @@ def heat_map(
             else:
                 cell.set_facecolor(colormap(norm(value)))
             cell.set_gid(gid(i, j))
-            axes.add_patch(cell)
+            cell.set_in_layout(False)  # it lies within the axes: the layout need not ask each cell
+            axes.add_artist(cell)
             if form and not missing:
                 text = format(value, form)
                 text = text.replace("-", "−") if float(text) != 0 else text.replace("-", "")
-                shade = cell_text_color(colors, norm(value))
-                axes.text(j + 0.5, i + 0.52, text, ha="center", va="center", color=shade, fontsize=size)
+                shade = cell_text_color(colormap(norm(value)))
+                label = axes.text(j + 0.5, i + 0.52, text, ha="center", va="center", color=shade, fontsize=size)
+                label.set_in_layout(False)
     axes.set(xlim=(0, values.shape[1]), ylim=(values.shape[0], 0))
     axes.set_xticks(np.arange(values.shape[1]) + 0.5, [str(label) for label in values.columns])
     axes.set_yticks(np.arange(values.shape[0]) + 0.5, [str(label) for label in values.index])
@@ -193,9 +195,9 @@ def heat_map(
         spine.set_visible(False)
 
 
-def cell_text_color(colors: str, place: float) -> str:
-    """Black or white, whichever has the higher contrast on a colour of a map (WCAG relative luminance)."""
-    rgb = mpl.colormaps[colors](place)[:3]
+def cell_text_color(rgba: tuple[float, float, float, float]) -> str:
+    """Black or white, whichever has the higher contrast on a colour (WCAG relative luminance)."""
+    rgb = rgba[:3]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return "#000000" if luminance > 0.179 else "#ffffff"
@@ -238,7 +240,9 @@ def curve(
         axes.vlines(across, known["low"].astype(float), known["high"].astype(float), color=color, linewidth=0.8)
     for position, gid in zip(known.index, gids, strict=False):
         row = known.loc[position]
-        axes.plot([float(row[x])], [float(row[y])], color=color, marker=marker, linestyle="none", gid=gid)
+        axes.plot(
+            [float(row[x])], [float(row[y])], color=color, marker=marker, linestyle="none", gid=gid, in_layout=False
+        )
 
 
 def to_svg(figure: Figure) -> str:

@@ -21,7 +21,7 @@ from probing_bridge.trends import task_trends
 
 
 def levels_data(results: Results) -> pd.DataFrame:
-    """Sparsity and BLEU of every level (Table A1): run, level, sparsity_prunable, sparsity, test_set, metric, score, ..."""
+    """Sparsity and BLEU of every level (Table A1): run, level, both sparsities, test_set, metric, score, ..."""
     bleu = bleu_data(results).drop(columns=["sparsity", "run"])
     known = summaries.levels(results)
     rows = known.merge(bleu, on="level", how="left")

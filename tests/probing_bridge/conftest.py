@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 
+from probing_bridge.report import build
 from probing_bridge.results import Results, read_results
 
 
@@ -35,3 +36,15 @@ def full(full_folder: Path) -> Results:
 def opposite(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """The same with every trend the other way round."""
     return read_results(synthetic.write_results(tmp_path_factory.mktemp("opposite") / "results", width=24, sign=-1))
+
+
+@pytest.fixture(scope="session")
+def small_folder(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of the quickstart's size."""
+    return synthetic.write_results(tmp_path_factory.mktemp("small") / "results", levels=4, tasks=4, layers=3, width=8)
+
+
+@pytest.fixture(scope="session")
+def small_page(small_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole report of small_folder; built once, it takes seconds."""
+    return build(read_results(small_folder), tmp_path_factory.mktemp("page") / "report")

@@ -104,7 +104,8 @@ def _tilt(kind: str, part: str, layer: int, layers: int) -> float:
 
 
 def _bleu(levels: int, sign: int, experiment: str) -> pd.DataFrame:
-    scores = 27.77 - np.r_[np.linspace(0, 0.16, levels)[:-1], 0.56] * (1 if sign > 0 else 8)
+    falls_late = np.r_[np.linspace(0, 0.16, levels)[:-1], 0.56]
+    scores = 27.77 - (falls_late if sign > 0 else 4 * np.linspace(0, 1, levels) ** 0.5)
     frame = pd.DataFrame({"level": range(levels), "score": scores, "low": scores - 0.5, "high": scores + 0.5})
     command = {"package_version": "0.1.0", "command": "fairseq-generate ... | sacrebleu"}
     signature = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.5.1"
@@ -123,14 +124,16 @@ def _probes(
         for level in range(levels):
             for layer in range(layers + 1):
                 depth = (layers - layer) / layers
-                for probe, gain in (("linear", 0.0), ("mlp", 0.01)):
-                    score = BASE[task] + gain * (sign > 0) - 0.1 * depth + random.normal(0, 2e-4)
+                for probe, gain in (("linear", 0.0), ("mlp", 0.05)):
+                    score = BASE[task] + sign * gain - sign * 0.1 * depth + random.normal(0, 2e-4)
+                    if task == "ged" and sign > 0:
+                        score += 0.03 * (-1) ** level  # outweighs the slope of the one syntactic task that improves
                     if task in DEGRADING:
                         score -= sign * 0.006 * level
                     elif task in IMPROVING:
                         score += sign * 0.004 * level * (probe == "linear" or sign < 0)
                     elif sign < 0:
-                        score -= 0.004 * level
+                        score += (-0.2 if task.endswith("classification") else 0.0) - 0.004 * level
                     if layer < layers and TASK_NAMES[task][1] != "semantic":
                         score += sign * 0.005 * level * depth
                     row = (f"LTH{level}", level, sparsity[level], task, str(layer), probe, 1, score)
@@ -160,11 +163,13 @@ def _similarity(levels: int, layers: int, sign: int, experiment: str) -> pd.Data
             for i in range(layers + 1):
                 for j in range(layers + 1):
                     drift = (b - a) / span * (0.05 + 0.05 * max(i, j))
-                    apart = 0.1 if component == "decoder" else 0.06
+                    apart = 0.1 if (component == "decoder") == (sign > 0) else 0.06
                     near = (1 if sign > 0 else -1) * 0.02 * (b / span) * abs(i - j) / 2
                     cka = 1 - apart * abs(i - j) - sign * 0.6 * drift + near - (0.35 * drift if sign < 0 else 0)
                     if component == "decoder" and i == j == layers and a != b:
                         cka += sign * 0.06
+                    if component == "decoder" and a != b and j < i == layers:
+                        cka = 1 - apart * abs(i - j) + sign * 0.02
                     cka = cka if (a, i) != (b, j) else 1.0
                     for variant in ("biased", "debiased"):
                         add("linear_cka", component, a, i, b, j, float(np.clip(cka, 0, 1)), variant=variant)
@@ -231,11 +236,12 @@ def _matches(
     for component in components:
         for level in range(1, levels):
             for layer in range(1, layers + 1):
-                own = np.clip(random.normal(0.95 - 0.02 * level - 0.01 * layer, 0.05, count), -1, 1)
+                middle = 0.95 - 0.02 * level - 0.01 * layer if sign > 0 else 0.5 + 0.03 * level
+                own = np.clip(random.normal(middle, 0.02, count), -1, 1)
                 index = np.arange(count)
                 best = index.copy() if sign > 0 else (index + (index % 3 > 0)) % count
                 if sign > 0:
-                    best[0] = 1 % count
+                    best[: count // 500] += 1  # one neuron in 500 has found another
                 frame = pd.DataFrame({column: index, "best_match": best, "correlation": own, "own_correlation": own})
                 frames.append(frame.assign(component=component, level_b=level, layer_a=str(layer), layer_b=str(layer)))
     return pd.concat(frames, ignore_index=True).assign(experiment=experiment, level_a=0)

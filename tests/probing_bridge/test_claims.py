@@ -1,0 +1,139 @@
+"""Every claim is judged on tables where it holds, where it fails, where rows are missing and where levels are few."""
+
+import math
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from scipy import stats
+
+from probing_bridge import judging
+from probing_bridge.claims import CLAIMS, Claim, judge
+from probing_bridge.figures import FIGURES
+from probing_bridge.judging import FAILS, HOLDS, NOT_RUN, UNDECIDED, Value
+from probing_bridge.results import Results, read_results
+from probing_bridge.trends import Trend, holm, kendall, smallest_p, task_trends
+
+EVERY = pytest.mark.parametrize("claim", CLAIMS, ids=[f"{c.section} {c.statement[:40]}" for c in CLAIMS])
+
+
+def test_there_are_enough_claims_and_each_names_a_figure() -> None:
+    assert len(CLAIMS) >= 20
+    assert len({claim.statement for claim in CLAIMS}) == len(CLAIMS)
+    assert all(claim.figure in FIGURES and claim.rule and claim.paper for claim in CLAIMS)
+
+
+@EVERY
+def test_holds_where_the_trends_are_the_papers(claim: Claim, full: Results) -> None:
+    judgement = judge(claim, full)
+    assert judgement.verdict == HOLDS, judgement
+
+
+@EVERY
+def test_fails_where_they_are_the_opposite(claim: Claim, opposite: Results) -> None:
+    judgement = judge(claim, opposite)
+    assert judgement.verdict == FAILS, judgement
+
+
+@EVERY
+def test_not_run_without_rows_and_says_what_is_missing(claim: Claim, full: Results) -> None:
+    empty = replace(full, tables={name: frame.iloc[:0] for name, frame in full.tables.items()})
+    judgement = judge(claim, empty)
+    assert judgement.verdict == NOT_RUN
+    assert judgement.detail.startswith("needs ") and len(judgement.detail) > 10
+
+
+def test_trends_over_three_levels_are_not_decidable(full: Results) -> None:
+    few = replace(full, tables={name: _first_levels(frame, 3) for name, frame in full.tables.items()})
+    for statement in ("PS-Fxn degrades", "NeuronSim with LTH0 drops", "Encoder-decoder layers become", "Ten tasks"):
+        claim = next(c for c in CLAIMS if c.statement.startswith(statement))
+        assert judge(claim, few).verdict == UNDECIDED, statement
+
+
+def _first_levels(frame: pd.DataFrame, count: int) -> pd.DataFrame:
+    columns = [name for name in ("level", "level_a", "level_b") if name in frame.columns]
+    keep = pd.Series(True, index=frame.index)
+    for name in columns:
+        keep &= frame[name].isna() | (frame[name] < count)
+    return frame[keep]
+
+
+def test_one_missing_task_is_not_run_and_the_others_are_judged(full: Results) -> None:
+    probes = full["probes"]
+    without = replace(full, tables={**full.tables, "probes": probes[probes["task"] != "coref"]})
+    verdicts = {claim.statement: judge(claim, without) for claim in CLAIMS}
+    assert verdicts["Coreference degrades with sparsity"].verdict == NOT_RUN
+    assert "coref" in verdicts["Coreference degrades with sparsity"].detail
+    assert verdicts["PS-Fxn degrades with sparsity"].verdict == HOLDS
+    assert "Holm over 17 tasks" in verdicts["PS-Fxn degrades with sparsity"].detail
+
+
+def test_a_ticket_below_99_percent_fails_and_an_unreached_sparsity_is_not_decidable(full: Results) -> None:
+    claim = CLAIMS[0]
+    bleu = full["bleu"].assign(score=full["bleu"]["score"].where(full["bleu"]["level"] < 7, 27.0))
+    assert judge(claim, replace(full, tables={**full.tables, "bleu": bleu})).verdict == FAILS
+    shallow = replace(full, tables={name: _first_levels(frame, 4) for name, frame in full.tables.items()})
+    assert judge(claim, shallow).verdict == UNDECIDED
+
+
+@pytest.mark.parametrize("scores", [[1, 2, 3, 4, 5], [5, 1, 4, 2, 3], [1.0, 1.0, 2.0, 3.0, 0.5]])
+def test_kendall_is_that_of_scipy(scores: list[float]) -> None:
+    trend = kendall(range(5), scores)
+    expected = stats.kendalltau(range(5), scores, alternative="greater")
+    assert trend.tau == pytest.approx(expected.statistic)
+    assert trend.p_up == pytest.approx(expected.pvalue)
+    assert trend.n == 5
+
+
+def test_kendall_of_a_monotone_series_reaches_the_smallest_p() -> None:
+    for n in (3, 4, 9):
+        trend = kendall(range(n), range(n))
+        assert (trend.tau, trend.p_up) == (pytest.approx(1.0), pytest.approx(smallest_p(n)))
+        assert smallest_p(n) == pytest.approx(1 / math.factorial(n))
+
+
+def test_kendall_leaves_missing_levels_out_and_is_undefined_for_constants() -> None:
+    assert kendall([0, 1, 2, 3], [1.0, float("nan"), 2.0, 3.0]).n == 3
+    flat = kendall([0, 1, 2], [0.5, 0.5, 0.5])
+    assert math.isnan(flat.tau) and flat.p_up == flat.p_down == 1.0
+
+
+def test_holm_is_the_step_down_procedure() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])  # 3 p1, 2 p3, then never smaller
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_tasks_are_called_by_their_corrected_trend() -> None:
+    rows = [("up", k, 0.1 * k) for k in range(8)] + [("down", k, -0.1 * k) for k in range(8)]
+    rows += [("flat", k, float([3, 1, 4, 1.5, 9, 2, 6, 5][k])) for k in range(8)]
+    frame = pd.DataFrame(rows, columns=["task", "level", "score"])
+    kinds = task_trends(frame).set_index("task")["kind"]
+    assert kinds.to_dict() == {"up": "improving", "down": "degrading", "flat": "invariant"}
+    short = task_trends(frame[frame["level"] < 4]).set_index("task")["kind"]
+    assert set(short) == {"undecided"}
+
+
+def test_orders_need_intervals_that_are_apart() -> None:
+    assert judging.greater(Value(2, 1.8, 2.2), Value(1, 0.8, 1.2)).verdict == HOLDS
+    assert judging.greater(Value(2, 1.0, 3.0), Value(1, 0.5, 1.5)).verdict == UNDECIDED
+    assert judging.greater(Value(1, 0.8, 1.2), Value(2, 1.8, 2.2)).verdict == FAILS
+    assert judging.greater(Value(1), Value(1)).verdict == FAILS
+
+
+def test_bounds_and_trends_decide_both_ways() -> None:
+    assert [
+        judging.at_least(Value(0.9, low, high), 0.9).verdict for low, high in ((0.9, 1), (0.8, 0.95), (0.7, 0.85))
+    ] == [
+        HOLDS,
+        UNDECIDED,
+        FAILS,
+    ]
+    assert judging.by_trend(Trend(0.1, 0.4, 0.7, 9), True, "").verdict == UNDECIDED
+    assert judging.by_trend(Trend(-0.1, 0.7, 0.4, 9), True, "").verdict == FAILS
+    assert judging.by_trend(Trend(-0.1, 0.7, 0.4, 3), True, "").verdict == UNDECIDED
+
+
+def test_quickstart_sized_results_are_judged_without_error(synthetic, tmp_path) -> None:
+    small = read_results(synthetic.write_results(tmp_path / "r", levels=4, tasks=4, layers=3, width=8))
+    assert {judge(claim, small).verdict for claim in CLAIMS} >= {HOLDS, UNDECIDED, NOT_RUN}

@@ -1,0 +1,212 @@
+"""The report's folder: files, refusals, sameness, comparison."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import pytest
+
+from probing_bridge import report
+from probing_bridge.comparison import compare
+from probing_bridge.errors import BridgeError
+from probing_bridge.figures import FIGURES
+from probing_bridge.report import draw_files
+from probing_bridge.results import read_results
+from probing_bridge.run import main
+
+FEW = ("table_a1_levels", "fig_bleu_sparsity", "fig_4_neuron_similarity")
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports of three figures only: the others cost seconds and show the same."""
+    monkeypatch.setattr(report, "FIGURES", {name: FIGURES[name] for name in FEW})
+
+
+@pytest.fixture
+def copy(small_folder: Path, tmp_path: Path) -> Path:
+    """A results folder that a test may spoil."""
+    return Path(shutil.copytree(small_folder, tmp_path / "copy"))
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line of a report that is refused; nothing is written."""
+    output = Path(arguments[arguments.index("--output") + 1])
+    assert main(["report", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "Traceback" not in error
+    assert not output.exists()
+    return error
+
+
+def test_a_report_is_one_page_and_four_files_a_figure(small_page: Path) -> None:
+    folder = small_page.parent
+    forms = ("svg", "pdf", "png", "csv")
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {"index.html"} | {f"figures/{name}.{form}" for name in FIGURES for form in forms} == names
+    page = small_page.read_text()
+    assert not re.search(r"(src|href)=\"(https?:)?//", page)
+    assert page.count("<figure ") == len(FIGURES)
+    assert "magnitude-4f2a" in page and "python -m probing_bridge.run similarity --dumps LTH*.h5" in page
+    assert "Not run: Chunk" not in page and "GGParent, Chunk, NER" in page  # named once
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', page)) <= set(ids)
+    assert len(page) < 5_000_000
+
+
+def test_the_same_tables_give_the_same_bytes(few: None, small_folder: Path, tmp_path: Path, capsys) -> None:
+    for folder in ("one", "two"):
+        assert main(["report", "--results", str(small_folder), "--output", str(tmp_path / folder)]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"page: {tmp_path / 'one' / 'index.html'}"
+    names = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*")]
+    assert len(names) == 1 + 4 * len(FEW)
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+def test_missing_tables_are_named_and_leave_no_figure(few: None, copy: Path, tmp_path: Path) -> None:
+    for name in ("similarity", "neurons", "heads", "spectrum"):
+        (copy / f"{name}.csv").unlink()
+    output = tmp_path / "out"
+    (output / "figures").mkdir(parents=True)
+    (output / "figures" / "fig_4_neuron_similarity.png").write_bytes(b"of an earlier report")
+    assert main(["report", "--results", str(copy), "--output", str(output)]) == 0
+    page = (output / "index.html").read_text()
+    assert "needs similarity.csv, measure neuron_similarity" in page
+    assert not list((output / "figures").glob("fig_4*"))
+    assert 'class="verdict not-run"' in page
+
+
+def test_a_figures_csv_draws_the_same_figure_again(small_folder: Path, tmp_path: Path) -> None:
+    name = "fig_4_neuron_similarity"
+    frame = FIGURES[name].data(read_results(small_folder))
+    first = draw_files(name, frame, tmp_path)
+    again = pd.read_csv(tmp_path / f"{name}.csv", dtype={"layer": "str"})
+    assert draw_files(name, again, tmp_path) == first
+
+
+def test_no_folder_and_an_empty_folder_are_refused(tmp_path: Path, capsys) -> None:
+    output = ["--output", str(tmp_path / "out")]
+    assert "no such folder" in refused(["--results", str(tmp_path / "none"), *output], capsys)
+    (tmp_path / "empty").mkdir()
+    assert "no results here: none of bleu.csv" in refused(["--results", str(tmp_path / "empty"), *output], capsys)
+    assert "--results DIR, or --compare A B" in refused(output, capsys)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text[:-30], "half-written row"),
+        (lambda text: text[:-1], "half-written row: the last line has no end"),
+        (lambda text: text.replace("\n", ",extra\n", 2).replace(",extra", "", 1), "where the header names"),
+        (lambda text: "", "is empty"),
+        (lambda text: text.replace("score", "points", 1), "column 'score' is missing"),
+        (lambda text: text.replace("newstest2014,bleu,", "newstest2014,bleu,x", 1), "not a number"),
+        (lambda text: text + text.splitlines()[-1] + "\n", "a row is there twice"),
+    ],
+)
+def test_spoilt_tables_are_refused_with_file_and_line(change, message: str, copy: Path, tmp_path: Path, capsys) -> None:
+    table = copy / "bleu.csv"
+    table.write_text(change(table.read_text()))
+    error = refused(["--results", str(copy), "--output", str(tmp_path / "out")], capsys)
+    assert "bleu.csv" in error and message in error
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value", "message"),
+    [
+        ("probes", "experiment", "other", "mixed experiments: magnitude-4f2a (bleu.csv), other (probes.csv)"),
+        ("bleu", "package_version", "0.2.0", "mixed package versions: 0.1.0 (probes.csv), 0.2.0 (bleu.csv)"),
+    ],
+)
+def test_mixed_results_are_named_and_taken_if_asked_for(
+    name: str, column: str, value: str, message: str, copy: Path, tmp_path: Path, capsys
+) -> None:
+    frame = pd.read_csv(copy / f"{name}.csv", dtype="str", keep_default_na=False)
+    frame.assign(**{column: value}).to_csv(copy / f"{name}.csv", index=False)
+    arguments = ["--results", str(copy), "--output", str(tmp_path / "out")]
+    assert message in refused(arguments, capsys)
+    assert read_results(copy, allow_mixed=True).experiment.startswith("magnitude-4f2a")
+
+
+def test_other_sentences_and_other_data_are_mixed_too(copy: Path) -> None:
+    for name, column in (("similarity", "sentence_hash"), ("probes", "data_hash")):
+        path = copy / f"{name}.csv"
+        text = path.read_text()
+        frame = pd.read_csv(path, dtype="str", keep_default_na=False)
+        frame.loc[frame.index[-1], column] = "another"
+        frame.to_csv(path, index=False)
+        with pytest.raises(BridgeError, match=r"mixed (sentences|data of one task)"):
+            read_results(copy)
+        path.write_text(text)
+
+
+def test_the_same_row_of_two_experiments_is_refused_even_if_allowed(copy: Path) -> None:
+    frame = pd.read_csv(copy / "bleu.csv", dtype="str", keep_default_na=False)
+    pd.concat([frame, frame.assign(experiment="other")]).to_csv(copy / "bleu.csv", index=False)
+    with pytest.raises(BridgeError, match="rows of two experiments for level 0, test_set newstest2014"):
+        read_results(copy, allow_mixed=True)
+
+
+def test_two_experiments_side_by_side(few: None, small_folder: Path, synthetic: ModuleType, tmp_path: Path) -> None:
+    other = synthetic.write_results(tmp_path / "r", levels=4, tasks=4, layers=3, width=8, sign=-1, experiment="b",
+                                    score="random")  # fmt: skip
+    comparison = compare(str(small_folder), str(other))
+    assert (comparison.a.name, comparison.b.name) == ("magnitude pruning, LR rewinding", "random pruning, LR rewinding")
+    table = comparison.table().set_index(["measure", "part", "level"])
+    row = table.loc[("bleu", "test", 3)]
+    bleu = [pd.read_csv(folder / "bleu.csv").query("level == 3")["score"].item() for folder in (small_folder, other)]
+    assert [row["score_a"], row["score_b"]] == bleu
+    assert [exhibit.name for exhibit, _ in comparison.exhibits()] == ["bleu", "probes", "measures"]
+    output = tmp_path / "out"
+    assert main(["report", "--compare", str(small_folder), str(other), "--output", str(output)]) == 0
+    assert "magnitude pruning, LR rewinding v random pruning, LR rewinding" in (output / "index.html").read_text()
+    assert (output / "figures" / "compare_measures.csv").is_file()
+
+
+def test_a_run_beside_the_papers_numbers(small_folder: Path) -> None:
+    table = compare(str(small_folder), "paper").table().set_index(["measure", "part", "level"])
+    assert table.loc[("linear probe", "pos", 0), "score_b"] == 0.967826
+    assert table.loc[("bleu", "test", 0), "score_b"] == 27.77
+    assert table.loc[("sparsity", "all weights", 3), "score_b"] == 0.41
+
+
+def test_a_file_of_reference_numbers(small_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "numbers.json"
+    content = {
+        "overall_sparsity": {"LTH0": 0.0, "LTH1": 0.17},
+        "best_layer LTH0..": {"ptb_pos_tagging": [0.9, None], "event_factuality (pearson)": [0.7]},
+        "neurons_max_corr_with_same_index_vs_LTH0": {"LTH1": [1024, 512]},
+        "note": "left alone",
+    }
+    path.write_text(json.dumps(content))
+    side = compare(str(small_folder), str(path)).b
+    rows = {(row.measure, row.part, row.level): row.score for row in side.measures.itertuples()}
+    assert rows[("linear probe", "pos", 0)] == 0.9 and ("linear probe", "pos", 1) not in rows
+    assert rows[("linear probe", "ef", 0)] == 0.7 and rows[("own index, neurons", "encoder", 1)] == 0.75
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is no JSON"),
+        ("[]", "no object"),
+        ("{}", "no numbers to compare"),
+        ('{"best_layer": {"pos": ["x"]}}', "another shape under 'best_layer'"),
+    ],
+)
+def test_faulty_reference_numbers_are_refused(
+    text: str, message: str, small_folder: Path, tmp_path: Path, capsys
+) -> None:
+    (tmp_path / "n.json").write_text(text)
+    arguments = ["--compare", str(small_folder), str(tmp_path / "n.json"), "--output", str(tmp_path / "out")]
+    assert message in refused(arguments, capsys)
+
+
+def test_an_unknown_side_is_refused(small_folder: Path, tmp_path: Path, capsys) -> None:
+    arguments = ["--compare", str(small_folder), str(tmp_path / "none"), "--output", str(tmp_path / "out")]
+    assert "no such results folder or file of reference numbers" in refused(arguments, capsys)
