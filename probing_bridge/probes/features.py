@@ -49,10 +49,6 @@ class Features:
         """Numbers per word and layer."""
         return self.values.shape[2]
 
-    def covers(self, sentences: Iterable[Sequence[str]]) -> bool:
-        """Whether all these sentences are there."""
-        return all(sentence_text(tokens) in self.starts for tokens in sentences)
-
     def gather(self, rows: torch.Tensor, layers: Sequence[int], out: torch.Tensor) -> torch.Tensor:
         """Collects rows of some layers.
 

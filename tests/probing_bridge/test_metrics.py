@@ -98,7 +98,9 @@ def test_spans_agree_with_seqeval_on_well_formed_tags() -> None:
     gold = [draw() for _ in range(40)]
     answers = [tags if rng.random() < 0.5 else draw() for tags in gold]
     expected = seqeval_f1(*([[SPAN_LABELS[tag] for tag in tags] for tags in side] for side in (gold, answers)))
-    assert 0.2 < expected < 1 and score("span_f1_iob1", sentences_of(gold, SPAN_LABELS, answers)) == pytest.approx(expected)
+    assert 0.2 < expected < 1 and score("span_f1_iob1", sentences_of(gold, SPAN_LABELS, answers)) == pytest.approx(
+        expected
+    )
 
 
 def test_bare_span_labels_and_others() -> None:
