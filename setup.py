@@ -14,32 +14,33 @@ TRAINING = [
     "subword-nmt>=0.3.8",
 ]
 BRIDGE = [
-    "conllu>=4.5",
     "h5py>=3.10",
     "jinja2>=3.1",
     "joblib>=1.3",
     "matplotlib>=3.8",
-    "nltk>=3.9",
     "numpy>=1.26",
     "pandas>=2.1",
     "PyYAML>=6.0",
     "scipy>=1.11",
-    "threadpoolctl>=3.2",
     "tqdm>=4.66",
 ]
 SLURM = ["submitit>=1.5"]
 # jiant 2.2.0 pins versions that no longer install: `pip install --no-deps jiant==2.2.0` is the second step.
 JIANT_RUNTIME = [
     "Levenshtein>=0.20",
+    "nltk>=3.9",
     "python-Levenshtein>=0.20",
     "scikit-learn>=1.3",
     "seqeval>=1.2",
     "transformers>=4.16,!=4.20.1,<5",
 ]
 DEV = [
+    "conllu>=4.5",
     "hypothesis>=6.100",
     "import-linter>=2.0",
+    "lxml>=5.0",
     "mypy>=1.10",
+    "nltk>=3.9",
     "pandas-stubs",
     "playwright>=1.40",
     "psutil>=5.9",
@@ -49,6 +50,7 @@ DEV = [
     "scikit-learn>=1.3",
     "seqeval>=1.2",
     "tensorboardX>=2.6",
+    "threadpoolctl>=3.2",
     "types-PyYAML",
     "types-tqdm",
 ]

@@ -203,7 +203,6 @@ def test_other_executors_give_the_same_rows(models: list[grid.ModelInfo], tmp_pa
     if where == "processes":
         executor = grid.run_in_processes(2)
     else:
-        pytest.importorskip("submitit")
         executor = grid.run_on_cluster("local", tmp_path / "submitit", {"timeout_min": 5})
     done = reports_of(units(tmp_path / "there"), executor)
     assert len(units(tmp_path / "there")) == 2 and [report.status for report in done] == ["done"] * 3
