@@ -8,13 +8,14 @@ the batching. Data flow: batch -> recorder.py -> rows without padding -> probing
 import atexit
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
+import torch
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from fairseq_lth.checkpoints import level_record, read_checkpoint, require_dicti
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.experiment import check_data
 from fairseq_lth.recorder import Recorder
+from fairseq_lth.word_attention import JOINS, WordBorders, pool_attention
 from probing_bridge.activations import ATTENTION_KINDS, DTYPES, SIDES, ActivationWriter, layer_order, shard_path
 from probing_bridge.errors import BridgeError
 
@@ -47,6 +49,10 @@ class DumpConfig(FairseqDataclass):
     )
     dump_dtype: ChoiceEnum(list(DTYPES)) = field(  # type: ignore[valid-type]
         default="float32", metadata={"help": "float16 halves the file; the mean of each layer is taken off before"}
+    )
+    dump_words: ChoiceEnum(["none", *JOINS]) = field(  # type: ignore[valid-type]
+        default="none",
+        metadata={"help": "attention between words: sum over attended pieces, mean over attending ones, by this BPE"},
     )
 
 
@@ -89,8 +95,13 @@ class ActivationDump:
             "target_lang": cfg.target_lang,
             "subset": root.dataset.valid_subset,
         }
+        self._borders: dict[str, WordBorders] = {}
+        self._words: dict[str, Sequence[int]] | None = None
+        if str(cfg.dump_words) != "none":
+            self._borders = {side: WordBorders(str(cfg.dump_words), one) for side, one in self._dictionaries.items()}
         self._recorder: Recorder | None = None
         self._writer: ActivationWriter | None = None
+        self._is_done = False
 
     def batches(self, dataset: Any, make: Callable[..., Any], **settings: Any) -> Any:
         """Makes fairseq's batches and takes note of the sentences that will come to this process.
@@ -125,6 +136,10 @@ class ActivationDump:
             raise RunRefused(f"--dump-activations {self._path}: fairseq left sentences out of its batches")
         self._own = np.sort(np.array([number for batch in batches[shard::n_shards] for number in batch], np.int64))
         self._lengths = {side: lengths[self._own] for side, lengths in sizes.items()}
+        if self._borders:
+            pairs = (dataset[number] for number in self._own.tolist())
+            counts = [[self._borders[side].count(pair[side]) for side in self._borders] for pair in pairs]
+            self._words = dict(zip(self._borders, zip(*counts, strict=True), strict=True))
         if n_shards > 1:
             self._path = shard_path(self._path, shard, n_shards)
             self._attributes |= {"shard": shard, "n_shards": n_shards}
@@ -143,12 +158,15 @@ class ActivationDump:
             RunRefused: A model that cannot be recorded, a value that cannot be stored, or a full disk.
         """
         with _refusing():
+            if self._is_done:  # this process has no more batches, but others do
+                yield
+                return
             recorder, writer = self._recorder, self._writer
             if recorder is None or writer is None:
                 recorder, writer = self._open(model)
             try:
                 if sample:
-                    batch = _Batch(sample, self._own, self._lengths, self._dictionaries["source"].pad())
+                    batch = _Batch(sample, self._own, self._lengths, self._dictionaries["source"].pad(), self._borders)
                     batch.write_tokens(writer)
                     on_states = partial(batch.write_states, writer)
                     on_attention = partial(batch.write_attention, writer)
@@ -185,6 +203,7 @@ class ActivationDump:
             self._attributes,
             str(self._cfg.dump_dtype),
             self._own if self._is_shard else None,
+            self._words,
         )
         self._recorder, self._wanted = recorder, (states, attention)
         self._writer = writer.__enter__()
@@ -207,7 +226,7 @@ class ActivationDump:
     def _close(self, writer: ActivationWriter) -> None:
         writer.__exit__(None, None, None)
         atexit.unregister(writer.abort)
-        self._writer = None
+        self._is_done = True
         size = self._path.stat().st_size / 1e6
         logger.info("wrote the activations of %d sentences to %s (%.1f MB)", len(self._own), self._path, size)
 
@@ -215,7 +234,14 @@ class ActivationDump:
 class _Batch:
     """One batch without its padding."""
 
-    def __init__(self, sample: dict[str, Any], own: np.ndarray, lengths: dict[str, np.ndarray], pad: int) -> None:
+    def __init__(
+        self,
+        sample: dict[str, Any],
+        own: np.ndarray,
+        lengths: dict[str, np.ndarray],
+        pad: int,
+        borders: dict[str, WordBorders],
+    ) -> None:
         """Finds the real tokens of a batch.
 
         Args:
@@ -223,6 +249,7 @@ class _Batch:
             own: Corpus numbers of this process's sentences, ascending.
             lengths: Tokens of those sentences by side.
             pad: Id of the padding symbol.
+            borders: Which pieces make a word, by side, if attention is between words; else empty.
         """
         ids = sample["id"].cpu().numpy()
         self._numbers = np.searchsorted(own, ids)
@@ -234,6 +261,7 @@ class _Batch:
             if wrong.any():
                 raise RunRefused(f"{side} sentence {ids[wrong][0]} holds the padding symbol as a word; take it out")
         self._positions = {side: self._flat(mask) for side, mask in self._masks.items()}
+        self._words = {side: one.words(tokens[side]) for side, one in borders.items()}
         self._pairs: dict[str, Tensor | None] = {}
 
     @staticmethod
@@ -254,14 +282,24 @@ class _Batch:
 
     def write_attention(self, writer: ActivationWriter, kind: str, layer: str, weights: Tensor) -> None:
         """Writes one layer's weights, (n_sentences, n_heads, n_queries, n_keys)."""
+        sides = ATTENTION_KINDS[kind]
+        if self._words:
+            weights = pool_attention(weights, *(self._words[side] for side in sides))
         if kind not in self._pairs:
-            query, key = (self._masks[side] for side in ATTENTION_KINDS[kind])
+            query, key = (self._units(side) for side in sides)
             both = query[:, :, None] & key[:, None, :]
             self._pairs[kind] = None if both.all() else both.reshape(-1).nonzero().squeeze(1)
         rows = weights.permute(0, 2, 3, 1).reshape(-1, weights.shape[1])
         pairs = self._pairs[kind]
         rows = rows if pairs is None else rows.index_select(0, pairs)
         writer.write_attention(kind, layer, self._numbers, rows.cpu().numpy())
+
+    def _units(self, side: str) -> Tensor:
+        """Which tokens or words are real, (n_sentences, n_units)."""
+        if not self._words:
+            return self._masks[side]
+        counts = self._words[side].amax(dim=1) + 1
+        return torch.arange(int(counts.max()), device=counts.device) < counts[:, None]
 
 
 @contextlib.contextmanager

@@ -160,7 +160,7 @@ def _components(dump: Dump) -> list[Component]:
     for name, layers in dump.components.items():
         components.append(Component(name, layers, dump.dim(name), dump.offsets(SIDES[name]), None))
     for kind, layers in dump.attention_kinds.items():
-        queries, keys = (np.diff(dump.offsets(side)) for side in ATTENTION_KINDS[kind])
+        queries, keys = (np.diff(dump.unit_offsets(side)) for side in ATTENTION_KINDS[kind])
         units = np.concatenate([[0], np.cumsum(np.repeat(keys, queries))])
         components.append(Component(kind, layers, dump.n_heads(kind), dump.attention_offsets(kind), units))
     return components

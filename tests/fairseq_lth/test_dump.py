@@ -155,6 +155,34 @@ def test_float16_keeps_the_mean_apart(validate, level, tmp_path):
     assert (tmp_path / "half.h5").stat().st_size < (tmp_path / "wide.h5").stat().st_size * 0.7
 
 
+def test_attention_between_words_sums_over_attended_and_averages_attending_pieces(validate, level, tmp_path):
+    validate(level, "--dump-activations", tmp_path / "pieces.h5", "--max-tokens", 40)
+    words = ("--dump-words", "sentencepiece")  # no piece of this corpus has its mark: a sentence is one word, and EOS
+    validate(level, "--dump-activations", tmp_path / "words.h5", "--max-tokens", 40, *words)
+    with open_dump(tmp_path / "pieces.h5") as pieces, open_dump(tmp_path / "words.h5") as pooled:
+        assert pooled.unit_offsets("source").tolist() == list(range(0, 25, 2))
+        np.testing.assert_array_equal(pooled.offsets("source"), pieces.offsets("source"))
+        with pytest.raises(ActivationError, match=r"attention of tokens, .* of words"):
+            require_same_sentences(pieces, pooled)
+        for kind, (query, key) in ATTENTION_KINDS.items():
+            rows, own = pieces.attention_offsets(kind), pooled.attention_offsets(kind)
+            for sentence in range(12):
+                n_queries, n_keys = (int(np.diff(pieces.offsets(side))[sentence]) for side in (query, key))
+                weights = pieces.read_attention(kind, "2", *map(int, rows[sentence : sentence + 2]))
+                weights = weights.reshape(n_queries, n_keys, -1)
+                words = {
+                    "source": lambda n: (slice(0, n - 1), slice(n - 1, n)),
+                    "target": lambda n: (slice(0, 1), slice(1, n)),
+                }
+                expected = [
+                    weights[one][:, other].sum(axis=1).mean(axis=0)
+                    for one in words[query](n_queries)
+                    for other in words[key](n_keys)
+                ]
+                found = pooled.read_attention(kind, "2", *map(int, own[sentence : sentence + 2]))
+                np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_two_processes_write_shards_that_read_as_one(validate, level, corpus, tmp_path):
     from fairseq import checkpoint_utils
 
@@ -168,6 +196,7 @@ def test_two_processes_write_shards_that_read_as_one(validate, level, corpus, tm
         criterion = task.build_criterion(cfg.criterion)
         for sample in batches:
             task.valid_step(sample, models[0].eval(), criterion)
+        task.valid_step({}, models[0], criterion)  # fairseq gives a process without batches empty ones
     assert (tmp_path / "two.shard0-of-2.h5").exists() and not (tmp_path / "two.h5").exists()
     with open_dump(tmp_path / "one.h5") as one, open_dump(tmp_path / "two.h5") as two:
         require_same_sentences(one, two)

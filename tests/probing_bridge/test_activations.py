@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from probing_bridge import activations
+from probing_bridge import activation_writer
 from probing_bridge.activations import (
     SIDES,
     ActivationError,
@@ -252,7 +252,7 @@ def test_a_claimed_size_takes_no_memory(tmp_path):
 
 
 def test_a_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(activations.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
+    monkeypatch.setattr(activation_writer.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
     with pytest.raises(ActivationError, match="GB"):
         write(tmp_path / "a.h5", LENGTHS)
     assert not list(tmp_path.iterdir())
