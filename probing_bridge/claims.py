@@ -84,7 +84,7 @@ def _bleu(results: Results) -> pd.DataFrame:
 def _bleu_kept(results: Results) -> Judgement:
     rows = _bleu(results)
     distance = (rows["sparsity"] - _PAPER_SPARSITY).abs()
-    row, dense = rows.loc[distance.idxmin()], rows.iloc[0]["score"]
+    row, dense = rows.iloc[int(distance.to_numpy().argmin())], float(rows.iloc[0]["score"])
     kept = Value(*(float(row[end]) / dense for end in ("score", "low", "high")))
     ours = f"{kept} of BLEU at {100 * row['sparsity']:.1f} % (LTH{row['level']})"
     if distance.min() > _NEAR:
@@ -323,8 +323,8 @@ def _early_closer(results: Results) -> Judgement:
 
 
 def _sparse_to_dense_final(results: Results) -> Judgement:
-    dense = _early_late(results, "decoder")
-    dense = dense[dense["level"] == 0].set_index("layer_a")["score"]
+    within = _early_late(results, "decoder")
+    dense = within[within["level"] == 0].set_index("layer_a")["score"]
     rows = summaries.real_layers(summaries.similarity(results, "linear_cka", "decoder"), "layer_a", "layer_b")
     last = summaries.final_layer(list(rows["layer_a"]))
     rows = rows[(rows["level_a"] == 0) & (rows["level_b"] > 0) & (rows["layer_a"] == last) & (rows["layer_b"] != last)]

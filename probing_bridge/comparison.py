@@ -150,6 +150,7 @@ def measures(results: Results) -> pd.DataFrame:
         frames.append(_rows(f"{measure} to LTH0", rows.assign(part=rows["component"] + ", layer " + rows["layer"])))
     for measure in ("linear_cka", "attention_cka"):
         rows = summaries.off_diagonal(results, measure)
+        rows = rows[rows["layer"].isin(["all", "1"])]  # what the paper speaks of
         frames.append(
             _rows(f"{measure} of different layers", rows.assign(part=rows["component"] + ", layer " + rows["layer"]))
         )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from probing_bridge.summaries import rows_of
 from probing_bridge.trends import ALPHA, Trend, kendall, smallest_p, trends_by
 
 HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "not decidable here", "not run"
@@ -128,9 +129,9 @@ def task_trend(best: pd.DataFrame, task: str, up: bool) -> Judgement:
         MissingRows: The task was not run.
     """
     need(best[best["task"] == task], f"probes of {task}")
-    table = trends_by(best, "task").set_index("task")
-    row = table.loc[task]
-    corrected = Trend(row["tau"], row["p_up_holm"], row["p_down_holm"], int(row["n"]))
+    table = trends_by(best, "task")
+    row = next(row for row in rows_of(table) if row.task == task)
+    corrected = Trend(row.tau, row.p_up_holm, row.p_down_holm, row.n)
     scores = best[best["task"] == task].sort_values("level")
     ours = " → ".join(str(Value(*scores.iloc[end][["score", "low", "high"]].astype(float))) for end in (0, -1))
     judgement = by_trend(corrected, up, ours)

@@ -27,7 +27,7 @@ from probing_bridge.figures.style import (
     percent,
 )  # fmt: skip
 from probing_bridge.results import Results
-from probing_bridge.summaries import task_group, task_label
+from probing_bridge.summaries import rows_of, task_group, task_label
 from probing_bridge.tasks import POS, SEMANTIC, SYNTACTIC
 
 MLP_TASKS = ("ps_fxn", "ps_role", "coref", "syn_arc_prediction", "sem_arc_prediction")
@@ -56,19 +56,15 @@ def draw_best(frame: pd.DataFrame) -> Figure:
     bound = max(1.0, float(frame["z"].abs().max()))
     norm = TwoSlopeNorm(0, -bound, bound)
     values = frame.pivot(index="level", columns="task", values="z").reindex(index=list(labels), columns=tasks)
-    rows = frame.set_index(["task", "level"])
+    rows = {(row.task, row.level): row for row in rows_of(frame)}
 
     def gid(i: int, j: int) -> str:
         level, task = list(labels)[i], tasks[j]
-        if (task, level) not in rows.index:
+        row = rows.get((task, level))
+        if row is None:
             return mark(f"{task_label(task)}, LTH{level}: not run", level)
-        row = rows.loc[(task, level)]
-        score = number(row["score"], row["low"], row["high"])
-        return mark(
-            f"{task_label(task)}, LTH{level}, layer {row['layer']}: {row['metric']} {score}, z {row['z']:+.2f}",
-            level,
-            row["layer"],
-        )
+        score = f"{row.metric} {number(row.score, row.low, row.high)}, z {row.z:+.2f}"
+        return mark(f"{task_label(task)}, LTH{level}, layer {row.layer}: {score}", level, row.layer)
 
     heat_map(axes, values, norm, DIVERGING, ".1f", gid)
     axes.set_yticklabels([label.replace("\n", "  ") for label in labels.values()])
@@ -197,9 +193,11 @@ def draw_sides(frame: pd.DataFrame) -> Figure:
     norm = TwoSlopeNorm(0, -bound, bound)
     for axes, (measure, title) in zip(grid, names.items(), strict=True):
         part = frame[frame["measure"] == measure]
-        shape = {"index": list(labels), "columns": tasks}
-        z = part.pivot(index="level", columns="task", values="z").reindex(**shape)
-        raw = part.pivot(index="level", columns="task", values="score").reindex(**shape).to_numpy(dtype="float64")
+        z, scores = (
+            part.pivot(index="level", columns="task", values=column).reindex(index=list(labels), columns=tasks)
+            for column in ("z", "score")
+        )
+        raw = scores.to_numpy(dtype="float64")
 
         def gid(i: int, j: int, raw: np.ndarray = raw, title: str = title) -> str:
             text = "not run" if np.isnan(raw[i, j]) else f"{raw[i, j]:.4f}"

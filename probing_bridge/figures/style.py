@@ -12,6 +12,7 @@ import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -48,7 +49,7 @@ THEME: dict[str, tuple[str, str]] = {
     **{color: (f"ramp{i}", _RAMP_DARK[i]) for i, color in enumerate(_RAMP)},
 }
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "axes.titlesize": 8,
@@ -206,9 +207,9 @@ def cell_text_color(rgba: tuple[float, float, float, float]) -> str:
 def color_bar(figure: Figure, axes: Axes | Sequence[Axes], norm: Normalize, colors: str, label: str) -> None:
     """A thin colour bar beside the axes."""
     source = mpl.cm.ScalarMappable(norm=norm, cmap=colors)
-    bar = figure.colorbar(source, ax=axes, fraction=0.035, pad=0.015, aspect=25)  # type: ignore[arg-type]
+    bar = figure.colorbar(source, ax=axes, fraction=0.035, pad=0.015, aspect=25)
     bar.set_label(label)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(length=2)
 
 
@@ -235,7 +236,7 @@ def curve(
     color, marker, dash = look
     known = frame.dropna(subset=[x, y])
     across, up = known[x].to_numpy(dtype="float64"), known[y].to_numpy(dtype="float64")
-    axes.plot(across, up, color=color, linestyle=dash, marker=marker, label=label, gid=f"line {label}")  # type: ignore[arg-type]
+    axes.plot(across, up, color=color, linestyle=dash, marker=marker, label=label, gid=f"line {label}")
     if {"low", "high"} <= set(known.columns):
         axes.vlines(across, known["low"].astype(float), known["high"].astype(float), color=color, linewidth=0.8)
     for position, gid in zip(known.index, gids, strict=False):

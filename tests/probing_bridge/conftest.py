@@ -1,6 +1,8 @@
 """Result folders made up for the tests of figures, claims, report and page."""
 
 import importlib.util
+import os
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -46,5 +48,15 @@ def small_folder(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="session")
 def small_page(small_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole report of small_folder; built once, it takes seconds."""
-    return build(read_results(small_folder), tmp_path_factory.mktemp("page") / "report")
+    """The whole report of small_folder; it takes seconds, so parallel workers share the one that came first."""
+    base = tmp_path_factory.getbasetemp()
+    page = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small_page" / "index.html"
+    try:
+        page.parent.mkdir()
+    except FileExistsError:
+        for _ in range(600):
+            if page.is_file():
+                return page
+            time.sleep(0.5)
+        pytest.fail(f"another worker did not finish {page}")
+    return build(read_results(small_folder), page.parent)
