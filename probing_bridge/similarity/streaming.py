@@ -24,7 +24,8 @@ from probing_bridge.similarity.store import Pair, ProductStore
 
 PILOT_ROWS = 2000
 PILOT_RUN = 16  # neighbouring rows read at once
-STRIP_COLUMNS = 256  # narrower layers (attention heads) are multiplied together
+STRIP_COLUMNS = 1024  # neighbouring layers are multiplied together until they are this wide
+NARROW = 256  # layers below this (attention heads) are shifted together, not one by one
 FEW_NEURONS = 400  # effective number of neurons below which products are made in float64
 
 
@@ -106,15 +107,14 @@ def plan_strips(widths: Sequence[int], wanted: Collection[Pair]) -> list[Strip]:
         wanted: Pairs of layer numbers with i <= j.
 
     Returns:
-        Strips; a layer with itself stands alone, so that the symmetric product can be taken.
+        Strips; those with equal rows and columns are symmetric products, at half the cost.
     """
     strips = []
     for rows in _row_groups(widths):
         columns = sorted({j for i, j in wanted if i in rows})
-        if len(rows) == 1 and rows[0] in columns:
+        if columns and columns[0] in rows:
             strips.append(Strip(rows, rows))
-            columns.remove(rows[0])
-        strips.extend(Strip(rows, run) for run in _runs(columns))
+        strips.extend(Strip(rows, run) for run in _runs([j for j in columns if j >= rows.stop]))
     return strips
 
 
@@ -211,15 +211,13 @@ def accumulate(
     for b, chunks in enumerate(blocks.chunks):
         for start, stop in chunks:
             chunk, weight = rows[: stop - start], weights[: stop - start]
-            for k, (layer, pilot) in enumerate(zip(layers, pilots, strict=True)):
-                raw = layer.read(start, stop)
-                if on_chunk is not None:
-                    on_chunk(b, k, start, raw)
-                own = chunk[:, columns[k] : columns[k + 1]]
-                mean = pilot.mean if dtype is np.float64 else pilot.mean.astype(raw.dtype)
-                np.subtract(raw, mean, out=own, casting="same_kind")
-                if quartic:
-                    np.einsum("ij,ij->i", own, own, out=weight[:, 1 + k])
+            raw = [layer.read(start, stop) for layer in layers]
+            if on_chunk is not None:
+                for k, own in enumerate(raw):
+                    on_chunk(b, k, start, own)
+            _shift(raw, pilots, columns, chunk)
+            if quartic:
+                _square_lengths(chunk, columns, weight[:, 1:])
             sums[b, : weight.shape[1]] += weight.T @ chunk
             if quartic:
                 norms[b] += weight[:, 1:].sum(axis=0, dtype=np.float64)
@@ -234,6 +232,27 @@ def accumulate(
         for k, (layer, pilot) in enumerate(zip(layers, pilots, strict=True))
     ]
     return Moments(blocks.borders, layer_sums, norm_products, sums[:, 1:], store, columns)
+
+
+def _shift(raw: Sequence[np.ndarray], pilots: Sequence[Pilot], columns: np.ndarray, out: np.ndarray) -> None:
+    """Writes the rows of all layers, less their pilot means, side by side into `out`."""
+    if out.shape[1] < NARROW * len(raw):
+        joined = np.concatenate(raw, axis=1)
+        np.subtract(joined, np.concatenate([pilot.mean for pilot in pilots]), out=out, casting="same_kind")
+        return
+    for k, (rows, pilot) in enumerate(zip(raw, pilots, strict=True)):
+        mean = pilot.mean if out.dtype == np.float64 else pilot.mean.astype(rows.dtype)
+        np.subtract(rows, mean, out=out[:, columns[k] : columns[k + 1]], casting="same_kind")
+
+
+def _square_lengths(rows: np.ndarray, columns: np.ndarray, out: np.ndarray) -> None:
+    """Squared length of each layer's rows, (n_rows, n_layers)."""
+    if rows.shape[1] < NARROW * out.shape[1]:
+        np.add.reduceat(rows * rows, columns[:-1], axis=1, out=out)
+        return
+    for k in range(out.shape[1]):
+        own = rows[:, columns[k] : columns[k + 1]]
+        np.einsum("ij,ij->i", own, own, out=out[:, k])
 
 
 class _StripProducts:
