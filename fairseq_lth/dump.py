@@ -5,6 +5,7 @@ step computes. Batches come sorted by length; rows go to their place in corpus o
 the batching. Data flow: batch -> recorder.py -> rows without padding -> probing_bridge.activations.
 """
 
+import argparse
 import atexit
 import contextlib
 import logging
@@ -54,6 +55,34 @@ class DumpConfig(FairseqDataclass):
         default="none",
         metadata={"help": "attention between words: sum over attended pieces, mean over attending ones, by this BPE"},
     )
+
+
+def require_dumping_task(argv: Sequence[str]) -> None:
+    """Refuses to dump from a checkpoint whose task has no such flags: fairseq would drop them without a word.
+
+    fairseq-validate hands its flags to the task that the checkpoint names, where that task knows them.
+
+    Args:
+        argv: The command line.
+
+    Raises:
+        RunRefused: Such a checkpoint, with what to add.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for flag in ("--path", "--dump-activations", "--model-overrides"):
+        parser.add_argument(flag)
+    given = parser.parse_known_args(argv)[0]
+    if given.path is None or given.dump_activations is None or given.model_overrides is not None:
+        return
+    with _refusing():
+        configuration = read_checkpoint(given.path).get("cfg")
+    task = configuration["task"] if configuration is not None else {"dump_activations": None}
+    if "dump_activations" not in task:
+        overrides = {"_name": "lth_imp", "dump_activations": given.dump_activations}
+        raise RunRefused(
+            f"{given.path}: was trained with --task {task['_name']}, which does not dump; in place of "
+            f"--dump-activations give --model-overrides \"{{'task': {overrides}}}\""
+        )
 
 
 class ActivationDump:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from fairseq_lth import config
 from fairseq_lth.checkpoints import read_checkpoint
 from fairseq_lth.config import ImpConfig
 from fairseq_lth.criterion import resolve_alias
-from fairseq_lth.dump import ActivationDump
+from fairseq_lth.dump import ActivationDump, require_dumping_task
 from fairseq_lth.engine import PruningEngine
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.experiment import check_data
@@ -43,6 +44,12 @@ class ImpTask(TranslationTask):
 
     engine: PruningEngine | None = None
     dump: ActivationDump | None = None
+
+    @classmethod
+    def add_args(cls, parser: Any) -> None:
+        """Adds the flags, and looks whether a dump that is asked for will come to this task at all."""
+        super().add_args(parser)
+        require_dumping_task(sys.argv[1:])
 
     @classmethod
     def setup_task(cls, cfg: Any, **kwargs: Any) -> ImpTask:

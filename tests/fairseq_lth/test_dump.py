@@ -244,6 +244,17 @@ def test_data_of_another_dictionary_and_a_missing_folder_are_refused(validate, l
     assert not list(tmp_path.glob("*a.h5*"))
 
 
+def test_a_checkpoint_of_another_task_is_refused_with_the_flag_that_dumps_it(validate, corpus, tmp_path):
+    path = save_level(tmp_path / "checkpoint_best.pt", corpus, task="translation")
+    flags = ("--max-tokens", 99)
+    with pytest.raises(SystemExit, match="--task translation, which does not dump") as refusal:
+        validate(path, "--dump-activations", tmp_path / "a.h5", *flags)
+    overrides = str(refusal.value).split("--model-overrides ")[1].strip('"')
+    validate(path, "--model-overrides", overrides, *flags)
+    with open_dump(tmp_path / "a.h5") as dump:
+        assert (dump.n_sentences, dump.attributes["level"]) == (12, -1)
+
+
 def test_a_model_whose_values_are_not_finite_is_refused(validate, corpus, tmp_path):
     path = save_level(tmp_path / "checkpoint_lth0.pt", corpus)
     state = torch.load(path, weights_only=False)

@@ -1,0 +1,90 @@
+"""Sentences a second of `fairseq_lth.encode` against fairseq's hub interface called sentence by sentence.
+
+`python -m benchmarks.encode` encodes the same random sentences with a model of the quickstart's size and a base one:
+every layer, one vector a word. The hub way encodes each word by itself, runs the encoder on one sentence and pools;
+ours includes reading the text and writing the file. Prints one JSON line with the medians' ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.random_level import SIZES, be_quiet, make_data, make_level
+
+
+def hub(level: Path, lines: list[list[str]]) -> Callable[[], None]:
+    """Encodes with the hub interface, a sentence at a time."""
+    import torch
+    from fairseq.hub_utils import GeneratorHubInterface, from_pretrained
+
+    made = from_pretrained(str(level.parent), level.name, str(level.parent / "bin"))
+    interface = GeneratorHubInterface(made["args"], made["task"], made["models"]).eval()
+    eos = interface.src_dict.eos()
+
+    def run() -> None:
+        for words in lines:
+            pieces = [interface.encode(word)[:-1] for word in words]
+            ids = torch.cat([*pieces, torch.tensor([eos])])[None]
+            with torch.no_grad():
+                states = interface.models[0].encoder(ids, torch.tensor([ids.shape[1]]), return_all_hiddens=True)
+                parts = torch.stack(states["encoder_states"])[:, :-1, 0].split([len(own) for own in pieces], dim=1)
+                torch.stack([part.mean(dim=1) for part in parts], dim=1).numpy()
+
+    return run
+
+
+def ours(level: Path, lines: list[list[str]]) -> Callable[[], None]:
+    """Encodes with fairseq_lth.encode, without loading the model anew."""
+    from fairseq_lth import encode
+
+    folder = level.parent
+    (folder / "words.txt").write_text("".join(" ".join(words) + "\n" for words in lines))
+    arguments = encode._parse(
+        ["--path", str(level), "--sentences", str(folder / "words.txt"), "--output", str(folder / "r.hdf5"), "--cpu"]
+    )
+    loaded = encode._load(arguments)
+    encode._load = lambda _: loaded
+    return lambda: encode.encode_file(arguments)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--sentences", type=int, default=400)
+    arguments = parser.parse_args()
+    be_quiet()
+    import torch
+
+    import fairseq_lth  # noqa: F401 - registers the task
+
+    rng = random.Random(2)
+    result: dict[str, Any] = {"threads": torch.get_num_threads()}
+    for size, flags in SIZES.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            data = make_data(folder, 10, 8000, (5, 40))
+            level = make_level(folder / "checkpoint_lth0.pt", data, flags)
+            lines = [[f"w{rng.randrange(8000)}" for _ in range(rng.randint(3, 40))] for _ in range(arguments.sentences)]
+            ways = {"hub": hub(level, lines), "encode": ours(level, lines)}
+            seconds: dict[str, list[float]] = {way: [] for way in ways}
+            for _ in range(arguments.repetitions):
+                for way, run in ways.items():
+                    start = time.perf_counter()
+                    run()
+                    seconds[way].append(time.perf_counter() - start)
+        rates = {way: arguments.sentences / statistics.median(values) for way, values in seconds.items()}
+        result[size] = {f"{way}_sentences_per_second": round(rate, 1) for way, rate in rates.items()}
+        result[size]["ratio"] = round(rates["encode"] / rates["hub"], 2)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
