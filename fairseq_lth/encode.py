@@ -100,11 +100,18 @@ def encode_file(arguments: argparse.Namespace) -> None:
         "pooling": arguments.pooling,
         "package_version": __version__,
     }
-    with RepresentationWriter(arguments.output, attributes) as writer:
-        for block in lines.blocks(segmenter, encoder.limit, writer):
-            for sentence, array in zip(block, encoder.encode(block), strict=True):
-                writer.add(sentence.words, array)
-        n_sentences = len(writer)
+    try:
+        with RepresentationWriter(arguments.output, attributes) as writer:
+            for block in lines.blocks(segmenter, encoder.limit, writer):
+                for sentence, array in zip(block, encoder.encode(block), strict=True):
+                    if not np.isfinite(array).all():
+                        raise BridgeError(f"{arguments.path}: computes values that are not finite (NaN or too large)")
+                    writer.add(sentence.words, array)
+            n_sentences = len(writer)
+            if not n_sentences:
+                raise InputError("holds no sentence", arguments.sentences)
+    except OSError as error:
+        raise InputError(f"cannot be written ({error})", arguments.output) from error
     unknown = segmenter.n_unknown / max(1, segmenter.n_pieces)
     if lines.n_long:
         logger.info("%d sentences are longer than the model's positions: overlapping windows", lines.n_long)

@@ -256,6 +256,19 @@ def test_a_dictionary_of_another_size_and_text_that_is_not_utf8_are_refused(leve
     assert "is not UTF-8" in capsys.readouterr().err
 
 
+def test_a_model_whose_values_are_not_finite_and_a_file_without_sentences_are_refused(data, tmp_path, capsys):
+    broken = save_level(tmp_path / "broken.pt", data / "bin")
+    state = torch.load(broken, weights_only=False)
+    state["model"]["encoder.layers.1.fc1.bias"][0] = float("nan")
+    torch.save(state, broken)
+    argv = ["--path", str(broken), "--sentences", str(tmp_path / "words.txt"), "--output", str(tmp_path / "r"), "--cpu"]
+    for text, message in (("a b\n", "computes values that are not finite"), ("\n\n", "words.txt: holds no sentence")):
+        (tmp_path / "words.txt").write_text(text)
+        assert encode.main(argv) == 2
+        assert message in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.pt", "words.txt"]
+
+
 def test_a_kill_leaves_no_file_of_the_final_name(level, tmp_path, monkeypatch):
     (tmp_path / "words.txt").write_text("a b\nc\n")
     argv = ["--path", str(level), "--sentences", str(tmp_path / "words.txt"), "--output", str(tmp_path / "r"), "--cpu"]
