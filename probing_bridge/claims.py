@@ -85,6 +85,8 @@ def _bleu_kept(results: Results) -> Judgement:
     rows = _bleu(results)
     distance = (rows["sparsity"] - _PAPER_SPARSITY).abs()
     row, dense = rows.iloc[int(distance.to_numpy().argmin())], float(rows.iloc[0]["score"])
+    if dense <= 0:
+        return Judgement(UNDECIDED, detail="BLEU of LTH0 is 0: the model has learnt nothing that could be kept")
     kept = Value(*(float(row[end]) / dense for end in ("score", "low", "high")))
     ours = f"{kept} of BLEU at {100 * row['sparsity']:.1f} % (LTH{row['level']})"
     if distance.min() > _NEAR:

@@ -140,7 +140,8 @@ def measures(results: Results) -> pd.DataFrame:
     bleu = summaries.with_sparsity(results["bleu"], results)
     if len(bleu):
         first = bleu[(bleu["test_set"] == bleu["test_set"].iloc[0]) & (bleu["metric"] == bleu["metric"].iloc[0])]
-        frames.append(_rows(str(first["metric"].iloc[0]), first.assign(part="test")))
+        name = str(first["metric"].iloc[0])
+        frames.append(_rows("bleu" if "bleu" in name.lower() else name, first.assign(part="test")))
     for probe in ("linear", "mlp"):
         best = summaries.best_layers(summaries.probe_scores(results, probe))
         frames.append(_rows(f"{probe} probe", best.assign(part=best["task"])))
@@ -189,7 +190,7 @@ def _bleu_curve(side: Side) -> pd.DataFrame:
         rows = bleu_data(side.results)
         rows = rows[rows["metric"] == rows["metric"].iloc[0]] if len(rows) else rows
         return (
-            rows[rows["test_set"] == rows["test_set"].iloc[0]].assign(run=side.name, test_set="test")
+            rows[rows["test_set"] == rows["test_set"].iloc[0]].assign(run=side.name, test_set="test", metric="bleu")
             if len(rows)
             else rows
         )

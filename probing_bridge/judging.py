@@ -161,7 +161,7 @@ def greater(more: Value, less: Value, names: tuple[str, str] = ("", "")) -> Judg
     """A claimed order of two numbers: the intervals must not overlap (without intervals: the numbers themselves)."""
     ours = f"{names[0]} {more} v {names[1]} {less}".replace("  ", " ").strip()
     if more.least > less.most:
-        return Judgement(HOLDS, ours, "intervals apart" if not math.isnan(more.low) else "exact")
+        return Judgement(HOLDS, ours, "intervals apart" if not math.isnan(more.low) else "point estimates")
     if more.most < less.least or (more.least == more.most and less.least == less.most):
         return Judgement(FAILS, ours, "the other way round" if more.score < less.score else "equal")
     return Judgement(UNDECIDED, ours, "the intervals overlap")

@@ -28,6 +28,7 @@ from probing_bridge.figures.style import THEME, number, percent, to_bytes, to_sv
 from probing_bridge.judging import FAILS, HOLDS, UNDECIDED, VERDICTS, Judgement
 from probing_bridge.results import Results
 
+_NAMES_TASKS = ("fig_1_linear_probes", "fig_2_mlp_probes")  # say which of the paper's tasks were not run
 _LONG_COMMAND = 400  # characters; a longer one is cut on the page, whole in the CSV files
 
 
@@ -148,7 +149,7 @@ def _describe(
         provenance=provenance(rows, exhibit.command),
         needs=f"needs {exhibit.source}.csv"
         + "".join(f", {column} {' or '.join(values)}" for column, values in exhibit.where.items() if any(values)),
-        note=_missing_tasks(frame) if exhibit.source == "probes" and "task" in frame.columns and len(frame) else "",
+        note=_missing_tasks(frame) if name in _NAMES_TASKS and len(frame) else "",
     )
 
 

@@ -227,15 +227,16 @@ def off_diagonal(results: Results, measure: str) -> pd.DataFrame:
     """Mean similarity of different layers within each level.
 
     Returns:
-        component, level, sparsity, layer (`all`, or one layer with all others), score, pairs.
+        component, level, sparsity, layer (`all`, or one layer with all others), score, low, high (means of the pairs'
+        intervals), pairs.
     """
     rows = real_layers(similarity(results, measure), "layer_a", "layer_b")
     rows = rows[(rows["level_a"] == rows["level_b"]) & (rows["layer_a"] != rows["layer_b"])]
     rows = rows.rename(columns={"level_a": "level", "layer_a": "layer"})
-    whole = rows.groupby(["component", "level"], as_index=False).agg(score=("score", "mean"), pairs=("score", "size"))
+    values = {"score": ("score", "mean"), "low": ("low", "mean"), "high": ("high", "mean"), "pairs": ("score", "size")}
+    whole = rows.groupby(["component", "level"], as_index=False).agg(**values)
     whole["pairs"] //= 2
-    single = rows.groupby(["component", "level", "layer"], as_index=False)
-    each = single.agg(score=("score", "mean"), pairs=("score", "size"))
+    each = rows.groupby(["component", "level", "layer"], as_index=False).agg(**values)
     both = pd.concat([whole.assign(layer="all"), each], ignore_index=True)
     return _by_height(with_sparsity(both, results))
 

@@ -57,7 +57,7 @@ def write_results(
     names = list(TASK_NAMES)[:tasks]
     write_table(_probes(random, names, levels, layers, sign, experiment), "probes", folder / "probes.csv")
     write_table(_similarity(levels, layers, sign, experiment), "similarity", folder / "similarity.csv")
-    for name, count in (("neurons", width), ("heads", 16)):
+    for name, count in (("neurons", width), ("heads", 16)) if levels > 1 else ():
         frame = _matches(random, levels, layers, count, name, sign, experiment)
         write_table(frame, name, folder / f"{name}.csv")
     write_table(_spectrum(levels, layers, width, sign, experiment), "spectrum", folder / "spectrum.csv")

@@ -11,7 +11,7 @@ from probing_bridge import judging
 from probing_bridge.claims import CLAIMS, Claim, judge
 from probing_bridge.figures import FIGURES
 from probing_bridge.judging import FAILS, HOLDS, NOT_RUN, UNDECIDED, Value
-from probing_bridge.results import Results, read_results
+from probing_bridge.results import TABLES, Results, read_results
 from probing_bridge.trends import Trend, holm, kendall, smallest_p, task_trends
 
 EVERY = pytest.mark.parametrize("claim", CLAIMS, ids=[f"{c.section} {c.statement[:40]}" for c in CLAIMS])
@@ -132,6 +132,37 @@ def test_bounds_and_trends_decide_both_ways() -> None:
     assert judging.by_trend(Trend(0.1, 0.4, 0.7, 9), True, "").verdict == UNDECIDED
     assert judging.by_trend(Trend(-0.1, 0.7, 0.4, 9), True, "").verdict == FAILS
     assert judging.by_trend(Trend(-0.1, 0.7, 0.4, 3), True, "").verdict == UNDECIDED
+
+
+@pytest.mark.parametrize(("levels", "tasks", "layers"), [(1, 1, 1), (2, 18, 2)])
+def test_the_smallest_results_are_drawn_and_judged_without_error(synthetic, tmp_path, levels, tasks, layers) -> None:
+    tiny = read_results(synthetic.write_results(tmp_path / "r", levels, tasks, layers, width=2))
+    for claim in CLAIMS:
+        judge(claim, tiny)
+    for exhibit in FIGURES.values():
+        frame = exhibit.data(tiny)
+        exhibit.draw(frame)
+        if exhibit.show and len(frame):
+            exhibit.show(frame)
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan")])
+def test_scores_that_are_all_zero_or_missing_are_judged_without_error(full: Results, value: float) -> None:
+    columns = ("score", "low", "high", "own_correlation", "cumulative_variance")
+    tables = {
+        name: frame.assign(**{column: value for column in columns if column in TABLES[name].columns})
+        for name, frame in full.tables.items()
+    }
+    flat = replace(full, tables=tables)
+    for claim in CLAIMS:
+        judge(claim, flat)
+    for exhibit in FIGURES.values():
+        exhibit.draw(exhibit.data(flat))
+
+
+def test_a_dense_model_without_bleu_decides_nothing(full: Results) -> None:
+    bleu = full["bleu"].assign(score=0.0, low=0.0, high=0.0)
+    assert judge(CLAIMS[0], replace(full, tables={**full.tables, "bleu": bleu})).verdict == UNDECIDED
 
 
 def test_quickstart_sized_results_are_judged_without_error(synthetic, tmp_path) -> None:
