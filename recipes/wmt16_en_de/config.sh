@@ -47,7 +47,7 @@ SLURM_CPU=(--cpus-per-task 16 --mem 32G --time 12:00:00)
 # SMOKE=1: every script once on two cores, on a tiny corpus in the same layouts that 00_data.sh makes up. The model and
 # its flags stay; the epochs, the prunings, the corpora and what needs a GPU are less.
 if [ -n "${SMOKE-}" ]; then
-    LINES=(80 20 20) DICTIONARY=1000 EPOCHS=2 REWIND=1 ITERATIONS=1 GPUS=1
+    LINES=(80 8 20) DICTIONARY=1000 EPOCHS=2 REWIND=1 ITERATIONS=1 GPUS=1
     TRAIN_DEVICE=(--cpu) DEVICE=(--cpu) PROBE=() SIMILARITY=(--resamples 20)
     OPTIMISATION+=(--max-tokens 1000 --log-interval 1)
     GENERATE+=(--max-len-a 0 --max-len-b 10)
