@@ -207,7 +207,7 @@ def draw_differences(frame: pd.DataFrame) -> Figure:
     gaps = frame.assign(gap=100 * (frame["score_a"] - frame["score_b"]))
     values = gaps.pivot(index="level", columns="part", values="gap").reindex(index=levels, columns=tasks)
     cells = values.to_numpy(dtype="float64")
-    figure = new_figure(max(COLUMN, min(WIDE, 1.6 + 0.42 * len(tasks))), 0.95 + 0.25 * len(levels))
+    figure = new_figure(max(COLUMN, min(WIDE, 1.6 + 0.42 * len(tasks))), max(1.9, 0.95 + 0.25 * len(levels)))
     axes = figure.subplots()
     bound = max(1.0, float(np.nanmax(np.abs(cells))))
     norm = TwoSlopeNorm(0, -bound, bound)

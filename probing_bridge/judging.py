@@ -75,6 +75,11 @@ def need(frame: pd.DataFrame, what: str) -> pd.DataFrame:
     return frame
 
 
+def last_level(frame: pd.DataFrame, column: str = "level") -> pd.DataFrame:
+    """The rows of the sparsest level."""
+    return frame[frame[column] == frame[column].max()]
+
+
 def mean_value(frame: pd.DataFrame, what: str) -> Value:
     """Mean score of some rows, and the mean of their intervals.
 

@@ -72,7 +72,7 @@ def draw_bleu(frame: pd.DataFrame) -> Figure:
         axes.grid(axis="y")
         axes.margins(y=0.12)
         if part["run"].nunique() > 1:
-            axes.legend(loc="lower left")
+            axes.legend(loc="best")
     return figure
 
 

@@ -1,0 +1,112 @@
+"""Tests of the claims of Section 4: what probes find at each level and layer."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from probing_bridge import summaries
+from probing_bridge.figures.tables import PAPER_KINDS
+from probing_bridge.judging import (
+    FAILS,
+    HOLDS,
+    Judgement,
+    all_of,
+    frame_trend,
+    greater,
+    mean_value,
+    need,
+    no_trends,
+    task_trend,
+)
+from probing_bridge.results import Results
+from probing_bridge.tasks import SEMANTIC, SYNTACTIC
+
+
+def best_rows(results: Results, probe: str = "linear") -> pd.DataFrame:
+    """Best layers; only tasks with at least two levels can tell anything."""
+    return need(summaries.best_layers(summaries.probe_scores(results, probe)), f"probes.csv, probe {probe}")
+
+
+def task(results: Results, task: str, up: bool, probe: str = "linear") -> Judgement:
+    """Whether a task rises or falls with the level."""
+    return task_trend(best_rows(results, probe), task, up)
+
+
+def invariant(results: Results) -> Judgement:
+    """Whether the ten tasks of the paper show no trend."""
+    tasks = [task for task, kind in PAPER_KINDS.items() if kind == "invariant"]
+    best = best_rows(results)
+    judgement = no_trends(best[best["task"].isin(tasks)], "task", "probes of the ten invariant tasks")
+    missing = [summaries.task_label(task) for task in tasks if task not in set(best["task"])]
+    note = f"; not run: {', '.join(missing)}" if missing else ""
+    return Judgement(judgement.verdict, judgement.ours, judgement.detail + note)
+
+
+def prediction_below(results: Results) -> Judgement:
+    """Whether arc prediction scores below arc classification."""
+    best, parts = best_rows(results), []
+    for kind in ("syn_arc", "sem_arc"):
+        means = [
+            mean_value(best[best["task"] == f"{kind}_{name}"], f"probes of {kind}_{name}")
+            for name in ("classification", "prediction")
+        ]
+        parts.append((kind[:3] + ".", greater(means[0], means[1])))
+    return all_of(parts)
+
+
+def mlp_higher(results: Results) -> Judgement:
+    """Whether every task scores higher with an MLP."""
+    keys = ["task", "level"]
+    both = best_rows(results, "mlp").merge(best_rows(results), on=keys, suffixes=("_mlp", "_linear"))
+    gains = (
+        (both["score_mlp"] - both["score_linear"]).groupby(need(both, "the same tasks with both probes")["task"]).mean()
+    )
+    ours = f"{(gains > 0).sum()} of {len(gains)} tasks higher, mean {gains.mean():+.3f}".replace("-", "−")
+    return Judgement(HOLDS if (gains > 0).all() else FAILS, ours, "mean over levels of each task's difference")
+
+
+def mlp_no_gain(results: Results) -> Judgement:
+    """Whether arc prediction shows no trend with an MLP."""
+    best = best_rows(results, "mlp")
+    return no_trends(best[best["task"].str.endswith("arc_prediction")], "task", "MLP probes of arc prediction")
+
+
+def mlp_degrading(results: Results) -> Judgement:
+    """Whether the three degrading tasks still degrade with an MLP."""
+    return all_of([(summaries.task_label(t), task(results, t, False, "mlp")) for t in ("ps_fxn", "ps_role", "coref")])
+
+
+def final_best(results: Results) -> Judgement:
+    """Whether no layer is better than the last one."""
+    scores = summaries.real_layers(summaries.probe_scores(results, "linear"), "layer").dropna(subset=["score"])
+    need(scores, "probes.csv, probe linear")
+    final = summaries.final_layer(list(scores["layer"]))
+    last = scores[scores["layer"] == final].set_index(["task", "level"])
+    best = summaries.best_layers(scores).set_index(["task", "level"])
+    both = best.join(last[["score", "low", "high"]], rsuffix="_final").dropna(subset=["score_final"])
+    beaten = both["low"].fillna(both["score"]) > both["high_final"].fillna(both["score_final"])
+    ours = f"no layer is better in {len(both) - beaten.sum()} of {len(both)} (task, level)"
+    return Judgement(FAILS if beaten.any() else HOLDS, ours, "better: intervals apart")
+
+
+def layer_group(results: Results, group: str, final: bool) -> pd.DataFrame:
+    """Mean z of a group in the last layer, or in the layers below it, as score."""
+    rows = summaries.layer_z_scores(summaries.probe_scores(results, "linear"))
+    rows = need(rows[rows["group"] == group], f"probes of {group} tasks").rename(columns={"z": "score"})
+    last = summaries.final_layer(list(rows["layer"]))
+    return rows[(rows["layer"] == last) == final].assign(all=group)
+
+
+def early_rises(results: Results, group: str) -> Judgement:
+    """Whether the layers below the last rise with the level."""
+    return frame_trend(layer_group(results, group, False), True, f"layers below the last, {group} tasks", digits=2)
+
+
+def late_equal(results: Results) -> Judgement:
+    """Whether the last layer shows no trend on syntax."""
+    return no_trends(layer_group(results, SYNTACTIC, True), "all", "last layer, syntactic tasks")
+
+
+def late_semantic(results: Results) -> Judgement:
+    """Whether the last layer falls on semantics."""
+    return frame_trend(layer_group(results, SEMANTIC, True), False, "last layer, semantic tasks", digits=2)

@@ -1,0 +1,118 @@
+"""Tests of the claims of Section 3: what pruning keeps, and where the weights go."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from probing_bridge import summaries
+from probing_bridge.figures.pruning import modules_data, parts_data
+from probing_bridge.judging import (
+    FAILS,
+    HOLDS,
+    UNDECIDED,
+    Judgement,
+    MissingRows,
+    Value,
+    all_of,
+    frame_trend,
+    greater,
+    last_level,
+    need,
+)
+from probing_bridge.results import Results
+
+_PAPER_SPARSITY, _NEAR = 0.664, 0.05  # overall sparsity of the paper's LTH7, and what counts as the same
+
+
+def bleu(results: Results) -> pd.DataFrame:
+    """Score of the first test set and metric, by level, with sparsity."""
+    rows = need(summaries.with_sparsity(results["bleu"], results), "bleu.csv")
+    rows = rows[(rows["test_set"] == rows["test_set"].iloc[0]) & (rows["metric"] == rows["metric"].iloc[0])]
+    rows = rows.dropna(subset=["score"]).sort_values("level")
+    need(rows[rows["level"] == 0], "BLEU of level 0")
+    return need(rows.dropna(subset=["sparsity"]), "sparsity of the levels")
+
+
+def bleu_kept(results: Results) -> Judgement:
+    """Whether 99 % of BLEU is left at the paper's sparsity."""
+    rows = bleu(results)
+    distance = (rows["sparsity"] - _PAPER_SPARSITY).abs()
+    row, dense = rows.iloc[int(distance.to_numpy().argmin())], float(rows.iloc[0]["score"])
+    if dense <= 0:
+        return Judgement(UNDECIDED, detail="BLEU of LTH0 is 0: the model has learnt nothing that could be kept")
+    kept = Value(*(float(row[end]) / dense for end in ("score", "low", "high")))
+    ours = f"{kept} of BLEU at {100 * row['sparsity']:.1f} % (LTH{row['level']})"
+    if distance.min() > _NEAR:
+        return Judgement(UNDECIDED, ours, "no level within 5 points of 66.4 % overall sparsity")
+    return Judgement(HOLDS if kept.score >= 0.99 else FAILS, ours, "point estimate against 0.99")
+
+
+def bleu_last_drop(results: Results) -> Judgement:
+    """Whether the last pruning costs more than those before."""
+    rows = bleu(results)
+    if rows["sparsity"].max() < _PAPER_SPARSITY or len(rows) < 3:
+        return Judgement(UNDECIDED, detail="no pruning beyond 66.4 % overall sparsity")
+    drops = -rows["score"].diff().iloc[1:]
+    last, before = Value(float(drops.iloc[-1])), Value(float(drops.iloc[:-1].mean()))
+    return greater(last, before, ("last pruning", "mean of those before"))
+
+
+def shares(results: Results, kind: str, component: str) -> pd.DataFrame:
+    """Sparsity of one kind of module by layer and level, column score."""
+    rows = modules_data(results).rename(columns={"module_sparsity": "score"})
+    rows = rows[(rows["kind"] == kind) & (rows["component"] == component) & (rows["level"] > 0)]
+    return need(rows, f"{component} {kind} in lth_modules.csv")
+
+
+def layers_trend(results: Results, kind: str, components: tuple[str, ...], up: bool) -> Judgement:
+    """Trend of a kind of module's sparsity over layers, sparsest level."""
+    parts = [(c, frame_trend(last_level(shares(results, kind, c)), up, kind, "layer")) for c in components]
+    return all_of(parts)
+
+
+def fc_gap(results: Results) -> Judgement:
+    """Whether the last decoder layer's FC weights are the sparser ones at every level."""
+    rows = shares(results, "fc", "decoder")
+    table = rows.pivot(index="level", columns="layer", values="score")
+    gaps = table[table.columns.max()] - table[table.columns.min()]
+    ours = f"{100 * gaps.min():+.1f} to {100 * gaps.max():+.1f} points".replace("-", "−")
+    return Judgement(HOLDS if (gaps > 0).all() else FAILS, ours, f"{len(gaps)} levels, exact")
+
+
+def self_attention_rank(results: Results, first: bool) -> Judgement:
+    """Whether layer 1 is pruned most (or the last layer second most) of the self-attention layers at LTH1."""
+    parts = []
+    for component in ("encoder", "decoder"):
+        rows = shares(results, "self_attn", component)
+        ranked = rows[rows["level"] == rows["level"].min()].sort_values("score", ascending=False)
+        need(ranked.iloc[2:], "at least three layers")
+        wanted = ranked["layer"].min() if first else ranked["layer"].max()
+        found = ranked["layer"].iloc[0 if first else 1]
+        ours = f"layer {found} ({100 * ranked['score'].iloc[0 if first else 1]:.1f} %)"
+        parts.append((component, Judgement(HOLDS if found == wanted else FAILS, ours, "exact")))
+    return all_of(parts)
+
+
+def cross_least(results: Results) -> Judgement:
+    """Whether encoder-decoder attention is pruned least."""
+    rows = last_level(modules_data(results))
+    sums = need(rows, "lth_modules.csv").groupby(["component", "kind"])[["pruned", "weights"]].sum()
+    shares = (sums["pruned"] / sums["weights"]).astype(float)
+    if ("decoder", "encoder_attn") not in shares.index or len(shares) < 2:
+        raise MissingRows("encoder-decoder attention in lth_modules.csv")
+    cross = shares.pop(("decoder", "encoder_attn"))
+    ours = f"{100 * cross:.1f} % v {100 * shares.min():.1f} % of the next"
+    return Judgement(HOLDS if cross < shares.min() else FAILS, ours, "exact")
+
+
+def values_outputs(results: Results) -> Judgement:
+    """Whether Wv and Wo are sparser than Wq and Wk."""
+    rows = need(last_level(parts_data(results)), "lth_modules.csv")
+    parts = []
+    for (component, kind), part in rows.groupby(["component", "kind"]):
+        late, early = (part[part["part"].isin(names)] for names in (("v", "out"), ("q", "k")))
+        need(late, "Wv, Wo"), need(early, "Wq, Wk")
+        low, high = late["module_sparsity"].min(), early["module_sparsity"].max()
+        ours = f"{100 * late['module_sparsity'].mean():.1f} % v {100 * early['module_sparsity'].mean():.1f} %"
+        parts.append((f"{component} {kind}", Judgement(HOLDS if low > high else FAILS, ours)))
+    return all_of(parts)
