@@ -113,21 +113,30 @@ def prune(weights: dict[str, Tensor], mask: Mask, rate: float, score: str, scope
             ties = np.flatnonzero(of_one == threshold)
             survives[ties[n_ties:]] = True
             n_ties -= min(n_ties, len(ties))
-            new = mask.kept[name].clone()
-            new[mask.kept[name]] = torch.from_numpy(survives).to(new.device)
-            kept[name] = new
+            kept[name] = _scatter(survives, mask.kept[name])
     return Mask({name: kept[name] for name in mask.kept})
 
 
 def _score_bits(name: str, weight: Tensor, kept: Tensor, score: str, seed: int, level: int) -> np.ndarray:
     """Scores of the kept weights of one parameter as int32: non-negative floats are ordered like their bits."""
-    values = weight.detach()[kept].float().cpu().numpy()  # (n_kept,)
+    values = weight.detach().reshape(-1).float().cpu().numpy()
+    if not bool(kept.all()):
+        values = values[kept.cpu().numpy().reshape(-1)]  # (n_kept,); numpy selects twice as fast as torch
     key = hashlib.sha256(f"{seed}/{level}/{name}".encode()).digest()[:16]
     stream = np.random.Philox(key=int.from_bytes(key, "little"))
-    bits = np.ascontiguousarray(PRUNING_CRITERIA[score](values, stream), np.float32).view(np.int32) & 0x7FFFFFFF
+    bits = np.ascontiguousarray(PRUNING_CRITERIA[score](values, stream), np.float32).view(np.int32)
     if bits.size and int(bits.max()) > _INFINITY:
         raise MaskError(f"{name} has a score that is not a number: training has diverged, nothing is pruned")
     return bits
+
+
+def _scatter(survives: np.ndarray, kept: Tensor) -> Tensor:
+    """The new mask of one parameter from what survives of its kept weights."""
+    if len(survives) < kept.numel():
+        before = kept.cpu().numpy().reshape(-1)
+        chosen, survives = survives, before.copy()
+        survives[before] = chosen
+    return torch.from_numpy(survives).view(kept.shape).to(kept.device)
 
 
 def _smallest(parts: Iterable[np.ndarray], n: int) -> tuple[int, int]:
@@ -143,10 +152,15 @@ def _smallest(parts: Iterable[np.ndarray], n: int) -> tuple[int, int]:
     if n == 0:
         return -1, 0
     parts = list(parts)
-    counts = np.sum([np.bincount(part >> 16, minlength=1 << 15) for part in parts], axis=0)
+    counts = np.sum([_histogram(part >> 16) for part in parts], axis=0)
     upper = int(np.searchsorted(np.cumsum(counts), n))
     n -= int(np.sum(counts[:upper]))
-    counts = np.sum([np.bincount(part[(part >> 16) == upper] & 0xFFFF, minlength=1 << 16) for part in parts], axis=0)
+    counts = np.sum([_histogram(part[(part >> 16) == upper] & 0xFFFF) for part in parts], axis=0)
     lower = int(np.searchsorted(np.cumsum(counts), n))
     n -= int(np.sum(counts[:lower]))
     return (upper << 16) | lower, n
+
+
+def _histogram(values: np.ndarray) -> np.ndarray:
+    """Counts values below 2^16; torch needs a third of the time of numpy, which converts to int64 first."""
+    return torch.bincount(torch.from_numpy(values), minlength=1 << 16).numpy()
