@@ -24,7 +24,7 @@ from probing_bridge.comparison import Comparison
 from probing_bridge.errors import InputError
 from probing_bridge.figures import FIGURES, SECTIONS, Exhibit, style
 from probing_bridge.figures.pruning import run_name
-from probing_bridge.figures.style import THEME, number, percent, to_bytes, to_svg
+from probing_bridge.figures.style import THEME, number, percent, settle, to_bytes, to_svg
 from probing_bridge.judging import FAILS, HOLDS, UNDECIDED, VERDICTS, Judgement
 from probing_bridge.results import Results
 
@@ -233,8 +233,7 @@ def _compared(comparison: Comparison, folder: Path, sprite: dict[str, str]) -> l
         name = f"compare_{exhibit.name}"
         with style():
             figure = exhibit.draw(frame)
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
+            settle(figure)
             svg = to_svg(figure)
             _write(folder / f"{name}.svg", svg.encode())
             for form in ("png", "pdf"):

@@ -18,7 +18,7 @@ import matplotlib.figure
 import pandas as pd
 
 from probing_bridge.figures import probing, pruning, similarity, tables
-from probing_bridge.figures.style import style
+from probing_bridge.figures.style import settle, style
 from probing_bridge.results import Results
 
 
@@ -55,8 +55,7 @@ class Exhibit:
         """Draws a frame with the style of the report; its layout is settled once, so that every file shares it."""
         with style():
             figure = self.draw(frame)
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
+            settle(figure)
         return figure
 
     def rows(self, results: Results) -> pd.DataFrame:

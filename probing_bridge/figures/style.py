@@ -99,6 +99,13 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height))
 
 
+def settle(figure: Figure) -> None:
+    """Lays a figure out once and for all, so that its SVG, PDF and PNG are the same and none does it again."""
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+
+
 def empty(text: str = "not run", width: float = COLUMN) -> Figure:
     """A figure that says that its results are missing."""
     figure = new_figure(width, 0.9)
