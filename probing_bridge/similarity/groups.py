@@ -21,6 +21,7 @@ from probing_bridge.similarity.streaming import Layer
 FREQUENCY_EDGES = (0, 5, 25, 100, 500, 2500)  # the paper names 0-5, 100-500 and from 2500 on
 SPECIAL = frozenset({"<s>", "<pad>", "</s>", "<unk>"})
 READ_ROWS = 8192
+GRAM_ROWS = 256
 FEW_TOKENS = 200  # groups below this take float64 Gram matrices
 
 
@@ -139,15 +140,24 @@ def gram_cka(layers: Sequence[np.ndarray]) -> np.ndarray:
         (n_layers, n_layers) in [0, 1]; NaN for a layer whose neurons are all constant.
     """
     n = len(layers[0])
-    grams = np.stack([centred @ centred.T for centred in map(center, layers)])
+    centred = [center(rows) for rows in layers]
     inner = np.zeros((len(layers), len(layers)))
-    for start in range(0, n, 16):  # products of 16 rows, added in float64
-        strip = grams[:, start : start + 16].reshape(len(layers), -1)
-        inner += strip @ strip.T
+    for start in range(0, n, GRAM_ROWS):  # the upper half of the Gram matrices, a strip of all layers at a time
+        strip = np.stack([rows[start : start + GRAM_ROWS] @ rows[start:].T for rows in centred])
+        inner += 2 * _inner_products(strip) - _inner_products(strip[:, :, : strip.shape[1]])
     norms = np.sqrt(np.diagonal(inner))
     with np.errstate(invalid="ignore"):
         scores: np.ndarray = np.minimum(inner / np.outer(norms, norms), 1.0)
     return scores
+
+
+def _inner_products(strip: np.ndarray) -> np.ndarray:
+    """(n_layers, n_layers) inner products of matrices (n_layers, n_rows, n_columns), added in float64."""
+    parts = (strip[:, row : row + 16].reshape(len(strip), -1) for row in range(0, strip.shape[1], 16))
+    inner = np.zeros((len(strip), len(strip)))
+    for part in parts:
+        inner += part @ part.T
+    return inner
 
 
 def gram_blocks(x: np.ndarray, y: np.ndarray, block: np.ndarray, n_blocks: int) -> list[HsicBlocks]:
