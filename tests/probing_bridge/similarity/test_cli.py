@@ -1,5 +1,6 @@
 """The command on dumps: numbers, tables, stopping and going on, shards, jobs, bad input."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,6 @@ def test_a_stopped_run_goes_on(
 
 
 def test_jobs_of_submitit(make_dumps: Callable[..., Any], tmp_path: Path) -> None:
-    pytest.importorskip("submitit")
     dumps = [make_dumps(n_sentences=15, n_layers=1).level(k).path for k in range(2)]
     assert similarity(dumps, tmp_path / "here") == 0
     assert similarity(dumps, tmp_path / "jobs", "--executor", "submitit-local", "--cluster", "timeout_min=5") == 0
@@ -249,7 +249,7 @@ def test_bad_dumps(
     assert similarity(bad(make_dumps(), case), tmp_path / "results") == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert pytest.importorskip("re").search(message, error), error
+    assert re.search(message, error), error
     assert not (tmp_path / "results").exists()
 
 
