@@ -2,6 +2,8 @@
 # Sourced by the recipes: steps that are done once. Needs $state with its folders done/ and log/.
 # With DRY_RUN set nothing is done: every command is printed instead.
 : "${state:?}"
+# Threads that wait sleep instead of spinning: on a busy machine training is up to thirty times faster.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 
 fail() { echo "${recipe:-$(basename "$(dirname "$0")")}: $*" >&2; exit 1; }
 
