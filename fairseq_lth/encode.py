@@ -65,7 +65,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", required=True, type=Path, metavar="REPS.hdf5", help="the file to write")
     parser.add_argument("--data", metavar="DIR", help="folder of the dictionaries, if it has moved since the training")
     parser.add_argument("--pooling", choices=POOLINGS, default="mean", help="how pieces become a word (%(default)s)")
-    parser.add_argument("--max-tokens", type=int, default=4000, metavar="N", help="pieces in a batch (%(default)s)")
+    parser.add_argument("--max-tokens", type=int, default=1000, metavar="N", help="pieces in a batch (%(default)s)")
     parser.add_argument("--cpu", action="store_true", help="use the CPU even if there is a GPU")
     parser.add_argument("--fp16", action="store_true", help="half precision on the GPU")
     for name in ("tokenizer", "bpe"):
