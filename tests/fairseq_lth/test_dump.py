@@ -10,6 +10,7 @@ import pytest
 import torch
 from random_models import VARIANTS, save_level, validate_until_killed
 
+from fairseq_lth.checkpoints import allow_checkpoint_globals
 from probing_bridge.activations import (
     ATTENTION_KINDS,
     SIDES,
@@ -257,7 +258,8 @@ def test_a_checkpoint_of_another_task_is_refused_with_the_flag_that_dumps_it(val
 
 def test_a_model_whose_values_are_not_finite_is_refused(validate, corpus, tmp_path):
     path = save_level(tmp_path / "checkpoint_lth0.pt", corpus)
-    state = torch.load(path, weights_only=False)
+    allow_checkpoint_globals()
+    state = torch.load(path, weights_only=True)
     state["model"]["encoder.layers.1.fc1.bias"][3] = float("nan")
     torch.save(state, path)
     with pytest.raises(SystemExit, match="states/encoder/2 has values that float32 cannot hold"):

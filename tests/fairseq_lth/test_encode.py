@@ -10,6 +10,7 @@ import torch
 from random_models import VARIANTS, save_level
 
 from fairseq_lth import encode
+from fairseq_lth.checkpoints import allow_checkpoint_globals
 from fairseq_lth.words import NO_WORD, Segmenter, Window, pool
 from probing_bridge.representations import Representations, RepresentationWriter
 
@@ -258,7 +259,8 @@ def test_a_dictionary_of_another_size_and_text_that_is_not_utf8_are_refused(leve
 
 def test_a_model_whose_values_are_not_finite_and_a_file_without_sentences_are_refused(data, tmp_path, capsys):
     broken = save_level(tmp_path / "broken.pt", data / "bin")
-    state = torch.load(broken, weights_only=False)
+    allow_checkpoint_globals()
+    state = torch.load(broken, weights_only=True)
     state["model"]["encoder.layers.1.fc1.bias"][0] = float("nan")
     torch.save(state, broken)
     argv = ["--path", str(broken), "--sentences", str(tmp_path / "words.txt"), "--output", str(tmp_path / "r"), "--cpu"]
