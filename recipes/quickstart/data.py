@@ -163,6 +163,7 @@ def write_pairs(pairs: Iterator[tuple[str, str, str]], folder: Path) -> None:
         for side, language in enumerate(PAGES):
             text = "".join(f"{row[side]}\n" for row in sorted(rows))
             (beside / f"{name}.{language}").write_text(text, encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed just after it
     os.replace(beside, folder)
     print("pairs: " + ", ".join(f"{len(rows)} {name}" for name, rows in splits.items()))
 
@@ -188,6 +189,7 @@ def write_treebank(state: Path) -> None:
             events = {name: factuality(graphs[name]) for name in order}
             (beside / f"it-happened_{split}.json").write_text(json.dumps(events, ensure_ascii=False), encoding="utf-8")
     (beside / "suite.yaml").write_text(json.dumps(suite(), indent=2) + "\n", encoding="utf-8")  # JSON is YAML
+    shutil.rmtree(folder, ignore_errors=True)
     os.replace(beside, folder)
 
 

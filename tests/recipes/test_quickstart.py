@@ -53,6 +53,14 @@ class TestPairs:
         assert len(texts) == len(set(texts)) == len({english for english, _ in pairs})
         assert len((tmp_path / "text/test.en").read_text().splitlines()) > len(pairs) / 30
 
+    def test_a_run_killed_just_after_the_text_goes_on(self, tmp_path):
+        write_corpus(tmp_path / "toy", toy_pairs(4000))
+        texts = []
+        for _ in range(2):  # the second finds the first one's text, but no mark that the step was done
+            data.write_pairs(data.read_corpus(str(tmp_path / "toy")), tmp_path / "text")
+            texts.append({path.name: path.read_bytes() for path in (tmp_path / "text").iterdir()})
+        assert texts[0] == texts[1]
+
     def test_lines_stay_side_by_side(self, tmp_path):
         pairs = toy_pairs(4000)
         write_corpus(tmp_path / "toy", pairs)
