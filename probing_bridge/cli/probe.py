@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from probing_bridge.cli.cluster import cluster_setting
 from probing_bridge.errors import BridgeError, InputError
 
 if TYPE_CHECKING:
@@ -26,14 +27,6 @@ def _whole_numbers(text: str) -> list[int]:
     if min(numbers) < 0 or len(set(numbers)) < len(numbers):
         raise argparse.ArgumentTypeError(f"{text!r}: expected different numbers with commas between, as 1,2,3")
     return numbers
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """`name=value`; the value is a number where it can be."""
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=VALUE, as slurm_partition=cpu")
-    return name, int(value) if value.isdigit() else value
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--executor", default="here", choices=("here", "slurm", "submitit-local"), help="where jobs run (default: here)"
     )
-    add("--cluster", type=_setting, nargs="+", default=[], metavar="NAME=VALUE", help="settings of submitit's jobs")
+    add(
+        "--cluster",
+        type=cluster_setting,
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="settings of submitit's jobs",
+    )
     add("--memory", type=float, metavar="GB", help="memory for features (default: half of what is free)")
     add("--allow-mixed", action="store_true", help="take representations of several experiments in one table")
 

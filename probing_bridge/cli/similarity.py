@@ -7,8 +7,9 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from probing_bridge.cli.cluster import cluster_setting
 from probing_bridge.errors import BridgeError, InputError
 
 if TYPE_CHECKING:
@@ -24,14 +25,6 @@ def _tag_file(text: str) -> tuple[str, str]:
     if not kind.isidentifier() or not equals or not path or kind == "frequency":
         raise argparse.ArgumentTypeError(f"{text!r}: expected KIND=FILE, as pos=valid.pos or semtag=valid.semtag")
     return kind, str(Path(path).resolve())
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """`name=value`; the value is a number where it can be."""
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=VALUE, as slurm_partition=cpu")
-    return name, int(value) if value.isdigit() else value
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tags of the source words, e.g. pos=FILE semtag=FILE: a sentence a line, a tag a word",
     )  # fmt: skip
     add("--executor", default="here", choices=("here", "slurm", "submitit-local"), help="where tiles are computed")
-    add("--cluster", type=_setting, nargs="+", default=[], metavar="NAME=VALUE", help="settings of submitit's jobs")
+    add(
+        "--cluster",
+        type=cluster_setting,
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="settings of submitit's jobs",
+    )
     add("--resamples", type=int, default=1000, metavar="N", help="bootstrap resamples, 0 for none (default: 1000)")
 
 

@@ -94,7 +94,8 @@ def test_one_product_library_is_as_good_as_the_other() -> None:
 
 @pytest.mark.gpu
 def test_gpu_gives_the_same_numbers() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     random = np.random.default_rng(1)
