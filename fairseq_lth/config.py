@@ -97,6 +97,10 @@ def check_flags(root: Any) -> None:
     checkpoint, distributed, common = root.checkpoint, root.distributed_training, root.common
     refused = {
         "--dump-activations": (root.task.dump_activations is not None, "it belongs to fairseq-validate"),
+        f"--valid-subset {root.dataset.valid_subset}": (
+            root.dataset.train_subset in root.dataset.valid_subset.split(","),
+            f"{root.dataset.train_subset} is trained on, and fairseq would count the epochs of both in one place",
+        ),
         "--patience": (checkpoint.patience > 0, "early stopping would leave levels out"),
         "--max-update": (bool(root.optimization.max_update), "levels are counted in epochs: use --max-epoch"),
         "--no-save": (checkpoint.no_save, "levels are checkpoints"),

@@ -5,7 +5,7 @@ import torch
 
 from fairseq_lth.checkpoints import imp_state, read_checkpoint
 
-BACKENDS = ("legacy_ddp", "pytorch_ddp", pytest.param("no_c10d", marks=pytest.mark.slow))
+BACKENDS = ("legacy_ddp", "pytorch_ddp", "no_c10d")
 
 
 @pytest.fixture(scope="module")

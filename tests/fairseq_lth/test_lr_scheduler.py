@@ -1,62 +1,60 @@
 """The learning rate of every level is the base scheduler's own at the mapped updates."""
 
-import ast
+import json
 import math
 
 import pytest
 import torch
-from fairseq.optim.lr_scheduler import LR_SCHEDULER_REGISTRY
+from fairseq import options
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.optim import FairseqOptimizer, build_optimizer
+from fairseq.optim.lr_scheduler import LR_SCHEDULER_DATACLASS_REGISTRY, LR_SCHEDULER_REGISTRY, build_lr_scheduler
+from omegaconf import OmegaConf
 
 from fairseq_lth.lr_scheduler import PREFIX, RewindMixin
 
 SCHEDULERS = {
-    "inverse_sqrt": "--warmup-updates 3",
-    "cosine": "--warmup-updates 2 --lr-period-updates 9 --lr-shrink 0.5",
-    "polynomial_decay": "--warmup-updates 2 --total-num-update 20",
-    "tri_stage": "--warmup-steps 3 --hold-steps 4 --decay-steps 20",
-    "fixed": "--warmup-updates 3 --lr 0.01,0.008,0.002 --force-anneal 3",
+    "inverse_sqrt": "--lr 0.01 --warmup-updates 3",
+    "cosine": "--lr 0.01 --warmup-updates 2 --lr-period-updates 9 --lr-shrink 0.5",
+    "polynomial_decay": "--lr 0.01 --warmup-updates 2 --total-num-update 20",
+    "tri_stage": "--lr 0.01 --warmup-steps 3 --hold-steps 4 --decay-steps 20",
+    "reduce_lr_on_plateau": "--lr 0.01 --warmup-updates 3 --lr-shrink 0.5 --lr-threshold 0.2",
+    "fixed": "--lr 0.01,0.008,0.002 --warmup-updates 3 --force-anneal 3",
 }
 E, R, K = 3, 1, 2
 
 
-def plan(name: str) -> list[str]:
-    extra = SCHEDULERS[name].split()
-    return ["--max-epoch", E, "--imp-rewind-epoch", R, "--imp-iterations", K, "--lr-scheduler", name, *extra]
+def base_scheduler(argv):
+    """fairseq's own scheduler for a command line, without the plugin."""
+    cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), argv))
+    optimizer = build_optimizer(cfg.optimizer, [torch.nn.Parameter(torch.zeros(1))])
+    scheduler = build_lr_scheduler(cfg.lr_scheduler, optimizer)
+    assert not isinstance(scheduler, RewindMixin)
+    return scheduler
 
 
-@pytest.fixture(scope="module")
-def per_epoch(corpus, train, flags, tmp_path_factory):
-    """Learning rates of a run: `(level, lr that the update used)` for every update."""
-
-    def run(arguments, **options):
-        folder = tmp_path_factory.mktemp("lrs")
-        at = flags.index("--warmup-updates")
-        without_scheduler = [*flags[:at], *flags[at + 2 :]]
-        train([*without_scheduler, *arguments, "--save-dir", folder / "run"], lrs=folder / "lrs", **options).succeed()
-        return [ast.literal_eval(line) for line in (folder / "lrs").read_text().splitlines()]
-
-    return run
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n == "inverse_sqrt" else pytest.mark.slow) for n in SCHEDULERS]
-)
-def test_levels_follow_the_base_schedule(per_epoch, name):
-    pruned = per_epoch(plan(name))
-    base = per_epoch([*plan(name), "--imp-iterations", "0"])  # the dense training is the base scheduler unrewound
-    n = len(base) // E
-    lrs = [lr_after for _, _, lr_after in base]  # the rate in force after update u
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_levels_follow_the_base_schedule(train, flags, tmp_path, name):
+    """Every update of a real training, to the last bit; of the plateau's schedule with the losses of the level."""
+    argv = flags[: flags.index("--lr")] + flags[flags.index("--criterion") :]
+    argv += ["--lr-scheduler", name, *SCHEDULERS[name].split()]
+    argv += ["--max-epoch", str(E), "--imp-rewind-epoch", str(R), "--imp-iterations", str(K)]
+    train([*argv, "--save-dir", tmp_path / "run"], rates=tmp_path / "rates").succeed()
+    noted = json.loads((tmp_path / "rates").read_text())
+    losses, n_epochs = noted["losses"], E + K * (E - R)
+    n = len(noted["updates"]) // n_epochs
+    assert n > 4 and len(losses) == n_epochs and len(noted["updates"]) == n * n_epochs
     for level in range(K + 1):
-        of_level = [lr_after for _, at, lr_after in pruned if at == level]
-        expected = lrs if level == 0 else lrs[n * R :]
-        assert of_level == expected, (level, of_level, expected)
+        start = E + (level - 1) * (E - R)
+        of_level = losses[:E] if level == 0 else losses[:R] + losses[start : start + E - R]
+        expected, _ = walk(base_scheduler(argv), range(1, E + 1), 0, of_level, n)
+        expected = expected if level == 0 else expected[R * n :]
+        assert len(set(expected)) > 1
+        assert [rate for at, rate in noted["updates"] if at == level] == expected, level
 
 
 def base_and_rewound(name: str, **settings):
     """The base scheduler and its rewindable form, each on an optimizer of its own."""
-    from fairseq.optim import FairseqOptimizer
-    from fairseq.optim.lr_scheduler import LR_SCHEDULER_DATACLASS_REGISTRY
-    from omegaconf import OmegaConf
 
     class Optimizer(FairseqOptimizer):
         def __init__(self):
@@ -85,14 +83,14 @@ SETTINGS = {
 }
 
 
-def walk(scheduler, epochs, updates, losses, save_at=None):
+def walk(scheduler, epochs, updates, losses, per_epoch=4):
     """Steps a scheduler as fairseq's trainer does, and returns the rate of every update."""
     rates = []
     scheduler.step_update(updates)
     for epoch, loss in zip(epochs, losses, strict=True):
         scheduler.step_begin_epoch(epoch)
         scheduler.step_update(updates)
-        for _ in range(4):
+        for _ in range(per_epoch):
             rates.append(scheduler.optimizer.get_lr())
             updates += 1
             scheduler.step_update(updates)

@@ -4,6 +4,7 @@ It can die by a signal at the n-th event of a kind (in the middle of it where a 
 every update that pruned weights, their masters, gradients and optimizer states are zero.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -111,6 +112,27 @@ def fake_cuda() -> None:
     wrappers.DistributedDataParallel = lambda device_ids, output_device, **options: ddp(**options)
 
 
+def note_rates() -> dict[str, list[Any]]:
+    """Notes level and learning rate of every optimizer step, and the validation loss of every epoch, as they come."""
+    from fairseq.trainer import Trainer
+
+    from fairseq_lth.task import ImpTask
+
+    noted: dict[str, list[Any]] = {"updates": [], "losses": []}
+    update, end_epoch = ImpTask.optimizer_step, Trainer.lr_step
+
+    def noted_update(task: Any, optimizer: Any, *args: Any, **kwargs: Any) -> None:
+        noted["updates"].append((task.engine.level, optimizer.get_lr()))
+        update(task, optimizer, *args, **kwargs)
+
+    def noted_end(trainer: Any, epoch: int, val_loss: float | None = None) -> Any:
+        noted["losses"] += [] if val_loss is None else [val_loss]
+        return end_epoch(trainer, epoch, val_loss)
+
+    ImpTask.optimizer_step, Trainer.lr_step = noted_update, noted_end
+    return noted
+
+
 def run(request: dict[str, Any]) -> None:
     """Trains; the request is what the fixture `start` was given."""
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -128,14 +150,13 @@ def run(request: dict[str, Any]) -> None:
         (Trainer, "lr_step", "lr_step"), (Trainer, "valid_step", "valid"), (Trainer, "train_step", "update"),
     ):  # fmt: skip
         reaper.before(owner, name, kind)
-    step, lrs = Trainer.train_step, []
+    rates = note_rates()
+    step = Trainer.train_step
 
     def watched_step(trainer: Any, *args: Any, **kwargs: Any) -> Any:
-        lrs.append(trainer.get_lr())
         result = step(trainer, *args, **kwargs)
         if trainer.task.engine.mask is not None and request["check"]:
             assert_zeros(trainer, request["has_state"])
-        lrs[-1] = (lrs[-1], trainer.task.engine.level, trainer.get_lr())
         return result
 
     Trainer.train_step = watched_step
@@ -147,5 +168,5 @@ def run(request: dict[str, Any]) -> None:
     else:
         from fairseq_cli.train import cli_main
     cli_main()
-    if request["lrs"]:
-        Path(request["lrs"]).write_text("\n".join(map(repr, lrs)))
+    if request["rates"]:
+        Path(request["rates"]).write_text(json.dumps(rates))
