@@ -128,10 +128,8 @@ class PruningEngine:
         level = self.schedule.level(self._epoch)
         if level > self.level:
             self._start_level(level, optimizer, scheduler)
-        elif not self._transition:
-            self._transition = {"lr_after": optimizer.get_lr(), "updates_after": update_num}
-            if level == 0 and update_num == 0 and self.is_master:
-                save_initialisation(self._directory, self._model)
+        elif level == 0 and update_num == 0 and self.is_master:
+            save_initialisation(self._directory, self._model)
 
     def after_backward(self) -> None:
         """Masks the gradients, before they are reduced, converted, measured and clipped."""

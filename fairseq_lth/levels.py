@@ -104,7 +104,7 @@ def table(directory: Path, rows: list[dict[str, str]]) -> str:
                 row["level"],
                 row["epoch"],
                 row["updates"],
-                f"{float(row['lr']):.4g}",
+                f"{float(row['lr']):.4g}" if row["lr"] else "-",
                 f"{float(row['sparsity']):.4f}",
                 f"{float(row['sparsity_prunable']):.4f}",
                 f"{int(row['pruned_weights']):,}",

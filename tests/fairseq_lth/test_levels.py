@@ -38,6 +38,7 @@ def test_a_finished_run(dense, capsys):
     assert main([str(dense)]) == 0
     out = capsys.readouterr().out
     assert "All 3 levels are as they were written." in out
+    assert out.splitlines()[2].split()[:5] == ["0", "2", "16", "-", "0.0000"]
     assert out.splitlines()[4].split()[:5] == ["2", "4", "32", "0.006124", "0.3471"]
 
 

@@ -69,7 +69,8 @@ def test_records_of_each_level(dense):
         pruned += round(0.3 * (n - pruned))
     dense_updates = int(levels[0]["updates"])
     assert [row["updates_before"] for row in levels] == ["", str(dense_updates), str(dense_updates)]
-    assert [row["updates_after"] for row in levels] == ["0", str(dense_updates // 2), str(dense_updates // 2)]
+    assert [row["updates_after"] for row in levels] == ["", str(dense_updates // 2), str(dense_updates // 2)]
+    assert levels[0]["lr"] == levels[0]["lr_before"] == ""  # the dense level has no rewind
     assert float(levels[1]["lr"]) == pytest.approx(0.01 * (3 / (dense_updates // 2)) ** 0.5)
     with open(dense / "lth_modules.csv", newline="") as file:
         modules = list(csv.DictReader(file))

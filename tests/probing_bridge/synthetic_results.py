@@ -72,7 +72,7 @@ def sparsities(levels: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _write_levels(folder: Path, levels: int, layers: int, sign: int, experiment: str, score: str) -> None:
     prunable, total = sparsities(levels)
-    frame = pd.DataFrame({"level": range(levels), "epoch": 60, "updates": 1000, "lr": 1e-4})
+    frame = pd.DataFrame({"level": range(levels), "epoch": 60, "updates": 1000, "lr": [None] + [1e-4] * (levels - 1)})
     frame = frame.assign(sparsity_prunable=prunable, sparsity=total, experiment=experiment, rewind="lr", score=score)
     frame.assign(mask_hash="c0ffee", package_version="0.1.0").to_csv(folder / "lth.csv", index=False)
     rows = []
