@@ -15,7 +15,7 @@ probes() {  # EXPERIMENT LEVEL
     run python -m probing_bridge.run probe "${suite[@]}" --reps "$reps" \
         --output "$results/probes.csv" "${PROBE[@]}"
     run python -m probing_bridge.run probe "${suite[@]}" --reps "$reps" \
-        --output "$results/probes.csv" --probe mlp --tasks "${MLP_TASKS[@]}" "${PROBE[@]}"
+        --output "$results/probes.csv" --probe mlp --tasks "${MLP_TASKS[@]}" "${MLP_PROBE[@]}"
     run rm "$reps"
 }
 for experiment in $(analysed); do

@@ -33,6 +33,7 @@ ANALYSED=${ANALYSED:-magnitude}             # which experiments are also dumped,
 DUMP=(--max-tokens 8000)
 MLP_TASKS=(ps_fxn ps_role coref syn_arc_prediction sem_arc_prediction)
 PROBE=(--jobs "${JOBS:-16}")                # processes that train probes
+MLP_PROBE=("${PROBE[@]}")
 TAGS=(pos st)                               # tasks whose tags group the tokens that levels are compared on
 SIMILARITY=()
 
@@ -48,7 +49,7 @@ SLURM_CPU=(--cpus-per-task 16 --mem 32G --time 12:00:00)
 # its flags stay; the epochs, the prunings, the corpora and what needs a GPU are less.
 if [ -n "${SMOKE-}" ]; then
     LINES=(80 8 20) DICTIONARY=1000 EPOCHS=2 REWIND=1 ITERATIONS=1 GPUS=1
-    TRAIN_DEVICE=(--cpu) DEVICE=(--cpu) PROBE=() SIMILARITY=(--resamples 20)
+    TRAIN_DEVICE=(--cpu) DEVICE=(--cpu) PROBE=() MLP_PROBE=() SIMILARITY=(--resamples 20)
     OPTIMISATION+=(--max-tokens 1000 --log-interval 1)
     GENERATE+=(--max-len-a 0 --max-len-b 10)
 fi
