@@ -1,7 +1,8 @@
 """fairseq plugin: iterative magnitude pruning, activation dumps and word encoding (Movva & Zhao 2020).
 
 `--user-dir fairseq_lth` imports this module, which registers the task, the masked criteria and the rewindable
-learning-rate schedulers, and tells torch which types fairseq's checkpoints hold.
+learning-rate schedulers, tells torch which types fairseq's checkpoints hold, and has one that cannot be loaded named
+in one line.
 """
 
 import logging
@@ -14,7 +15,8 @@ from fairseq_lth.preflight import require_tested_fairseq  # noqa: E402
 require_tested_fairseq()
 allow_checkpoint_globals()
 
-from fairseq_lth import criterion, lr_scheduler, task  # noqa: E402, F401
+from fairseq_lth import criterion, guards, lr_scheduler, task  # noqa: E402, F401
 
+guards.guard_loading()
 lr_scheduler.register_all()
 criterion.register_all()

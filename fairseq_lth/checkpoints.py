@@ -15,6 +15,7 @@ import os
 import pickle
 import re
 import shutil
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ def allow_checkpoint_globals() -> None:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Reads a checkpoint safely; tensors stay on disk (memory-mapped) until they are used.
+    """Reads a checkpoint safely; tensors stay on disk (memory-mapped) until they are used, but in very old files.
 
     Args:
         path: The file.
@@ -79,7 +80,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     allow_checkpoint_globals()
     try:
-        state = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        is_zip = zipfile.is_zipfile(path)  # torch before 1.6 wrote another format, which cannot be memory-mapped
+        state = torch.load(path, map_location="cpu", mmap=is_zip, weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
     except pickle.UnpicklingError as error:
@@ -92,6 +94,24 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(state, dict) or "model" not in state:
         raise CheckpointError(f"{path}: is not a fairseq checkpoint (no model in it)")
     return state
+
+
+def require_loadable(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint that a model is to be built from.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The checkpoint as fairseq wrote it.
+
+    Raises:
+        CheckpointError: As read_checkpoint, or nothing in it says what model it is.
+    """
+    checkpoint = read_checkpoint(path)
+    if not (checkpoint.get("cfg") or checkpoint.get("args")):
+        raise CheckpointError(f"{path}: has weights but no configuration (cfg), so fairseq cannot build its model")
+    return checkpoint
 
 
 def require_dictionary(checkpoint: dict[str, Any], dictionary: Any, folder: str | Path) -> None:

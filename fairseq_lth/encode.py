@@ -25,7 +25,7 @@ from fairseq.registry import REGISTRIES
 from omegaconf import MISSING
 from torch import Tensor
 
-from fairseq_lth.checkpoints import level_record, read_checkpoint, require_dictionary
+from fairseq_lth.checkpoints import level_record, require_dictionary, require_loadable
 from fairseq_lth.recorder import Recorder
 from fairseq_lth.words import NO_WORD, POOLINGS, Segmenter, Window, WordsError, pool
 from probing_bridge import __version__
@@ -183,7 +183,7 @@ class _Lines:
 
 def _load(arguments: argparse.Namespace) -> tuple[Any, Any]:
     """The model, ready for inference, and its task."""
-    saved = read_checkpoint(arguments.path)
+    saved = require_loadable(arguments.path)
     task_cfg = saved["cfg"]["task"] if saved.get("cfg") is not None else vars(saved["args"])
     data = arguments.data or task_cfg["data"]
     folder = utils.split_paths(data)[0]

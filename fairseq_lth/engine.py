@@ -21,6 +21,7 @@ from fairseq_lth import paths, records
 from fairseq_lth.checkpoints import STATE_FORMAT, file_hash, imp_state, place, read_checkpoint, require_state
 from fairseq_lth.config import rewind_epochs
 from fairseq_lth.errors import RunRefused
+from fairseq_lth.guards import writing
 from fairseq_lth.lr_scheduler import ATTRIBUTE, RewindMixin, Rewound
 from fairseq_lth.masks import Mask, MaskError
 from fairseq_lth.pruning import prunable_parameters, prune
@@ -129,7 +130,8 @@ class PruningEngine:
         if level > self.level:
             self._start_level(level, optimizer, scheduler)
         elif level == 0 and update_num == 0 and self.is_master:
-            save_initialisation(self._directory, self._model)
+            with writing(self._directory):
+                save_initialisation(self._directory, self._model)
 
     def after_backward(self) -> None:
         """Masks the gradients, before they are reduced, converted, measured and clipped."""
@@ -193,12 +195,12 @@ class PruningEngine:
             self._rows = list(state["rows"])
             self._transition = dict(state["transition"])
             self._seconds = state["seconds"]
-            if self.is_master:
-                self.saved(self._restored_path())
-        elif self.is_master:
-            self._directory.mkdir(parents=True, exist_ok=True)
         if self.is_master:
-            self._fetch_rewind_points()
+            self._directory.mkdir(parents=True, exist_ok=True)
+            with writing(self._directory):
+                if state["experiment"] == self._start.experiment:
+                    self.saved(self._restored_path())
+                self._fetch_rewind_points()
 
     def saved(self, path: Path) -> None:
         """Names what was saved: the level it finishes, and the point it is to be rewound to. Master process only.

@@ -16,6 +16,7 @@ from fairseq_lth.checkpoints import CheckpointError, imp_state, newest_complete,
 from fairseq_lth.config import rewind_epochs
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.experiment import experiment_id
+from fairseq_lth.guards import writing
 from probing_bridge.errors import BridgeError
 
 logger = logging.getLogger(__name__)
@@ -151,5 +152,6 @@ def _own_checkpoint(directory: Path, experiment: str, is_master: bool) -> Path |
         return None
     if is_master:
         logger.warning("%s is missing or cut short: going on from %s", last, newest.name)
-        place(newest, last)
+        with writing(directory):
+            place(newest, last)
     return newest

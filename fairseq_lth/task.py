@@ -18,13 +18,14 @@ from fairseq.tasks.translation import TranslationTask
 from omegaconf import DictConfig
 
 from fairseq_lth import config
-from fairseq_lth.checkpoints import read_checkpoint
+from fairseq_lth.checkpoints import require_loadable
 from fairseq_lth.config import ImpConfig
 from fairseq_lth.criterion import resolve_alias
 from fairseq_lth.dump import ActivationDump, require_dumping_task
 from fairseq_lth.engine import PruningEngine
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.experiment import check_data
+from fairseq_lth.guards import guard_saving
 from fairseq_lth.lr_scheduler import rewindable
 from fairseq_lth.start import find_start
 from probing_bridge.errors import BridgeError
@@ -80,6 +81,7 @@ class ImpTask(TranslationTask):
             with contextlib.suppress(OSError):  # fairseq has made the folder already: leave nothing behind
                 os.rmdir(root.checkpoint.save_dir)
             raise
+        guard_saving()
         root.optimization.max_epoch = task.engine.schedule.total_epochs
         _use_rewindable_scheduler(root)
         return task
@@ -190,7 +192,7 @@ def _check_evaluated(root: Any) -> None:
     given = root.common_eval.path if root is not None else None
     for path in given.split(os.pathsep) if given else []:
         try:
-            read_checkpoint(path)
+            require_loadable(path)
         except BridgeError as error:
             raise RunRefused(str(error)) from None
 

@@ -83,7 +83,7 @@ class Training:
 
 @pytest.fixture(scope="session")
 def start(tmp_path_factory):
-    """Starts a training; the flags are those of fairseq-train."""
+    """Starts a training, or another command of fairseq; the flags are its own."""
     import training_child
 
     context = multiprocessing.get_context("forkserver")
@@ -92,12 +92,12 @@ def start(tmp_path_factory):
     count = iter(range(10000))
 
     def run(
-        argv, die=None, signal="SIGKILL", check=False, has_state=True, fake_cuda=False, hydra=False, rates=None
+        argv, die=None, signal="SIGKILL", check=False, has_state=True, fake_cuda=False, command="train", rates=None
     ) -> Training:
         log = logs / f"{next(count)}.log"
         request = {
             "argv": list(map(str, argv)), "log": str(log), "die": die, "signal": signal, "check": check,
-            "has_state": has_state, "fake_cuda": fake_cuda, "hydra": hydra, "rates": str(rates) if rates else None,
+            "has_state": has_state, "fake_cuda": fake_cuda, "command": command, "rates": str(rates) if rates else None,
         }  # fmt: skip
         process = context.Process(target=training_child.run, args=(request,))
         process.start()

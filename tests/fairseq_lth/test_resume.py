@@ -1,6 +1,7 @@
 """Killed trainings end with the levels of an uninterrupted one, bit for bit, in every rewind mode."""
 
 import random
+import subprocess
 
 import pytest
 
@@ -71,16 +72,49 @@ def test_reduce_lr_on_plateau_goes_on(check_killed):
     check_killed(("update", 5), "--lr-scheduler", "reduce_lr_on_plateau", "--lr-shrink", "0.5")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("nth", [2, 5])
+@pytest.mark.parametrize("nth", [5, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_full_disk_leaves_what_can_be_resumed(train, flags, uninterrupted, same_level, tmp_path, nth):
-    argv = [*flags, "--imp-rewind", "lr", "--save-dir", tmp_path / "run"]
-    full = train(argv, die=("full", nth))
-    assert full.status == 1 and "No space left on device" in full.output
+    run = tmp_path / "run"
+    argv = [*flags, "--imp-rewind", "lr", "--save-dir", run]
+    error = train(argv, die=("full", nth)).error()
+    assert error.startswith(f"fairseq_lth: error: {run}: a checkpoint could not be written (No space left on device; ")
+    assert not list(run.glob("*.tmp"))
     train(argv).succeed()
     for level in range(3):
-        whole = uninterrupted("--imp-rewind", "lr")
-        same_level(whole / f"checkpoint_lth{level}.pt", tmp_path / "run" / f"checkpoint_lth{level}.pt")
+        same_level(uninterrupted("--imp-rewind", "lr") / f"checkpoint_lth{level}.pt", run / f"checkpoint_lth{level}.pt")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Makes a file system that is too small, and gives it another size."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def resize(kilobytes: int, *extra: str) -> None:
+        options = ",".join([*extra, f"size={kilobytes}k"])
+        made = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, text=True)
+        if made.returncode:
+            pytest.skip(f"a file system can only be mounted by root: {made.stderr.strip()}")
+
+    resize(10)
+    yield folder, lambda kilobytes: resize(kilobytes, "remount")
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize(
+    "kilobytes", [20, 160, *(pytest.param(size, marks=pytest.mark.slow) for size in (80, 240, 330))]
+)
+def test_a_disk_that_is_really_full(train, flags, uninterrupted, same_level, small_disk, kilobytes):
+    """Full while the initialisation, a checkpoint, a copy of one or a level is written."""
+    folder, resize = small_disk
+    resize(kilobytes)
+    argv = [*flags, "--imp-rewind", "lr", "--save-dir", folder / "run"]
+    assert "a checkpoint could not be written (" in train(argv).error()
+    resize(100_000)
+    train(argv).succeed()
+    whole = uninterrupted("--imp-rewind", "lr")
+    for level in range(3):
+        same_level(whole / f"checkpoint_lth{level}.pt", folder / "run" / f"checkpoint_lth{level}.pt")
 
 
 @pytest.mark.slow

@@ -139,7 +139,7 @@ def test_hydra_trains_in_bf16(train, corpus, tmp_path):
         dataset.num_workers=0 common.fp16=false common.cpu=true common.bf16=true common.user_dir={PLUGIN}
         checkpoint.save_dir={tmp_path / "run"}
     """
-    train(overrides.split(), hydra=True, check=True).succeed()
+    train(overrides.split(), command="hydra_train", check=True).succeed()
     weights = read_checkpoint(tmp_path / "run" / "checkpoint_lth1.pt")["model"]
     fc1 = weights["encoder.layers.0.fc1.weight"]
     assert torch.equal(fc1, fc1.bfloat16().float())  # fairseq saves half precision as float32
@@ -161,6 +161,46 @@ def test_levels_load_in_plain_generate(dense, corpus):
     assert result.returncode == 0 and "Generate test with beam=5" in result.stdout, result.stderr[-2000:]
 
 
+@pytest.fixture(scope="session")
+def unusable(dense, tmp_path_factory):
+    """Files that are no checkpoints, with what is said about each."""
+    folder = tmp_path_factory.mktemp("unusable")
+    whole = (dense / "checkpoint_lth2.pt").read_bytes()
+    (folder / "cut.pt").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.pt").write_text("not a checkpoint\n")
+    torch.save({"weight": torch.ones(2)}, folder / "foreign.pt")
+    return folder, {
+        "cut.pt": "cannot be read; it is cut short or no checkpoint",
+        "text.pt": "is not a checkpoint that can be loaded safely",
+        "foreign.pt": "is not a fairseq checkpoint (no model in it)",
+        "nowhere.pt": "no such file",
+        str(
+            dense / "checkpoint_rewind0.pt"
+        ): "has weights but no configuration (cfg), so fairseq cannot build its model",
+    }
+
+
+@pytest.mark.parametrize("command", ["generate", "validate"])
+@pytest.mark.parametrize("task", ["translation", "lth_imp"])
+def test_what_cannot_be_evaluated_is_named_in_one_line(start, corpus, unusable, command, task):
+    folder, said = unusable
+    common = [corpus, "--user-dir", PLUGIN, "--task", task, "--cpu", "--batch-size", "3"]
+    running = {path: start([*common, "--path", folder / path], command=command) for path in said}
+    for path, training in running.items():
+        assert training.wait().error() == f"fairseq_lth: error: {folder / path}: {said[path]}"
+
+
+@pytest.mark.parametrize("task", ["translation", "lth_imp"])
+def test_what_training_cannot_go_on_from_is_named_in_one_line(start, flags, unusable, tmp_path, task):
+    folder, said = unusable
+    argv = [*flags, "--save-dir", tmp_path / "run"]
+    if task == "translation":
+        argv = [*flags[: flags.index("--max-epoch")], "--task", task, "--save-dir", tmp_path / "run"]
+    running = {path: start([*argv, "--restore-file", folder / path]) for path in ("cut.pt", "text.pt", "foreign.pt")}
+    for path, training in running.items():
+        assert training.wait().error() == f"fairseq_lth: error: {folder / path}: {said[path]}"
+
+
 class Foreign:
     """A class that no checkpoint should hold."""
 
@@ -175,6 +215,11 @@ def test_checkpoints_of_eval_bleu_load(tmp_path):
     meters = {"counts": np.array([1, 2]), "sum": np.float64(2.5), "n": np.int64(3)}
     torch.save({"model": {}, "meters": meters}, tmp_path / "meters.pt")
     assert read_checkpoint(tmp_path / "meters.pt")["meters"]["sum"] == 2.5
+
+
+def test_checkpoints_of_old_torch_load(tmp_path):
+    torch.save({"model": {"a": torch.ones(2)}}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert read_checkpoint(tmp_path / "old.pt")["model"]["a"].tolist() == [1, 1]
 
 
 def test_plain_checkpoints_have_a_record(tmp_path):

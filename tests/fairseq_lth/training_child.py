@@ -1,9 +1,10 @@
-"""One fairseq-train in a forked process, for the fixture `start`.
+"""One command of fairseq, mostly fairseq-train, in a forked process, for the fixture `start`.
 
 It can die by a signal at the n-th event of a kind (in the middle of it where a file is written), and can check after
 every update that pruned weights, their masters, gradients and optimizer states are zero.
 """
 
+import importlib
 import json
 import os
 import shutil
@@ -55,7 +56,6 @@ def watch_files(reaper: Reaper) -> None:
 
     def save(state: Any, file: Any, *args: Any, **kwargs: Any) -> Any:
         if reaper.is_due("full"):
-            checkpoint_utils.time.sleep = lambda _: None  # fairseq waits between its three attempts
             torch.save = fail
             fail()
         if reaper.is_due("save"):
@@ -134,7 +134,7 @@ def note_rates() -> dict[str, list[Any]]:
 
 
 def run(request: dict[str, Any]) -> None:
-    """Trains; the request is what the fixture `start` was given."""
+    """Runs the command; the request is what the fixture `start` was given."""
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -162,11 +162,7 @@ def run(request: dict[str, Any]) -> None:
     Trainer.train_step = watched_step
     if request["fake_cuda"]:
         fake_cuda()
-    sys.argv = ["fairseq-train", *request["argv"]]
-    if request["hydra"]:
-        from fairseq_cli.hydra_train import cli_main
-    else:
-        from fairseq_cli.train import cli_main
-    cli_main()
+    sys.argv = [request["command"], *request["argv"]]
+    importlib.import_module(f"fairseq_cli.{request['command']}").cli_main()
     if request["rates"]:
         Path(request["rates"]).write_text(json.dumps(rates))

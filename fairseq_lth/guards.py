@@ -1,0 +1,104 @@
+"""What fairseq reads and writes by itself, guarded: an unreadable checkpoint and a full disk end in one line.
+
+fairseq loads the checkpoints of fairseq-generate and fairseq-validate before any task exists, and saves from inside its
+trainer, so both are wrapped where fairseq defines them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq import checkpoint_utils
+
+from fairseq_lth.checkpoints import require_loadable
+from fairseq_lth.errors import RunRefused
+from probing_bridge.errors import BridgeError
+
+_LOADING = ("load_checkpoint_to_cpu", "load_model_ensemble_and_task")
+
+
+def guard_loading() -> None:
+    """Makes fairseq's functions that load checkpoints say in one line which file they cannot use."""
+    for name in _LOADING:
+        load = getattr(checkpoint_utils, name)
+        if inspect.unwrap(load) is load:
+            setattr(checkpoint_utils, name, _explained(load))
+
+
+def _explained(load: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function; if it fails and one of its files is the reason, that is what is said."""
+
+    @functools.wraps(load)
+    def explained(paths: str | list[str], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return load(paths, *args, **kwargs)
+        except Exception:
+            try:
+                for path in [paths] if isinstance(paths, str) else paths:
+                    require_loadable(path)
+            except BridgeError as error:
+                raise RunRefused(str(error)) from None
+            raise
+
+    return explained
+
+
+def guard_saving() -> None:
+    """Makes fairseq's function that saves checkpoints end in one line where the disk is full; once per process."""
+    save = checkpoint_utils.save_checkpoint
+    if inspect.unwrap(save) is not save:
+        return
+
+    @functools.wraps(save)
+    def guarded(cfg: Any, *args: Any, **kwargs: Any) -> Any:
+        with writing(cfg.save_dir):
+            return save(cfg, *args, **kwargs)
+
+    checkpoint_utils.save_checkpoint = guarded
+    # fairseq's own tries three times on the same half-written file, and logs a traceback each time
+    checkpoint_utils._torch_persistent_save = lambda state, file: torch.save(state, file)
+
+
+@contextlib.contextmanager
+def writing(directory: str | Path) -> Iterator[None]:
+    """Refuses the run if what is written to its save dir inside the `with` block does not fit.
+
+    Args:
+        directory: The run directory.
+
+    Raises:
+        RunRefused: A full disk, a quota, a folder that may not be written, or a checkpoint that was not written well.
+    """
+    try:
+        yield
+    except BridgeError as error:
+        raise RunRefused(str(error)) from None
+    except (OSError, RuntimeError) as error:
+        reason = _reason(error)
+        if reason is None:
+            raise
+        for unfinished in Path(directory).glob("*.pt.tmp"):  # fairseq's; it would stay until the epoch is saved again
+            unfinished.unlink(missing_ok=True)
+        free = shutil.disk_usage(directory).free / 1e6
+        raise RunRefused(
+            f"{directory}: a checkpoint could not be written ({reason}; {free:,.0f} MB free): make room and run the "
+            "same command again; it goes on from the newest complete checkpoint"
+        ) from None
+
+
+def _reason(error: BaseException) -> str | None:
+    """Why writing failed; None for an error that has nothing to do with files."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError):
+            return link.strerror or str(link)
+        link = link.__cause__ or link.__context__
+    # torch's own writer gives no reason: "[enforce fail at inline_container.cc:672] . unexpected pos 640 vs 598"
+    return "the disk is full" if "inline_container" in str(error) else None
