@@ -15,7 +15,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -229,12 +230,14 @@ class Results:
         experiment: The experiment whose rows these are.
         tables: Name of a table -> its rows; a table without a file has no rows.
         hashes: File name -> sha256 of its bytes, for those that are there.
+        baselines: Other experiments whose translation quality is shown beside this one's, such as random pruning.
     """
 
     name: str
     experiment: str
     tables: dict[str, pd.DataFrame]
     hashes: dict[str, str]
+    baselines: tuple[Results, ...] = ()
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         """The rows of one table."""
@@ -276,6 +279,35 @@ def read_results(folder: str | Path, allow_mixed: bool = False) -> Results:
             tables[name] = pd.DataFrame(columns)
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found.values()}
     return Results(folder.resolve().name, " + ".join(experiments), tables, hashes)
+
+
+def with_baselines(results: Results, folders: Sequence[str | Path], allow_mixed: bool = False) -> Results:
+    """Puts the experiments of further folders beside one experiment.
+
+    Args:
+        results: The experiment that a report is about.
+        folders: Results folders of its baselines; of their tables bleu.csv and lth.csv are read off.
+        allow_mixed: As for read_results; also takes other package versions.
+
+    Returns:
+        The same tables with their baselines.
+
+    Raises:
+        InputError: What read_results refuses, a folder of an experiment that is there already, one without BLEU, or
+            one of another package version.
+    """
+    runs = [results]
+    for folder in folders:
+        baseline = read_results(folder, allow_mixed)
+        if any(baseline.experiment == run.experiment for run in runs):
+            raise InputError(f"is experiment {baseline.experiment} once more; a baseline is another experiment", folder)
+        if not len(baseline["bleu"]):
+            raise InputError("no bleu.csv: a baseline is shown by its translation quality", folder)
+        if not allow_mixed:
+            both = {f"{run.name}/{name}": frame for run in (results, baseline) for name, frame in run.tables.items()}
+            _require_one(both, "package_version", _MUST_AGREE["package_version"], Path(folder))
+        runs.append(baseline)
+    return replace(results, baselines=tuple(runs[1:]))
 
 
 # What must be the same in all rows of a folder: column -> its name in a message, and the columns within which it must.
@@ -323,5 +355,5 @@ def _require_distinct(tables: dict[str, pd.DataFrame], folder: Path) -> None:
                 f"{column} {value}" for column, value in row.items() if not pd.isna(value) and value != ""
             )
             raise InputError(
-                f"{name}.csv has rows of two experiments for {about}; use two folders and --compare", folder
+                f"{name}.csv has rows of two experiments for {about}; use two folders: --baseline or --compare", folder
             )

@@ -1,4 +1,4 @@
-"""The checkable statements of Movva & Zhao (2020), Sections 3.3 to 5.4, each with its test on the result tables.
+"""The checkable statements of Movva & Zhao (2020), Sections 3.2 to 5.4, each with its test on the result tables.
 
 A claim is one entry of CLAIMS: what the paper says, its number, the rule in words, the figure to look at and a small
 function Results -> Judgement. Numbers of "the sparsest level" are those of the highest level that has the rows.
@@ -55,6 +55,9 @@ _TASK_RULE = "Kendall's τ of the best layer's score over levels, one-sided, Hol
 _BOTH = ("encoder", "decoder")
 
 CLAIMS: tuple[Claim, ...] = (
+    Claim("3.2", "Magnitude pruning keeps more BLEU than random pruning", "Table A1 (an image)",
+          "BLEU of the sparsest level both have, intervals apart, sparsities within 1 point", "fig_bleu_sparsity",
+          pruning.beats_random),
     Claim("3.3", "At 66 % overall sparsity over 99 % of BLEU is kept", "0.994 (27.61 of 27.77)",
           "BLEU of the level within 5 points of 66.4 % over that of LTH0, at least 0.99", "fig_bleu_sparsity",
           pruning.bleu_kept),

@@ -21,6 +21,7 @@ from probing_bridge.judging import (
 )
 from probing_bridge.results import Results
 
+_BOTH = ("magnitude", "random")
 _PAPER_SPARSITY, _NEAR = 0.664, 0.05  # overall sparsity of the paper's LTH7, and what counts as the same
 
 
@@ -55,6 +56,32 @@ def bleu_last_drop(results: Results) -> Judgement:
     drops = -rows["score"].diff().iloc[1:]
     last, before = Value(float(drops.iloc[-1])), Value(float(drops.iloc[:-1].mean()))
     return greater(last, before, ("last pruning", "mean of those before"))
+
+
+def beats_random(results: Results) -> Judgement:
+    """Whether magnitude pruning keeps more BLEU than random pruning at the sparsest level that both have."""
+    runs = {score: run for run in (*results.baselines, results) for score in [_pruned_by(run)]}
+    found = {name: need(runs[name]["bleu"], f"bleu.csv of {name} pruning") for name in _BOTH if name in runs}
+    if len(found) < 2:
+        raise MissingRows("BLEU of magnitude and of random pruning (report --baseline DIR)")
+    keys = ["level", "test_set", "metric"]
+    both = found["magnitude"].merge(found["random"], on=keys, suffixes=("", "_random"))
+    both = both[both["level"] > 0].dropna(subset=["score", "score_random"])
+    row = last_level(need(both, "BLEU of a pruned level, test set and metric of both")).iloc[0]
+    known = [summaries.levels(runs[name]).set_index("level")["sparsity"] for name in _BOTH]
+    sparsities = [float(levels.get(row["level"], float("nan"))) for levels in known]
+    if abs(sparsities[0] - sparsities[1]) > 0.01:
+        return Judgement(UNDECIDED, detail=f"LTH{row['level']} of the two differ in sparsity")
+    ends = ("score", "low", "high")
+    more, less = (Value(*(float(row[f"{end}{suffix}"]) for end in ends)) for suffix in ("", "_random"))
+    judgement = greater(more, less, _BOTH)
+    return Judgement(judgement.verdict, f"{judgement.ours} (LTH{row['level']})", judgement.detail)
+
+
+def _pruned_by(run: Results) -> str:
+    """What a run chose its masks by, as lth.csv says; empty if it does not, or not the same at all levels."""
+    scores = {score for score in run["lth"].get("score", ()) if score not in ("", "none", "-")}
+    return scores.pop() if len(scores) == 1 else ""
 
 
 def shares(results: Results, kind: str, component: str) -> pd.DataFrame:

@@ -12,6 +12,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `report`."""
     parser.add_argument("--results", metavar="DIR", help="results folder of one experiment (default: A of --compare)")
     parser.add_argument(
+        "--baseline",
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="results folders of other experiments whose BLEU is shown beside it, such as random pruning",
+    )
+    parser.add_argument(
         "--compare",
         nargs=2,
         metavar=("A", "B"),
@@ -33,14 +40,14 @@ def run(arguments: argparse.Namespace) -> None:
         raise BridgeError("nothing to report on: give --results DIR, or --compare A B")
     from probing_bridge.comparison import compare
     from probing_bridge.report import build
-    from probing_bridge.results import read_results
+    from probing_bridge.results import read_results, with_baselines
 
     folder = arguments.results
     if folder is None:
         folder = next((side for side in arguments.compare if Path(side).is_dir()), None)
         if folder is None:
             raise BridgeError("--compare: neither side is a results folder; give one, or --results DIR")
-    results = read_results(folder, arguments.allow_mixed)
+    results = with_baselines(read_results(folder, arguments.allow_mixed), arguments.baseline, arguments.allow_mixed)
     comparison = None
     if arguments.compare:
         a, b = arguments.compare

@@ -90,14 +90,14 @@ def _as_table(paper: str, title: str, section: str, show: Callable, **rest: obje
 
 FIGURES: dict[str, Exhibit] = {
     "table_a1_levels": _as_table(
-        "Table A1", "Sparsity and BLEU of every level", "levels", tables.show_levels, data=tables.levels_data,
+        "Table A1", "Sparsity and BLEU of every level", "levels", tables.show_levels, data=pruning.levels_data,
         caption="Sparsity as a share of the prunable (non-embedding) and of all weights; score with its 95 % interval "
-        "where the evaluation gave one.",
+        "where the evaluation gave one. A run that branched off a level has that level's score.",
         source="lth", command="fairseq-train ... --task lth_imp, then fairseq-generate and sacrebleu",
     ),
     "fig_bleu_sparsity": Exhibit(
         "Section 3.3", "BLEU against sparsity", "levels", pruning.bleu_data, pruning.draw_bleu,
-        "Test score of each level against its overall sparsity; bars are 95 % intervals.",
+        "Test score of each level against its overall sparsity, one line a run; bars are 95 % intervals.",
         "bleu", command="fairseq-generate and sacrebleu", wide=False,
     ),
     "fig_a1_modules": Exhibit(

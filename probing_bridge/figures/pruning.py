@@ -32,10 +32,68 @@ PARTS = {"q": "Wq", "k": "Wk", "v": "Wv", "out": "Wo"}
 
 
 def bleu_data(results: Results) -> pd.DataFrame:
-    """BLEU of every level with its sparsity: run, level, sparsity, test_set, metric, score, low, high, n."""
-    rows = summaries.with_sparsity(results["bleu"], results).assign(run=run_name(results))
-    columns = ["run", "level", "sparsity", "test_set", "metric", "score", "low", "high", "n"]
-    return rows[columns].sort_values(["test_set", "metric", "level"], ignore_index=True)
+    """BLEU of every level with its sparsity, of the experiment and its baselines.
+
+    Returns:
+        run, level, sparsity, test_set, metric, score, low, high, n; by test set, metric, run (the experiment first).
+    """
+    frames = [scores.merge(levels, on="level", how="left").assign(run=run) for run, scores, levels in _runs(results)]
+    rows = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+    rank = {run: index for index, run in enumerate(rows["run"].unique())}
+    order = ["test_set", "metric", "run", "level"]
+    rows = rows.sort_values(order, key=lambda c: c.map(rank) if c.name == "run" else c, ignore_index=True)
+    return rows[["run", "level", "sparsity", "test_set", "metric", "score", "low", "high", "n"]]
+
+
+def levels_data(results: Results) -> pd.DataFrame:
+    """Sparsity and BLEU of every level (Table A1), of the experiment and its baselines.
+
+    Returns:
+        level, sparsity, sparsity_prunable, run, test_set, metric, score, low, high, n.
+    """
+    columns = ["level", "test_set", "metric", "score", "low", "high", "n"]
+    frames = [
+        levels.assign(run=run).merge(scores[columns], on="level", how="left") for run, scores, levels in _runs(results)
+    ]
+    return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+
+
+def _runs(results: Results) -> list[tuple[str, pd.DataFrame, pd.DataFrame]]:
+    """Name, BLEU and levels of the experiment and of its baselines.
+
+    A baseline that branched off a level of the experiment has the levels up to there too: they are the same models.
+    """
+    runs = (results, *results.baselines)
+    names = [run_name(run) for run in runs]
+    own_scores, own_levels = results["bleu"], summaries.levels(results)
+    found = []
+    for run, name in zip(runs, names, strict=True):
+        name = f"{name} ({run.experiment})" if names.count(name) > 1 else name
+        shared = _shared_level(run, results)
+        found.append(
+            (
+                name,
+                _and_shared(run["bleu"], own_scores, shared),
+                _and_shared(summaries.levels(run), own_levels, shared),
+            )
+        )
+    return found
+
+
+def _shared_level(run: Results, results: Results) -> int:
+    """The level of an experiment that a run branched off, as its lth.csv says in the column `parent`; -1 for none."""
+    lth = run["lth"]
+    for parent in lth["parent"].unique() if "parent" in lth.columns else ():
+        experiment, _, level = parent.rpartition("/lth")
+        if experiment == results.experiment and level.isdigit():
+            return int(level)
+    return -1
+
+
+def _and_shared(rows: pd.DataFrame, own: pd.DataFrame, shared: int) -> pd.DataFrame:
+    """The rows of a run, after those of the experiment's levels that it shares and has no rows of."""
+    before = own[(own["level"] <= shared) & ~own["level"].isin(rows["level"])]
+    return pd.concat([before, rows], ignore_index=True) if len(before) else rows
 
 
 def run_name(results: Results) -> str:

@@ -12,36 +12,32 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from probing_bridge import summaries
-from probing_bridge.figures.pruning import bleu_data
 from probing_bridge.figures.similarity import COMPONENTS
 from probing_bridge.figures.style import GRID, INK, WIDE, empty, new_figure, number, percent
 from probing_bridge.results import Results
-from probing_bridge.summaries import task_group, task_label
+from probing_bridge.summaries import rows_of, task_group, task_label
 from probing_bridge.trends import task_trends
 
 
-def levels_data(results: Results) -> pd.DataFrame:
-    """Sparsity and BLEU of every level (Table A1): run, level, both sparsities, test_set, metric, score, ..."""
-    bleu = bleu_data(results).drop(columns=["sparsity", "run"])
-    known = summaries.levels(results)
-    rows = known.merge(bleu, on="level", how="left")
-    return rows.assign(run=bleu_data(results)["run"].iloc[0] if len(bleu) else "")
-
-
 def show_levels(frame: pd.DataFrame) -> pd.DataFrame:
-    """Table A1: one row a level, one column a test set and metric (and run)."""
-    base = frame.drop_duplicates("level").set_index("level").sort_index()
-    table = pd.DataFrame({"level": [f"LTH{level}" for level in base.index]}, index=base.index)
-    table["non-embedding sparsity"] = [percent(value) for value in base["sparsity_prunable"]]
-    table["overall sparsity"] = [percent(value) for value in base["sparsity"]]
-    several = frame["run"].nunique() > 1
-    for (run, test_set, metric), part in frame.dropna(subset=["score"]).groupby(
-        ["run", "test_set", "metric"], sort=False
-    ):
-        scores = part.set_index("level")
-        name = f"{metric}, {test_set}".replace("bleu", "BLEU") + (f", {run}" if several else "")
-        cells = {level: number(row.score, row.low, row.high, 2) for level, row in scores.iterrows()}
-        table[name] = [cells.get(level, "not run") for level in base.index]
+    """Table A1: one row a level, one column a test set, metric and run; sparsities apart where runs differ in them."""
+    runs = {
+        str(run): part.drop_duplicates("level").set_index("level") for run, part in frame.groupby("run", sort=False)
+    }
+    levels = sorted(frame["level"].unique())
+    table = pd.DataFrame({"level": [f"LTH{level}" for level in levels]}, index=levels)
+    for name, rows in runs.items():
+        for column, title in (("sparsity_prunable", "non-embedding sparsity"), ("sparsity", "overall sparsity")):
+            cells = [percent(value) for value in rows[column].reindex(levels)]
+            if title not in table:
+                table[title] = cells
+            elif any(cell not in ("–", first) for cell, first in zip(cells, table[title], strict=True)):
+                table[f"{title}, {name}"] = cells
+    for (test_set, metric), part in frame.dropna(subset=["score"]).groupby(["test_set", "metric"], sort=False):
+        for run, line in part.groupby("run", sort=False):
+            parts = [str(metric).replace("bleu", "BLEU"), str(test_set), *([str(run)] if len(runs) > 1 else [])]
+            scores = {row.level: number(row.score, row.low, row.high, 2) for row in rows_of(line)}
+            table[", ".join(parts)] = [scores.get(level, "not run") for level in levels]
     return table.reset_index(drop=True)
 
 

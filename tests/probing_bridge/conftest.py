@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from probing_bridge.report import build
-from probing_bridge.results import Results, read_results
+from probing_bridge.results import Results, read_results, with_baselines
 
 
 @pytest.fixture(scope="session")
@@ -29,15 +29,23 @@ def full_folder(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
-def full(full_folder: Path) -> Results:
-    """The tables of full_folder."""
-    return read_results(full_folder)
+def full_baseline(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random pruning from LTH0 of full_folder: BLEU only."""
+    return synthetic.write_baseline(tmp_path_factory.mktemp("random") / "results")
+
+
+@pytest.fixture(scope="session")
+def full(full_folder: Path, full_baseline: Path) -> Results:
+    """The tables of full_folder, with random pruning beside them."""
+    return with_baselines(read_results(full_folder), [full_baseline])
 
 
 @pytest.fixture(scope="session")
 def opposite(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """The same with every trend the other way round."""
-    return read_results(synthetic.write_results(tmp_path_factory.mktemp("opposite") / "results", width=24, sign=-1))
+    folder = tmp_path_factory.mktemp("opposite")
+    results = read_results(synthetic.write_results(folder / "results", width=24, sign=-1))
+    return with_baselines(results, [synthetic.write_baseline(folder / "random", sign=-1)])
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
 """A made-up results folder of any size, shaped like the paper's findings or like their opposite.
 
-    python tests/probing_bridge/synthetic_results.py DIR
+    python tests/probing_bridge/synthetic_results.py DIR [BASELINE]
 
-writes nine levels x 18 tasks x 6 layers of a 1024-wide model. Used by the tests of the report and to look at its page.
+writes nine levels x 18 tasks x 6 layers of a 1024-wide model into DIR, and the BLEU of random pruning, a branch of it,
+into BASELINE. Used by the tests of the report and to look at its page.
 """
 
 from __future__ import annotations
@@ -64,17 +65,36 @@ def write_results(
     return folder
 
 
+def write_baseline(folder: Path, levels: int = 9, sign: int = 1, parent: str = "magnitude-4f2a") -> Path:
+    """Writes lth.csv and bleu.csv of random pruning that branched off LTH0 of the experiment `parent`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    experiment = "random-9c1d"
+    lth = _levels(levels, experiment, "random").assign(parent=f"{parent}/lth0")
+    lth[lth["level"] > 0].to_csv(folder / "lth.csv", index=False)
+    bleu = _bleu(levels, sign, experiment)
+    down = (6 if sign > 0 else -6) * bleu["level"] / levels
+    bleu = bleu.assign(**{name: bleu[name] - down for name in ("score", "low", "high")})
+    write_table(bleu[bleu["level"] > 0], "bleu", folder / "bleu.csv")
+    return folder
+
+
 def sparsities(levels: int) -> tuple[np.ndarray, np.ndarray]:
     """Sparsity of the prunable and of all weights after 0, 1, ... prunings of a fifth (84 % prunable)."""
     prunable = 1 - 0.8 ** np.arange(levels)
     return prunable, prunable * 0.84
 
 
-def _write_levels(folder: Path, levels: int, layers: int, sign: int, experiment: str, score: str) -> None:
+def _levels(levels: int, experiment: str, score: str) -> pd.DataFrame:
     prunable, total = sparsities(levels)
-    frame = pd.DataFrame({"level": range(levels), "epoch": 60, "updates": 1000, "lr": [None] + [1e-4] * (levels - 1)})
+    frame = pd.DataFrame({"level": range(levels), "epoch": 60, "updates": 1000, "lr": 1e-4})
     frame = frame.assign(sparsity_prunable=prunable, sparsity=total, experiment=experiment, rewind="lr", score=score)
-    frame.assign(mask_hash="c0ffee", package_version="0.1.0").to_csv(folder / "lth.csv", index=False)
+    frame.loc[frame["level"] == 0, ["rewind", "score"]] = ""
+    return frame.assign(mask_hash="c0ffee", parent="", package_version="0.1.0")
+
+
+def _write_levels(folder: Path, levels: int, layers: int, sign: int, experiment: str, score: str) -> None:
+    prunable, _ = sparsities(levels)
+    _levels(levels, experiment, score).to_csv(folder / "lth.csv", index=False)
     rows = []
     for component in ("encoder", "decoder"):
         kinds = ["self_attn", "fc"] + (["encoder_attn"] if component == "decoder" else [])
@@ -262,3 +282,5 @@ def _spectrum(levels: int, layers: int, width: int, sign: int, experiment: str) 
 if __name__ == "__main__":
     assert set(TABLES) >= {"bleu", "probes"}
     write_results(Path(sys.argv[1]))
+    if len(sys.argv) > 2:
+        write_baseline(Path(sys.argv[2]))

@@ -14,6 +14,8 @@ from probing_bridge.judging import FAILS, HOLDS, NOT_RUN, UNDECIDED, Value
 from probing_bridge.results import TABLES, Results, read_results
 from probing_bridge.trends import Trend, holm, kendall, smallest_p, task_trends
 
+KEPT = next(claim for claim in CLAIMS if "99 % of BLEU" in claim.statement)
+RANDOM = next(claim for claim in CLAIMS if "random pruning" in claim.statement)
 EVERY = pytest.mark.parametrize("claim", CLAIMS, ids=[f"{c.section} {c.statement[:40]}" for c in CLAIMS])
 
 
@@ -43,6 +45,33 @@ def test_not_run_without_rows_and_says_what_is_missing(claim: Claim, full: Resul
     assert judgement.detail.startswith("needs ") and len(judgement.detail) > 10
 
 
+@EVERY
+def test_not_run_when_just_its_own_table_is_missing(claim: Claim, full: Results) -> None:
+    own = "similarity" if claim.figure == "fig_a7_spectrum" else FIGURES[claim.figure].source  # k is in similarity.csv
+    without = replace(full, tables={**full.tables, own: full[own].iloc[:0]})
+    assert judge(claim, without).verdict == NOT_RUN
+
+
+def test_random_pruning_is_compared_at_the_sparsest_level_both_have(full: Results) -> None:
+    def judged(**changes: object) -> judging.Judgement:
+        tables = {**full.baselines[0].tables, "bleu": full.baselines[0]["bleu"].assign(**changes)}
+        return judge(RANDOM, replace(full, baselines=(replace(full.baselines[0], tables=tables),)))
+
+    assert judge(RANDOM, full).ours == "magnitude 27.210 [26.710, 27.710] v random 21.877 [21.377, 22.377] (LTH8)"
+    assert judged(high=27.0).verdict == UNDECIDED
+    assert judged(test_set="another").verdict == NOT_RUN
+    assert "LTH8 of the two differ" in judge(RANDOM, _sparser_baseline(full)).detail
+    assert judge(RANDOM, replace(full, baselines=())).verdict == NOT_RUN
+    random = replace(full.baselines[0], baselines=(replace(full, baselines=()),))  # the page of random pruning
+    assert judge(RANDOM, random) == judge(RANDOM, full)
+
+
+def _sparser_baseline(full: Results) -> Results:
+    baseline = full.baselines[0]
+    lth = baseline["lth"].assign(sparsity=baseline["lth"]["sparsity"] + 0.02)
+    return replace(full, baselines=(replace(baseline, tables={**baseline.tables, "lth": lth}),))
+
+
 def test_trends_over_three_levels_are_not_decidable(full: Results) -> None:
     few = replace(full, tables={name: _first_levels(frame, 3) for name, frame in full.tables.items()})
     for statement in ("PS-Fxn degrades", "NeuronSim with LTH0 drops", "Encoder-decoder layers become", "Ten tasks"):
@@ -69,7 +98,7 @@ def test_one_missing_task_is_not_run_and_the_others_are_judged(full: Results) ->
 
 
 def test_a_ticket_below_99_percent_fails_and_an_unreached_sparsity_is_not_decidable(full: Results) -> None:
-    claim = CLAIMS[0]
+    claim = KEPT
     bleu = full["bleu"].assign(score=full["bleu"]["score"].where(full["bleu"]["level"] < 7, 27.0))
     assert judge(claim, replace(full, tables={**full.tables, "bleu": bleu})).verdict == FAILS
     shallow = replace(full, tables={name: _first_levels(frame, 4) for name, frame in full.tables.items()})
@@ -162,7 +191,7 @@ def test_scores_that_are_all_zero_or_missing_are_judged_without_error(full: Resu
 
 def test_a_dense_model_without_bleu_decides_nothing(full: Results) -> None:
     bleu = full["bleu"].assign(score=0.0, low=0.0, high=0.0)
-    assert judge(CLAIMS[0], replace(full, tables={**full.tables, "bleu": bleu})).verdict == UNDECIDED
+    assert judge(KEPT, replace(full, tables={**full.tables, "bleu": bleu})).verdict == UNDECIDED
 
 
 def test_quickstart_sized_results_are_judged_without_error(synthetic, tmp_path) -> None:

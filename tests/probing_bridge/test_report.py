@@ -14,7 +14,7 @@ from probing_bridge.comparison import compare
 from probing_bridge.errors import BridgeError
 from probing_bridge.figures import FIGURES
 from probing_bridge.report import draw_files
-from probing_bridge.results import read_results
+from probing_bridge.results import read_results, with_baselines
 from probing_bridge.run import main
 
 FEW = ("table_a1_levels", "fig_bleu_sparsity", "fig_4_neuron_similarity")
@@ -166,6 +166,60 @@ def test_two_experiments_side_by_side(few: None, small_folder: Path, synthetic: 
     assert main(["report", "--compare", str(small_folder), str(other), "--output", str(output)]) == 0
     assert "magnitude pruning, LR rewinding v random pruning, LR rewinding" in (output / "index.html").read_text()
     assert (output / "figures" / "compare_measures.csv").is_file()
+
+
+def test_a_baseline_stands_in_the_first_table_and_curve(
+    few: None, small_folder: Path, synthetic: ModuleType, tmp_path: Path
+) -> None:
+    random = synthetic.write_baseline(tmp_path / "random", levels=4)
+    arguments = ["--results", str(small_folder), "--baseline", str(random), "--output", str(tmp_path / "out")]
+    assert main(["report", *arguments]) == 0
+    csv = pd.read_csv(tmp_path / "out" / "figures" / "fig_bleu_sparsity.csv")
+    own, its = (pd.read_csv(folder / "bleu.csv") for folder in (small_folder, random))
+    names = ["magnitude pruning, LR rewinding", "random pruning, LR rewinding"]
+    assert csv["run"].tolist() == [names[0]] * 4 + [names[1]] * 4
+    # it branched off LTH0, which is therefore where its curve starts, too
+    assert csv["score"].tolist() == [*own["score"], own["score"][0], *its["score"]]
+    assert csv["sparsity"].tolist() == pytest.approx([*synthetic.sparsities(4)[1]] * 2)
+    table = (tmp_path / "out" / "figures" / "table_a1_levels.csv").read_text()
+    assert table.count(names[0]) == table.count(names[1]) == 4
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert f"BLEU, newstest2014, {names[1]}" in page and "random-9c1d" in page
+    assert page.count("random 2") == 1  # the claim has its number
+
+
+def test_a_baseline_of_no_kin_starts_at_its_own_first_level(small_folder: Path, synthetic, tmp_path: Path) -> None:
+    random = synthetic.write_baseline(tmp_path / "random", levels=4, parent="another")
+    rows = FIGURES["fig_bleu_sparsity"].data(with_baselines(read_results(small_folder), [random]))
+    assert rows[rows["run"].str.startswith("random")]["level"].tolist() == [1, 2, 3]
+
+
+def test_table_a1_has_the_sparsities_of_each_run_where_they_differ(small_folder: Path, synthetic, tmp_path) -> None:
+    exhibit = FIGURES["table_a1_levels"]
+    random = synthetic.write_baseline(tmp_path / "random", levels=4)
+    same = exhibit.show(exhibit.data(with_baselines(read_results(small_folder), [random])))
+    assert [name for name in same if "sparsity" in name] == ["non-embedding sparsity", "overall sparsity"]
+    lth = pd.read_csv(random / "lth.csv")
+    lth.assign(sparsity=lth["sparsity"] / 2).to_csv(random / "lth.csv", index=False)
+    apart = exhibit.show(exhibit.data(with_baselines(read_results(small_folder), [random])))
+    column = "overall sparsity, random pruning, LR rewinding"
+    assert apart[column].tolist() == ["0.0 %", "8.4 %", "15.1 %", "20.5 %"]
+
+
+def test_baselines_that_are_none_are_refused(small_folder: Path, synthetic, tmp_path: Path, capsys) -> None:
+    random = synthetic.write_baseline(tmp_path / "random", levels=4)
+    output = ["--output", str(tmp_path / "out")]
+
+    def message(*folders: Path) -> str:
+        return refused(["--results", str(small_folder), "--baseline", *map(str, folders), *output], capsys)
+
+    assert "experiment magnitude-4f2a once more" in message(small_folder)
+    assert "experiment random-9c1d once more" in message(random, random)
+    bleu = pd.read_csv(random / "bleu.csv")
+    bleu.assign(package_version="0.2.0").to_csv(random / "bleu.csv", index=False)
+    assert "mixed package versions: 0.1.0" in message(random)
+    (random / "bleu.csv").unlink()
+    assert "no bleu.csv" in message(random)
 
 
 def test_a_run_beside_the_papers_numbers(small_folder: Path) -> None:
