@@ -1,6 +1,6 @@
-"""Gathers the result tables of one experiment into one folder, which `report` reads and a repository can keep.
+"""Copies the result tables of one experiment into a folder of their own, which `report` reads and a repository keeps.
 
-    python recipes/gather.py --levels RUN/levels --results RUN/results --output RUN/tables [--parent TABLES]
+    python recipes/gather.py --results RUN/results --output RUN/tables [--parent TABLES]
 
 An experiment that branched off LTH0 of another (random pruning, weight rewinding) has no level 0 of its own: with
 --parent the rows about that level alone are added from the tables of the experiment it came from. They keep its name.
@@ -25,8 +25,7 @@ DENSE = "0"
 def main() -> int:
     """Writes the tables; prints one line on an error."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--levels", type=Path, required=True, help="the run's --save-dir, with lth.csv")
-    parser.add_argument("--results", type=Path, required=True, help="folder of the scores, probes and similarities")
+    parser.add_argument("--results", type=Path, required=True, help="folder of all its tables, lth.csv among them")
     parser.add_argument("--parent", type=Path, help="tables of the experiment whose level 0 this one shares")
     parser.add_argument("--output", type=Path, required=True, help="folder to make")
     arguments = parser.parse_args()
@@ -35,7 +34,7 @@ def main() -> int:
     beside.mkdir(parents=True)
     try:
         for name in TABLES:
-            path = (arguments.levels if name in FROM_TRAINING else arguments.results) / f"{name}.csv"
+            path = arguments.results / f"{name}.csv"
             if path.is_file() or name in FROM_TRAINING:
                 table = pd.read_csv(path, dtype=str, keep_default_na=False)
                 if arguments.parent and (arguments.parent / path.name).is_file():

@@ -12,28 +12,43 @@ score() {  # EXPERIMENT
     run python recipes/score.py --reference "$text/$REFERENCE" --test-set "$TEST_SET" --metrics "${METRICS[@]}" \
         --output "$state/$1/results/bleu.csv" "${pairs[@]}"
 }
-# again EXPERIMENT FOLDER...: forgets that the page is made if a table in the folders is newer.
+# What training recorded and the tables of the analysis in one folder, and in another with the parent's rows of level 0.
+gather() {  # EXPERIMENT [--parent TABLES]
+    run cp "$state/$1/levels/lth.csv" "$state/$1/levels/lth_modules.csv" "$state/$1/results/"
+    run python recipes/gather.py --results "$state/$1/results" --output "$state/$1/tables" "${@:2}"
+}
+# again STEP FOLDER...: forgets that a step is done if a table in the folders is newer.
 again() {
-    local made=$state/done/gather-$1
-    [ -e "$made" ] || return 0
-    [ -z "$(find "${@:2}" -maxdepth 1 -name '*.csv' -newer "$made")" ] || rm -f "$made" "$state/done/report-$1"
+    local made=$state/done/$1
+    [ -z "$DRY_RUN" ] && [ -e "$made" ] || return 0
+    [ -z "$(find "${@:2}" -maxdepth 1 -name '*.csv' -newer "$made")" ] || rm -f "$made"
 }
 
+baselines=()
 for experiment in $EXPERIMENTS; do
     step "score-$experiment" "$experiment: ${METRICS[*]}" score "$experiment"
-    run_folder=$state/$experiment tables=$state/$experiment/tables
-    # A branch shares LTH0 with the experiment it branched off, and is shown beside it; that one, beside the paper.
-    if [ "$experiment" = magnitude ]; then
-        parent=() beside=(--compare "$tables" paper)
-    else
+    results=$state/$experiment/results parent=()
+    if [ "$experiment" != magnitude ]; then
         parent=(--parent "$state/magnitude/tables")
+        baselines+=("$results")
+    fi
+    again "gather-$experiment" "$state/$experiment/levels" "$results" "${parent[@]:1}"
+    step "gather-$experiment" "$experiment: its tables" gather "$experiment" "${parent[@]}"
+done
+for experiment in $EXPERIMENTS; do
+    tables=$state/$experiment/tables
+    # A branch shares LTH0 with the experiment it branched off, and is shown beside it; that one, beside the paper, with
+    # the translation quality of its branches.
+    if [ "$experiment" = magnitude ]; then
+        newer=("$tables" "${baselines[@]}")
+        beside=(${baselines[0]:+--baseline "${baselines[@]}"} --compare "$tables" paper)
+    else
+        newer=("$tables" "$state/magnitude/tables")
         beside=(--compare "$state/magnitude/tables" "$tables" --allow-mixed)
     fi
-    [ -n "$DRY_RUN" ] || again "$experiment" "$run_folder/levels" "$run_folder/results" "${parent[@]:1}"
-    step "gather-$experiment" "$experiment: its tables" python recipes/gather.py --levels "$run_folder/levels" \
-        --results "$run_folder/results" --output "$tables" "${parent[@]}"
+    again "report-$experiment" "${newer[@]}"
     step "report-$experiment" "$experiment: the page" python -m probing_bridge.run report \
-        --results "$tables" --output "$run_folder/report" "${beside[@]}"
+        --results "$tables" --output "$state/$experiment/report" "${beside[@]}"
 done
 [ -n "$DRY_RUN" ] && exit
 for experiment in $EXPERIMENTS; do

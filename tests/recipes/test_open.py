@@ -149,9 +149,9 @@ class TestGather:
         for name, levels in (("magnitude", [0, 1]), ("random", [1, 2])):
             run = folder / name
             self.table(
-                run / "levels/lth.csv", experiment=[name] * 2, level=levels, sparsity=[0.125, 0.3000000000000001]
+                run / "results/lth.csv", experiment=[name] * 2, level=levels, sparsity=[0.125, 0.3000000000000001]
             )
-            self.table(run / "levels/lth_modules.csv", experiment=[name] * 2, level=levels, module=["m"] * 2)
+            self.table(run / "results/lth_modules.csv", experiment=[name] * 2, level=levels, module=["m"] * 2)
             baseline = ["", *levels]
             self.table(run / "results/probes.csv", experiment=[name] * 3, level=baseline, score=[0.5, 0.6, 0.7])
             pairs = [(levels[0], ""), (levels[0], levels[0]), (levels[0], levels[1])]
@@ -165,12 +165,11 @@ class TestGather:
         for name, parent in (("magnitude", ()), ("random", ("--parent", tmp_path / "magnitude/tables"))):
             folder = tmp_path / name
             done = run(
-                "python", "recipes/gather.py", "--levels", folder / "levels", "--results", folder / "results",
-                "--output", folder / "tables", *parent,
+                "python", "recipes/gather.py", "--results", folder / "results", "--output", folder / "tables", *parent,
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
         magnitude, random = (tmp_path / name / "tables" for name in ("magnitude", "random"))
-        assert (magnitude / "lth.csv").read_text() == (tmp_path / "magnitude/levels/lth.csv").read_text()
+        assert (magnitude / "lth.csv").read_text() == (tmp_path / "magnitude/results/lth.csv").read_text()
         rows = {path.stem: path.read_text().splitlines()[1:] for path in random.iterdir()}
         assert rows["lth"] == ["magnitude,0,0.125", "random,1,0.125", "random,2,0.3000000000000001"]
         assert rows["probes"] == ["magnitude,0,0.6", "random,,0.5", "random,1,0.6", "random,2,0.7"]
@@ -178,9 +177,7 @@ class TestGather:
         assert rows["similarity"] == [*dense, "random,1,,1", "random,1,1,2", "random,1,2,3"]
 
     def test_nothing_trained_yet(self, tmp_path, run):
-        done = run(
-            "python", "recipes/gather.py", "--levels", tmp_path, "--results", tmp_path, "--output", tmp_path / "tables"
-        )  # fmt: skip
+        done = run("python", "recipes/gather.py", "--results", tmp_path, "--output", tmp_path / "tables")
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
         assert "lth.csv" in done.stderr
         assert not (tmp_path / "tables").exists()

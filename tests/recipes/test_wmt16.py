@@ -63,6 +63,14 @@ class TestDryRun:
         assert len(probes) == 18
         assert sum("--probe mlp --tasks ps_fxn ps_role coref syn_arc" in line for line in probes) == 9
 
+    def test_the_page_has_the_bleu_of_the_other_experiments(self, commands):
+        lines = [" ".join(words) for words in commands]
+        folder = next(line.split()[5] for line in lines if "run report" in line).removesuffix("magnitude/tables")
+        beside = f"--baseline {folder}random/results {folder}weights/results --compare {folder}magnitude/tables paper"
+        assert [beside in line for line in lines if "run report" in line] == [True, False, False]
+        copied = [line.split()[-1] for line in lines if line.startswith("cp ") and "/lth.csv " in line]
+        assert copied == [f"{folder}{name}/results/" for name in ("magnitude", "random", "weights")]
+
     def test_representations_of_one_level_at_a_time(self, commands):
         lines = [" ".join(words) for words in commands]
         kept = 0
@@ -158,11 +166,15 @@ def test_an_array_task_does_its_own_level(run):
 def test_the_page_is_made_again_when_a_table_is_newer(tmp_path, run):
     python = tmp_path / "bin" / "python"
     python.parent.mkdir()
-    python.write_text('#!/bin/bash\necho "$*" >> "$CALLS"\n')
+    gathered = '[ "$1" != recipes/gather.py ] || touch "$STATE/magnitude/tables/lth.csv"'
+    python.write_text(f'#!/bin/bash\necho "$*" >> "$CALLS"\n{gathered}\n')
     python.chmod(0o755)
     state, calls = tmp_path / "state", tmp_path / "calls"
-    for folder in ("done", "log", "magnitude/levels", "magnitude/results"):
+    for folder in ("done", "log", "magnitude/levels", "magnitude/results", "magnitude/tables"):
         (state / folder).mkdir(parents=True)
+    for name in ("lth.csv", "lth_modules.csv"):
+        (state / "magnitude/levels" / name).write_text("level\n0\n")
+        os.utime(state / "magnitude/levels" / name, (1, 1))
     table = state / "magnitude/results/probes.csv"
     table.write_text("score\n")
     os.utime(table, (1, 1))
@@ -180,6 +192,8 @@ def test_the_page_is_made_again_when_a_table_is_newer(tmp_path, run):
     os.utime(state / "done/gather-magnitude", (2, 2))
     os.utime(table, (3, 3))
     assert called() == ["recipes/gather.py", "-m", "recipes/summary.py"]
+    # the folder of the analysis has what training recorded, too: `report` reads it as it stands
+    assert (state / "magnitude/results/lth_modules.csv").read_text() == "level\n0\n"
 
 
 class TestText:
