@@ -158,11 +158,11 @@ def resampled_own_index_share(
     n = draws @ blocks.x.counts
     sums_x, sums_y = draws @ blocks.x.sums, draws @ blocks.y.sums
     inverse_y = _inverse(np.sqrt(np.maximum(draws @ squares_y - sums_y**2 / n[:, None], 0)))
-    kept = np.zeros(len(draws))
+    kept, width_y = np.zeros(len(draws)), blocks.products.shape[2]
     for start in range(0, len(matches.neurons), 64):  # rows of x, so that resamples of a strip fit in the cache
         k = matches.neurons[start : start + 64]
         strip = np.ascontiguousarray(blocks.products[:, k]).reshape(len(blocks.products), -1)
-        drawn = (draws.astype(np.float32) @ strip).reshape(len(draws), len(k), -1)
+        drawn = (draws.astype(np.float32) @ strip).reshape(len(draws), len(k), width_y)
         for r in range(len(draws)):
             covariance = drawn[r] - np.outer(sums_x[r, k], sums_y[r] / n[r]).astype(np.float32)
             covariance *= inverse_y[r].astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -172,10 +173,11 @@ class Scorer:
         own_x, own_y = (x.blocks(), y.blocks()) if len(draws) else (None, None)
         for weights in draws:
             assert own_x is not None and own_y is not None
-            layers = layer_moments(own_x, weights), layer_moments(own_y, weights)
-            drawn = pair_moments(blocks, *layers, weights)
-            for variant, function in functions.items():
-                values[variant].append(function(drawn))
+            with suppress(MomentsError):  # a resample of few different tokens, which says nothing
+                layers = layer_moments(own_x, weights), layer_moments(own_y, weights)
+                drawn = pair_moments(blocks, *layers, weights)
+                for variant, function in functions.items():
+                    values[variant].append(function(drawn))
         for variant, value in scores.items():
             yield self._score(name, variant, value, np.array(values[variant]))
 

@@ -149,6 +149,30 @@ def test_a_stopped_run_goes_on(
     assert set(done) <= set(again)
 
 
+@pytest.mark.parametrize("n_sentences", [1, 2, 40])
+def test_no_resamples_and_few_sentences(
+    make_dumps: Callable[..., Any], tmp_path: Path, recwarn: pytest.WarningsRecorder, n_sentences: int
+) -> None:
+    maker = make_dumps(n_sentences=n_sentences)
+    dumps = [maker.level(k).path for k in range(2)]
+    words = [sum(k == 0 or tokens[k - 1] not in (6, 10) for k in range(len(tokens) - 1))
+             for tokens in maker.tokens["source"]]  # fmt: skip
+    (tmp_path / "tags").write_text("".join(" ".join(["A"] * n) + "\n" for n in words))
+    options = ["--pairs", "within", "dense", "--tags", f"pos={tmp_path / 'tags'}", f"st={tmp_path / 'tags'}"]
+    options += ["--measures", "neuron_similarity", "linear_cka", "svcca", "pwcca", "procrustes", "linear_predictivity"]
+    found = {}
+    for resamples in ("0", "20"):
+        assert similarity(dumps, tmp_path / resamples, *options, "--resamples", resamples) == 0
+        found[resamples] = tables(tmp_path / resamples)
+        rows = found[resamples]["similarity"]
+        assert rows["score"].notna().all()
+        assert rows[["low", "high"]].notna().any(axis=None) == (resamples != "0" and n_sentences > 1)
+        found[resamples]["similarity"] = rows.drop(columns=["low", "high"])
+    for name, table in found["0"].items():
+        pd.testing.assert_frame_equal(table, found["20"][name], check_exact=True)
+    assert not [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)]
+
+
 def test_jobs_of_submitit(make_dumps: Callable[..., Any], tmp_path: Path) -> None:
     dumps = [make_dumps(n_sentences=15, n_layers=1).level(k).path for k in range(2)]
     assert similarity(dumps, tmp_path / "here") == 0
