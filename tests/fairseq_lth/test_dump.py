@@ -184,27 +184,47 @@ def test_attention_between_words_sums_over_attended_and_averages_attending_piece
                 np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_two_processes_write_shards_that_read_as_one(validate, level, corpus, tmp_path):
+def test_200_and_4000_tokens_a_batch_give_the_same_dump(validate, level, tmp_path):
+    for max_tokens in (200, 4000):  # the 120 sentences of the training data: many batches, and one
+        flags = ("--max-tokens", max_tokens, "--valid-subset", "train")
+        validate(level, "--dump-activations", tmp_path / f"{max_tokens}.h5", *flags)
+    few, many = everything(tmp_path / "200.h5"), everything(tmp_path / "4000.h5")
+    assert few.keys() == many.keys() and len(few["encoder/0"]) > 800
+    for name, values in few.items():
+        np.testing.assert_allclose(many[name], values, atol=1e-5, rtol=0, err_msg=name)
+    with open_dump(tmp_path / "200.h5") as dump:
+        assert dump.tokens("source").tolist() == corpus_tokens(level, "train")
+
+
+def corpus_tokens(level, subset):
+    """The source tokens of a subset as fairseq reads them, in the order of the file."""
     from fairseq import checkpoint_utils
 
-    validate(level, "--dump-activations", tmp_path / "one.h5", "--max-tokens", 25)
-    for shard in range(2):
-        overrides = {"path": str(level), "dump_activations": str(tmp_path / "two.h5"), "valid_subset": "valid"}
-        models, cfg, task = checkpoint_utils.load_model_ensemble_and_task([str(level)], arg_overrides=overrides)
-        task.load_dataset("valid")
-        settings = {"max_tokens": 25, "max_positions": (1024, 1024), "num_shards": 2, "shard_id": shard}
-        batches = task.get_batch_iterator(dataset=task.dataset("valid"), **settings).next_epoch_itr(shuffle=False)
-        criterion = task.build_criterion(cfg.criterion)
-        for sample in batches:
-            task.valid_step(sample, models[0].eval(), criterion)
-        task.valid_step({}, models[0], criterion)  # fairseq gives a process without batches empty ones
-    assert (tmp_path / "two.shard0-of-2.h5").exists() and not (tmp_path / "two.h5").exists()
+    _, _, task = checkpoint_utils.load_model_ensemble_and_task([str(level)])
+    task.load_dataset(subset)
+    return [token for pair in task.dataset(subset) for token in pair["source"].tolist()]
+
+
+def test_two_processes_of_fairseq_validate_write_shards_that_read_as_one(
+    start, validate, level, corpus, free_port, tmp_path
+):
+    flags = ["--valid-subset", "train", "--max-tokens", "120"]
+    validate(level, "--dump-activations", tmp_path / "one.h5", *flags)
+    argv = [corpus, "--user-dir", PLUGIN, "--task", "lth_imp", "--path", level, "--cpu", "--num-workers", "0", *flags]
+    argv += ["--dump-activations", tmp_path / "two.h5", "--distributed-no-spawn", "--distributed-backend", "gloo"]
+    argv += ["--distributed-init-method", f"tcp://127.0.0.1:{free_port()}", "--distributed-world-size", "2"]
+    ranks = [start([*argv, "--distributed-rank", rank], command="validate", fake_cuda=True) for rank in (0, 1)]
+    for rank in ranks:
+        rank.wait().succeed()
+    shards = [tmp_path / f"two.shard{shard}-of-2.h5" for shard in (0, 1)]
+    assert all(shard.exists() for shard in shards) and not (tmp_path / "two.h5").exists()
     with open_dump(tmp_path / "one.h5") as one, open_dump(tmp_path / "two.h5") as two:
         require_same_sentences(one, two)
+        assert two.tokens("source").tolist() == corpus_tokens(level, "train")
     one, two = everything(tmp_path / "one.h5"), everything(tmp_path / "two.h5")
     for name, values in one.items():
-        np.testing.assert_allclose(two[name], values, atol=1e-6, rtol=0, err_msg=name)
-    (tmp_path / "two.shard0-of-2.h5").unlink()
+        np.testing.assert_allclose(two[name], values, atol=1e-5, rtol=0, err_msg=name)
+    shards[0].unlink()
     with pytest.raises(ActivationError, match=r"shards are missing: two.shard0-of-2.h5"):
         open_dump(tmp_path / "two.h5")
 

@@ -1,8 +1,13 @@
 """`python -m fairseq_lth.encode`: one vector a word and layer, equal to fairseq's hub interface used by hand."""
 
+import importlib.util
+import io
 import os
 import signal
+import sys
 from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +19,8 @@ from fairseq_lth.checkpoints import allow_checkpoint_globals
 from fairseq_lth.words import NO_WORD, Segmenter, Window, pool
 from probing_bridge.representations import Representations, RepresentationWriter
 
-PIECES = [*"abcdefghilmnorstuvwxyz12.,-'?", "&quot;", "&apos;s", "un", "der", "stand", "ing"]
+PIECES = [*"abcdefghilmnorstuvwxyz12.,-'?🙂中文▁", "&quot;", "&apos;s", "un", "der", "stand", "ing"]
+MERGES = ["u n", "d e", "de r</w>", "s t", "a n", "st an", "stan d</w>", "i n", "in g</w>"]
 LINES = [
     'He said " understanding " , 12.5 -- well-known words',
     "it 's 🙂 中文 x",
@@ -27,6 +33,22 @@ LINES = [
 ]
 
 
+def sentencepiece_model(folder):
+    """Trains sp.model and gives its pieces."""
+    import sentencepiece
+
+    (folder / "text").write_text("understanding words well known words understand it is what it was\n" * 20)
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "text"),
+        model_prefix=str(folder / "sp"),
+        vocab_size=40,
+        minloglevel=2,
+        hard_vocab_limit=False,
+    )
+    model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "sp.model"))
+    return [model.id_to_piece(number) for number in range(3, model.get_piece_size())]
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """A dictionary of subword-nmt pieces, and binarised data that fairseq's task asks for."""
@@ -35,7 +57,9 @@ def data(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("words")
     pieces = [variant for piece in PIECES for variant in (piece, f"{piece}@@")]
-    (folder / "codes").write_text("#version: 0.2\nu n\nd e\nde r</w>\ns t\na n\nst an\nstan d</w>\ni n\nin g</w>\n")
+    pieces += sentencepiece_model(folder)
+    (folder / "codes").write_text("\n".join(["#version: 0.2", *MERGES, ""]))
+    (folder / "fast_codes").write_text("".join(f"{merge} {9 - rank}\n" for rank, merge in enumerate(MERGES)))
     for language in ("en", "de"):
         (folder / f"train.{language}").write_text(" ".join(pieces) + "\n")
     arguments = ["-s", "en", "-t", "de", "--destdir", str(folder / "bin"), "--workers", "1"]
@@ -66,7 +90,7 @@ def flags_of(data):
     return ["--tokenizer", "moses", "--bpe", "subword_nmt", "--bpe-codes", data / "codes"]
 
 
-def by_hand(level, words, pooling="mean", **hub):
+def by_hand(level, words, pooling="mean", spaced=False, **hub):
     """The same with fairseq's hub interface, a sentence at a time: (n_layers, n_words, d)."""
     from fairseq.hub_utils import GeneratorHubInterface, from_pretrained
 
@@ -74,7 +98,9 @@ def by_hand(level, words, pooling="mean", **hub):
     interface = GeneratorHubInterface(made["args"], made["task"], made["models"]).eval()
     dictionary = interface.src_dict
     pieces = [[index if index != 1 else 3 for index in interface.encode(word).tolist()[:-1]] or [3] for word in words]
-    ids = torch.tensor([[index for own in pieces for index in own] + [dictionary.eos()]])
+    space = interface.encode(" ").tolist()[:-1] if spaced else []  # what the model sees between two words
+    spaced_pieces = [index for own in pieces for index in (*space, *own)][len(space) :]
+    ids = torch.tensor([[*spaced_pieces, dictionary.eos()]])
     with torch.no_grad():
         output = interface.models[0].encoder(ids, torch.tensor([ids.shape[1]]), return_all_hiddens=True)
     layers = torch.stack([*output["encoder_states"], output["encoder_out"][0]])[:, :, 0]
@@ -82,7 +108,7 @@ def by_hand(level, words, pooling="mean", **hub):
     for own in pieces:
         rows = layers[:, start : start + len(own)]
         vectors.append({"mean": rows.mean(1), "first": rows[:, 0], "last": rows[:, -1]}[pooling])
-        start += len(own)
+        start += len(own) + len(space)
     return torch.stack(vectors, 1).numpy()
 
 
@@ -120,31 +146,42 @@ def test_batching_and_repetition_change_nothing(encoded, data, monkeypatch):
             np.testing.assert_allclose(alone.read(line.replace("\t", " ").split(" ")), array, atol=1e-5, rtol=0)
 
 
-def sentencepiece_model(folder):
-    import sentencepiece
-
-    (folder / "text").write_text("understanding words well known words understand it is what it was\n" * 20)
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(folder / "text"),
-        model_prefix=str(folder / "sp"),
-        vocab_size=40,
-        minloglevel=2,
-        hard_vocab_limit=False,
-    )
-    return folder / "sp.model"
+SEGMENTATIONS = {
+    "sentencepiece": {"sentencepiece_model": "sp.model"},
+    "byte_bpe": {"sentencepiece_model_path": "sp.model"},
+    "fastbpe": {"bpe_codes": "fast_codes"},
+    "characters": {},
+    "bytes": {},
+    "none": {},
+}
 
 
-@pytest.mark.parametrize("bpe", ["sentencepiece", "characters", "none"])
-def test_other_segmentations_give_every_word_its_vector(encoded, data, tmp_path, bpe):
-    flags = {
-        "sentencepiece": lambda: ["--bpe", "sentencepiece", "--sentencepiece-model", sentencepiece_model(tmp_path)],
-        "characters": lambda: ["--bpe", "characters"],
-        "none": lambda: ["--max-tokens", 500],
-    }[bpe]()
-    with encoded(*flags) as representations:
+class FastBPE:
+    """What the package fastBPE does, done by subword-nmt: its file has a count after each merge."""
+
+    def __init__(self, codes):
+        from subword_nmt.apply_bpe import BPE
+
+        merges = [line.rsplit(" ", 1)[0] for line in Path(codes).read_text().splitlines()]
+        self._bpe = BPE(io.StringIO("\n".join(["#version: 0.2", *merges, ""])))
+
+    def apply(self, sentences):
+        return [self._bpe.process_line(sentence) for sentence in sentences]
+
+
+@pytest.mark.parametrize("bpe", SEGMENTATIONS)
+def test_other_segmentations_equal_the_hub_interface_too(encoded, level, data, monkeypatch, bpe):
+    if importlib.util.find_spec("fastBPE") is None:  # its sources of 2019 do not compile on Python 3.11
+        monkeypatch.setitem(sys.modules, "fastBPE", SimpleNamespace(fastBPE=FastBPE))
+    settings = {name: str(data / file) for name, file in SEGMENTATIONS[bpe].items()}
+    flags = [word for name, path in settings.items() for word in (f"--{name.replace('_', '-')}", path)]
+    hub = settings if bpe == "none" else {"bpe": bpe, **settings}
+    with encoded("--bpe", bpe, *flags) if bpe != "none" else encoded("--max-tokens", 500) as representations:
         for line in LINES:
-            words = line.replace("\t", " ").split(" ")
-            assert representations.read(words).shape == (4, len(words), 16)
+            if "\t" not in line:
+                expected = by_hand(level, line.split(" "), spaced=bpe in ("characters", "bytes"), **hub)
+                found = representations.read(line.split(" "))
+                np.testing.assert_allclose(found, expected, atol=2e-5, rtol=0, err_msg=line)
 
 
 class Dictionary:

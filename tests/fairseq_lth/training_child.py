@@ -103,12 +103,13 @@ def assert_zeros(trainer: Any, has_state: bool) -> None:
 
 
 def fake_cuda() -> None:
-    """Lets code of fairseq that asks for the current GPU run on a CPU: flat fp16 buffers and pytorch_ddp."""
+    """Lets code of fairseq that asks for a GPU run on a CPU: flat fp16 buffers, pytorch_ddp, gathering of log lines."""
     import torch
     from fairseq.models import distributed_fairseq_model as wrappers
 
     ddp = wrappers.DistributedDataParallel
     torch.cuda.current_device = lambda: None
+    torch.cuda.ByteTensor, torch.Tensor.pin_memory = torch.ByteTensor, lambda tensor: tensor
     wrappers.DistributedDataParallel = lambda device_ids, output_device, **options: ddp(**options)
 
 
