@@ -1,5 +1,6 @@
 """What is drawn equals the table: values are read back from the figures."""
 
+import io
 import re
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Rectangle, StepPatch
+from PIL import Image
 
 from probing_bridge import summaries
 from probing_bridge.figures import FIGURES, SECTIONS
@@ -23,7 +26,6 @@ CURVES = {
     "fig_a1_modules": ("sparsity_prunable", "module_sparsity", 100),
     "fig_a2_projections": ("sparsity_prunable", "module_sparsity", 100),
 }
-TABLES = [name for name, exhibit in FIGURES.items() if exhibit.show is not None]
 
 
 def cells(axes: Axes) -> list[Rectangle]:
@@ -34,6 +36,14 @@ def cells(axes: Axes) -> list[Rectangle]:
 
 def panels(figure: Figure) -> list[Axes]:
     return [axes for axes in figure.axes if axes.get_label() != "<colorbar>" and axes.axison]
+
+
+def same_colors(axes: Axes, z: np.ndarray, bound: float) -> None:
+    """The cells of a heat map have the diverging colours of the z-scores, row by row."""
+    bound, drawn = max(1.0, bound), cells(axes)
+    assert len(drawn) == z.size
+    for cell, value in zip(drawn, z.ravel(), strict=True):
+        assert cell.get_facecolor() == pytest.approx(colormaps[DIVERGING]((value + bound) / (2 * bound)), abs=1e-9)
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -48,32 +58,142 @@ def test_every_figure_draws_its_frame_and_its_gap(name: str, full: Results) -> N
     assert [text.get_text() for text in gap.axes[0].texts] == ["not run"]
 
 
-@pytest.mark.parametrize("name", CURVES)
-def test_curves_are_the_rows(name: str, full: Results) -> None:
+def read_curves(name: str, frame: pd.DataFrame, figure: Figure) -> None:
+    """Every marker is a row, every bar its interval."""
     x, y, scale = CURVES[name]
-    frame = FIGURES[name].data(full)
-    drawn = {
-        (round(float(line.get_xdata()[0]), 6), round(float(line.get_ydata()[0]), 6))
-        for axes in panels(FIGURES[name](frame))
-        for line in axes.lines
-        if str(line.get_gid()).startswith("mark|")
-    }
     factor = 100 if y == "module_sparsity" else 1
-    rows = zip(scale * frame[x].astype(float), factor * frame[y].astype(float), strict=True)
-    assert drawn == {(round(a, 6), round(b, 6)) for a, b in rows}
+    drawn, bars = set(), set()
+    for axes in panels(figure):
+        for line in axes.lines:
+            if str(line.get_gid()).startswith("mark|"):
+                drawn.add((round(float(line.get_xdata()[0]), 6), round(float(line.get_ydata()[0]), 6)))
+        for segments in (c.get_segments() for c in axes.collections if isinstance(c, LineCollection)):
+            bars |= {(round(float(a[0]), 6), round(float(a[1]), 6), round(float(b[1]), 6)) for a, b in segments}
+    rows = frame.assign(x=scale * frame[x].astype(float), y=factor * frame[y].astype(float)).round({"x": 6, "y": 6})
+    assert drawn == set(zip(rows["x"], rows["y"], strict=True))
+    if "low" in rows:
+        rows = rows.astype({"low": float, "high": float}).round({"low": 6, "high": 6})
+        assert bars == set(zip(rows["x"], rows["low"], rows["high"], strict=True))
 
 
-def test_linear_probes_show_the_z_scores_of_the_best_layers(full: Results) -> None:
-    frame = FIGURES["fig_1_linear_probes"].data(full)
-    axes = panels(FIGURES["fig_1_linear_probes"](frame))[0]
+def read_best(name: str, frame: pd.DataFrame, figure: Figure) -> None:
+    """The colours are the z-scores, levels down and tasks across."""
     tasks = summaries.task_order(list(frame["task"]))
     expected = frame.pivot(index="level", columns="task", values="z")[tasks].to_numpy()
-    bound = np.abs(expected).max()
-    colors = [cell.get_facecolor() for cell in cells(axes)]
-    assert len(colors) == expected.size == 9 * 18
-    for color, z in zip(colors, expected.ravel(), strict=True):
-        assert color == pytest.approx(colormaps[DIVERGING]((z + bound) / (2 * bound)), abs=1e-9)
-    # the frame itself, against the raw table
+    assert expected.shape == (9, 18)
+    same_colors(panels(figure)[0], expected, np.abs(expected).max())
+
+
+def read_layers(name: str, frame: pd.DataFrame, figure: Figure) -> None:
+    """The colours are the mean z-scores, the highest layer on top, one panel a group."""
+    groups = {"fig_3_layers": ["syntactic", "semantic"], "fig_a3_pos_layers": ["POS"]}[name]
+    for axes, group in zip(panels(figure), groups, strict=True):
+        part = frame[frame["group"] == group]
+        assert axes.get_title().startswith(group)
+        expected = part.pivot(index="layer", columns="level", values="z").iloc[::-1].to_numpy()
+        assert expected.shape == (6, 9)
+        same_colors(axes, expected, frame["z"].abs().max())
+
+
+def read_sides(name: str, frame: pd.DataFrame, figure: Figure) -> None:
+    """The numbers are the scores, their colours the z-scores; one panel a measure."""
+    tasks = summaries.task_order(list(frame["task"]))
+    measures = ["score", "selectivity", "mdl_compression"]
+    for axes, measure in zip(panels(figure), measures, strict=True):
+        part = frame[frame["measure"] == measure]
+        expected, scores = (
+            part.pivot(index="level", columns="task", values=column)[tasks].to_numpy() for column in ("z", "score")
+        )
+        same_colors(axes, expected, frame["z"].abs().max())
+        texts = sorted(axes.texts, key=lambda text: (round(text.get_position()[1]), text.get_position()[0]))
+        assert [text.get_text() for text in texts] == [
+            f"{100 * score:.0f}" if score <= 1 else f"{score:.1f}" for score in scores.ravel()
+        ]
+
+
+def read_pairs(name: str, frame: pd.DataFrame, figure: Figure) -> None:
+    """Every pair of layers in its place, highest on top: within LTH0, within the sparsest, between the two."""
+    components = list(dict.fromkeys(frame["component"]))
+    assert len(components) == (2 if name == "fig_a8_decoder_attention" else 1)
+    places = [(component, pair) for component in components for pair in [(0, 0), (8, 8), (0, 8)]]
+    scores = frame.set_index(["component", "level_a", "level_b", "layer_a", "layer_b"])["score"]
+    for axes, (component, pair) in zip(panels(figure), places, strict=True):
+        values = scores[(component, *pair)]
+        assert len(cells(axes)) == len(values) == 36
+        for cell in cells(axes):
+            value = values[str(6 - int(cell.get_y())), str(1 + int(cell.get_x()))]
+            assert cell.get_facecolor() == pytest.approx(colormaps[SEQUENTIAL](float(value)), abs=1e-9)
+            assert f"{value:.3f}" in cell.get_gid()
+
+
+def read_distribution(name: str, frame: pd.DataFrame, figure: Figure) -> None:
+    """Every step is the share of its bin; panels by component and layer."""
+    places = [(component, layer) for component in ("encoder", "decoder") for layer in ("1", "6")]
+    for axes, (component, layer) in zip(panels(figure), places, strict=True):
+        assert axes.get_title() == f"{component}, layer {layer}"
+        steps = {step.get_label(): step.get_data() for step in axes.patches if isinstance(step, StepPatch)}
+        assert list(steps) == [f"LTH{level}" for level in range(1, 9)]
+        for label, step in steps.items():
+            rows = frame[(frame["component"] == component) & (frame["layer"] == layer)]
+            rows = rows[rows["level"] == int(label.removeprefix("LTH"))]
+            assert step.values == pytest.approx(100 * rows["share"].to_numpy())
+            assert step.edges[:-1] == pytest.approx(rows["bin_low"].to_numpy())
+
+
+def read_spectrum(name: str, frame: pd.DataFrame, figure: Figure) -> None:
+    """Every line is the cumulative variance of one level."""
+    for axes, component in zip(panels(figure), ("encoder", "decoder"), strict=True):
+        lines = {line.get_label(): line for line in axes.lines if str(line.get_gid()).startswith("mark|")}
+        assert list(lines) == [f"LTH{level}" for level in range(9)]
+        for label, line in lines.items():
+            rows = frame[(frame["component"] == component) & (frame["level"] == int(label.removeprefix("LTH")))]
+            assert line.get_xdata() == pytest.approx(rows["k"].to_numpy())
+            assert line.get_ydata() == pytest.approx(100 * rows["cumulative_variance"].to_numpy())
+
+
+def read_groups(name: str, frame: pd.DataFrame, figure: Figure) -> None:
+    """Every point is a group's score and stands beside its name; every bar its interval."""
+    assert [label.get_text() for axes in panels(figure) for label in axes.get_yticklabels()] == frame["group"].tolist()
+    drawn = [float(line.get_xdata()[0]) for axes in panels(figure) for line in axes.lines]
+    assert drawn == pytest.approx(frame["score"].tolist())
+    bars = [segment[:, 0].tolist() for axes in panels(figure) for segment in axes.collections[0].get_segments()]
+    assert np.array(bars) == pytest.approx(frame[["low", "high"]].to_numpy(dtype=float))
+
+
+def read_table(name: str, frame: pd.DataFrame, figure: Figure) -> None:
+    """The texts are those of the table on the page."""
+    show = FIGURES[name].show
+    assert show is not None
+    shown = show(frame)
+    texts = sorted(text.get_text().replace("\n", " ") for text in figure.axes[0].texts)
+    assert texts == sorted([*shown.columns, *(str(cell) for row in shown.to_numpy() for cell in row)])
+
+
+READ_BACK = {
+    **dict.fromkeys(CURVES, read_curves),
+    **dict.fromkeys((name for name, exhibit in FIGURES.items() if exhibit.show is not None), read_table),
+    **dict.fromkeys(("fig_1_linear_probes", "fig_2_mlp_probes"), read_best),
+    **dict.fromkeys(("fig_3_layers", "fig_a3_pos_layers"), read_layers),
+    "fig_mdl_selectivity": read_sides,
+    **dict.fromkeys(
+        ("fig_5_encoder_layers", "fig_a6_decoder_layers", "fig_6_encoder_attention", "fig_a8_decoder_attention"),
+        read_pairs,
+    ),
+    "fig_a4_neuron_distribution": read_distribution,
+    "fig_a7_spectrum": read_spectrum,
+    "fig_groups": read_groups,
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_what_is_drawn_is_the_frame(name: str, full: Results) -> None:
+    assert name in READ_BACK, f"{name} has no function that reads its values back"
+    frame = FIGURES[name].data(full)
+    READ_BACK[name](name, frame, FIGURES[name](frame))
+
+
+def test_the_best_layers_are_those_of_the_raw_table(full: Results) -> None:
+    frame = FIGURES["fig_1_linear_probes"].data(full)
     probes = full["probes"]
     rows = probes[(probes["task"] == "coref") & (probes["probe"] == "linear") & (probes["metric"] == "accuracy")]
     best = rows[rows["layer"] != "0"].groupby("level")["score"].max()
@@ -82,28 +202,10 @@ def test_linear_probes_show_the_z_scores_of_the_best_layers(full: Results) -> No
     assert shown["z"].tolist() == pytest.approx(((best - best.mean()) / best.std(ddof=0)).tolist())
 
 
-@pytest.mark.parametrize("name", ["fig_5_encoder_layers", "fig_a6_decoder_layers", "fig_6_encoder_attention"])
-def test_layer_maps_show_every_pair_in_its_place(name: str, full: Results) -> None:
-    frame = FIGURES[name].data(full)
-    figure = FIGURES[name](frame)
-    for axes, (a, b) in zip(panels(figure), [(0, 0), (8, 8), (0, 8)], strict=True):
-        for cell in cells(axes):
-            row, column = 6 - int(cell.get_y()), 1 + int(cell.get_x())  # highest layer on top
-            wanted = frame.query("level_a == @a and level_b == @b and layer_a == @i and layer_b == @j",
-                                 local_dict={"a": a, "b": b, "i": str(row), "j": str(column)})  # fmt: skip
-            value = float(wanted["score"].iloc[0])
-            assert cell.get_facecolor() == pytest.approx(colormaps[SEQUENTIAL](value), abs=1e-9)
-            assert f"{value:.3f}" in cell.get_gid()
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_drawn_tables_are_the_shown_ones(name: str, full: Results) -> None:
-    exhibit = FIGURES[name]
-    frame = exhibit.data(full)
-    assert exhibit.show is not None
-    shown = exhibit.show(frame)
-    texts = sorted(text.get_text().replace("\n", " ") for text in exhibit(frame).axes[0].texts)
-    assert texts == sorted([*shown.columns, *(str(cell) for row in shown.to_numpy() for cell in row)])
+def test_groups_are_ordered_by_rank_or_score(full: Results) -> None:
+    groups = FIGURES["fig_groups"].data(full)
+    assert groups[groups["kind"] == "frequency"]["group"].tolist() == ["0-5", "100-500", "2500-"]
+    assert groups[groups["kind"] == "pos"]["score"].is_monotonic_decreasing
 
 
 def test_a_missing_level_is_a_hatched_gap_and_no_number(full: Results) -> None:
@@ -123,18 +225,6 @@ def test_missing_tasks_get_columns_while_they_are_few(full: Results) -> None:
     figure = FIGURES["fig_1_linear_probes"](four)
     assert len(panels(figure)[0].get_xticklabels()) == 4
     assert figure.get_supxlabel() == "not run: 14 of the paper's 18 tasks"
-
-
-def test_spectra_and_groups_are_the_rows(full: Results) -> None:
-    frame = FIGURES["fig_a7_spectrum"].data(full)
-    axes = panels(FIGURES["fig_a7_spectrum"](frame))[0]
-    line = next(line for line in axes.lines if line.get_label() == "LTH8")
-    rows = frame[(frame["component"] == "encoder") & (frame["level"] == 8)]
-    assert line.get_ydata() == pytest.approx(100 * rows["cumulative_variance"].to_numpy())
-    groups = FIGURES["fig_groups"].data(full)
-    drawn = [float(line.get_xdata()[0]) for axes in panels(FIGURES["fig_groups"](groups)) for line in axes.lines]
-    assert drawn == pytest.approx(groups["score"].tolist())
-    assert groups[groups["kind"] == "frequency"]["group"].tolist() == ["0-5", "100-500", "2500-"]
 
 
 def test_the_distribution_counts_every_neuron_once(full: Results) -> None:
@@ -165,10 +255,23 @@ def test_files_have_no_dates_and_equal_bytes(full: Results) -> None:
     assert "<title>" in to_svg(first) and 'id="mark|' not in to_svg(first)
 
 
+@pytest.mark.parametrize("name", ["table_own_index", "fig_mdl_selectivity", "fig_5_encoder_layers"])
+def test_pngs_are_small_and_keep_their_colours(name: str, full: Results) -> None:
+    figure = FIGURES[name](FIGURES[name].data(full))
+    content = to_bytes(figure, "png")
+    assert len(content) < 150_000
+    image = Image.open(io.BytesIO(content))
+    whole = io.BytesIO()
+    figure.savefig(whole, format="png", dpi=200, facecolor="white")
+    colors, expected = (np.asarray(i.convert("RGB"), dtype=int) for i in (image, Image.open(whole)))
+    assert np.abs(colors - expected).mean() < 1  # of 255
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_no_two_labels_overlap(name: str, full: Results) -> None:
     figure = FIGURES[name](FIGURES[name].data(full))
     with style():
+        figure.draw_without_rendering()  # titles find their place
         renderer = FigureCanvasAgg(figure).get_renderer()
         texts = []
         for axes in figure.axes:
