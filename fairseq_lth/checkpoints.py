@@ -45,6 +45,7 @@ class LevelRecord:
         sparsity: Share of all weights that are pruned (of another toolkit's checkpoint: that are zero), in [0, 1].
         checkpoint_hash: Sha256 (hex) of the file.
         checkpoint: File name.
+        parent: `experiment/lthK` of the level that the experiment branched from; empty if it did not.
     """
 
     experiment: str
@@ -52,6 +53,7 @@ class LevelRecord:
     sparsity: float
     checkpoint_hash: str
     checkpoint: str
+    parent: str = ""
 
 
 def allow_checkpoint_globals() -> None:
@@ -152,7 +154,9 @@ def level_record(path: str | Path) -> LevelRecord:
     state = imp_state(checkpoint)
     if state is None:
         return LevelRecord("", -1, _share_of_zeros(checkpoint["model"]), file_hash(path), Path(path).name)
-    return LevelRecord(state["experiment"], state["level"], state["sparsity"], file_hash(path), Path(path).name)
+    return LevelRecord(
+        state["experiment"], state["level"], state["sparsity"], file_hash(path), Path(path).name, state["parent"]
+    )
 
 
 def _share_of_zeros(model: dict[str, Any]) -> float:

@@ -118,6 +118,7 @@ class ActivationDump:
             "checkpoint": record.checkpoint,
             "checkpoint_hash": record.checkpoint_hash,
             "experiment": record.experiment,
+            "parent": record.parent,
             "level": record.level,
             "sparsity": record.sparsity,
             "source_lang": cfg.source_lang,

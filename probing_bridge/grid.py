@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from probing_bridge import __version__
+from probing_bridge.descent import Origin, common_experiment
 from probing_bridge.errors import BridgeError
 from probing_bridge.probes.baselines import BASELINES
 from probing_bridge.probes.experiment import MEASURES, Outcome, TaskData, TaskSpec, control_metric, measure_baseline
@@ -40,6 +41,7 @@ class ModelInfo:
         sparsity: Of all weights; None if unknown.
         layers: The layers to probe.
         hash: sha256 of the file; empty for baselines.
+        parent: `experiment/lthK` of the level that the training branched from; empty if it did not.
     """
 
     path: Path | None
@@ -49,6 +51,12 @@ class ModelInfo:
     sparsity: float | None = None
     layers: tuple[int, ...] = ()
     hash: str = ""
+    parent: str = ""
+
+    @property
+    def origin(self) -> Origin:
+        """Which level of which experiment it is."""
+        return Origin(self.experiment, self.level, self.parent)
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,7 @@ class Job:
             "data_hash": self.data_hash,
             "reps_hash": self.model.hash,
             "level": self.model.level,
+            "parent": self.model.parent,
             "sparsity": self.model.sparsity,
             "package_version": __version__,
             "metric": self.metric,
@@ -150,7 +159,8 @@ def list_jobs(
     Returns:
         The jobs. A regression has no description length, so no mdl.
     """
-    experiments = dict.fromkeys(model.experiment for model in models)
+    one = common_experiment([model.origin for model in models])  # a branch has baselines once, not its parent's too
+    experiments = dict.fromkeys(model.experiment for model in models) if one is None else [one]
     jobs = [
         Job(ModelInfo(None, "-", experiment), task.task, task.metric, task.data_hash, "baseline", None, kind, ("-",))
         for experiment in experiments

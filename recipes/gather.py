@@ -3,7 +3,8 @@
     python recipes/gather.py --results RUN/results --output RUN/tables [--parent TABLES]
 
 An experiment that branched off LTH0 of another (random pruning, weight rewinding) has no level 0 of its own: with
---parent the rows about that level alone are added from the tables of the experiment it came from. They keep its name.
+--parent the rows about that level alone are added from the tables of the experiment it came from, and keep its name,
+to tables that have no level 0 yet: the branch's levels may have been compared with the parent's LTH0 already.
 """
 
 from __future__ import annotations
@@ -52,10 +53,16 @@ def main() -> int:
 
 
 def with_dense(branch: pd.DataFrame, parent: pd.DataFrame) -> pd.DataFrame:
-    """Puts the parent's rows that are about level 0 and no other before the branch's own."""
-    levels = parent[[column for column in ("level", "level_a", "level_b") if column in parent.columns]]
-    about_dense = (levels == DENSE).any(axis=1) & levels.isin([DENSE, ""]).all(axis=1)
-    return pd.concat([parent[about_dense], branch])[list(branch.columns)]
+    """Puts the parent's rows that are about level 0 and no other before the branch's own, unless it has such rows."""
+    if about_dense(branch).any():
+        return branch
+    return pd.concat([parent[about_dense(parent)], branch])[list(branch.columns)]
+
+
+def about_dense(table: pd.DataFrame) -> pd.Series:
+    """Which rows are about level 0 and no other."""
+    levels = table[[column for column in ("level", "level_a", "level_b") if column in table.columns]]
+    return (levels == DENSE).any(axis=1) & levels.isin([DENSE, ""]).all(axis=1)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from probing_bridge.descent import common_experiment
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.grid import Job, ModelInfo
 from probing_bridge.metrics import span_parts
 from probing_bridge.probes.experiment import SPLITS, TaskData, TaskSpec
+from probing_bridge.probes.parts import all_parts
 from probing_bridge.representations import Representations, sentence_text
 from probing_bridge.suite import Suite
 from probing_bridge.tasks import TASKS, label_vocabulary
@@ -97,7 +99,8 @@ def open_models(paths: Sequence[Path], layers: Sequence[int] | None, *, allow_mi
     Args:
         paths: One file per model.
         layers: Which layers to probe; all if None.
-        allow_mixed: Whether files of several experiments may stand in one table.
+        allow_mixed: Whether files of several experiments may stand in one table; those of a branch and of the level
+            that it came from always may.
 
     Returns:
         The models in the order given.
@@ -123,14 +126,15 @@ def open_models(paths: Sequence[Path], layers: Sequence[int] | None, *, allow_mi
                     sparsity,
                     tuple(chosen),
                     representations.hash,
+                    str(attributes.get("parent", "")),
                 )
             )
     names = [(model.experiment, model.name) for model in models]
     for model, name in zip(models, names, strict=True):
         if names.count(name) > 1:
             raise BridgeError(f"two of the --reps are named {model.name!r}: rows are told apart by it, so rename one")
-    experiments = sorted({model.experiment for model in models})
-    if len(experiments) > 1 and not allow_mixed:
+    if not allow_mixed and common_experiment([model.origin for model in models]) is None:
+        experiments = sorted({model.experiment for model in models})
         shown = ", ".join(
             f"{one or 'unknown'} ({next(m.path for m in models if m.experiment == one)})" for one in experiments
         )
@@ -153,7 +157,7 @@ def check_table(output: Path, folder: Path, models: Sequence[ModelInfo], *, allo
         output: The table.
         folder: The folder of parts.
         models: The representation files.
-        allow_mixed: Whether several experiments may stand in one table.
+        allow_mixed: Whether several experiments may stand in one table; a branch and what it came from always may.
 
     Raises:
         InputError: See above.
@@ -165,8 +169,10 @@ def check_table(output: Path, folder: Path, models: Sequence[ModelInfo], *, allo
     from probing_bridge.results import read_table
 
     before = set(read_table(output, "probes")["experiment"])
-    now = {model.experiment for model in models}
-    if not allow_mixed and before and before != now:
+    if allow_mixed or not before or before == {model.experiment for model in models}:
+        return
+    origins = [part.origin for part in all_parts(folder) if part.key.measure != "baseline"]
+    if common_experiment([*origins, *(model.origin for model in models)]) is None:
         shown = ", ".join(sorted(one or "unknown" for one in before))
         raise InputError(
             f"holds rows of another experiment ({shown}); choose another --output, or --allow-mixed", output

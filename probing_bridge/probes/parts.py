@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from probing_bridge.descent import Origin
 from probing_bridge.metrics import Predictions
 
 
@@ -75,6 +76,11 @@ class Part:
     details: list[dict[str, Any]]
     predictions: Predictions | None
     metric: str
+
+    @property
+    def origin(self) -> Origin:
+        """Which level of which experiment it is about."""
+        return Origin(self.key.experiment, self.fingerprint["level"], self.fingerprint.get("parent", ""))
 
 
 def save_part(part: Part, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from probing_bridge import __version__
+from probing_bridge.descent import lineage
 from probing_bridge.metrics import (
     METRICS,
     Predictions,
@@ -153,6 +154,8 @@ def selectivity_rows(parts: Sequence[Part], folder: Path) -> list[dict[str, Any]
 def difference_rows(parts: Sequence[Part], folder: Path) -> list[dict[str, Any]]:
     """How much each level differs from the lowest level of its experiment, with a paired bootstrap over sentences.
 
+    The levels of a branch start with those of the experiment it branched off, if they are among the parts.
+
     Args:
         parts: All parts.
         folder: Where their predictions are.
@@ -160,29 +163,44 @@ def difference_rows(parts: Sequence[Part], folder: Path) -> list[dict[str, Any]]
     Returns:
         Rows of the probes_differences table.
     """
-    groups: dict[tuple[Any, ...], dict[int, Part]] = {}
+    groups: dict[tuple[Any, ...], list[Part]] = {}
     for part in parts:
-        level = part.fingerprint.get("level")
-        if part.key.measure == "score" and level is not None:
+        if part.key.measure == "score" and part.origin.level is not None:
             key = part.key
-            same = (key.experiment, key.task, key.layer, key.probe, key.seed, part.fingerprint["data_hash"])
-            groups.setdefault(same, {})[level] = part
-    rows = []
-    for (experiment, task, layer, probe, seed, _), levels in groups.items():
-        base = min(levels)
-        if len(levels) < 2 or (first := load_part(levels[base].key.path(folder))) is None or first.predictions is None:
-            continue
-        for level in sorted(levels)[1:]:
-            other = load_part(levels[level].key.path(folder))
-            if other is None or other.predictions is None:
-                continue
-            samples = _samples(first.predictions.n_sentences)
-            value, low, high, p = paired_difference(first.metric, first.predictions, other.predictions, samples)
-            row = _row(first.metric, value, first.predictions.n_items, low, high)
-            row["difference"] = row.pop("score")
-            identity = {"experiment": experiment, "task": task, "layer": layer, "probe": probe, "seed": seed}
-            rows.append({**identity, "level_a": base, "level_b": level, **row, "p": _finite(p)})
+            same = (key.task, key.layer, key.probe, key.seed, part.fingerprint["data_hash"])
+            groups.setdefault(same, []).append(part)
+    rows: list[dict[str, Any]] = []
+    for group in groups.values():
+        parents = {part.origin.experiment: part.origin.parent for part in group}
+        for experiment in parents:
+            last = lineage(experiment, parents)
+            levels = {
+                part.origin.level or 0: part
+                for part in group
+                if (part.origin.level or 0) <= last.get(part.origin.experiment, -1)
+            }
+            rows += _differences(levels, experiment, folder)
     return rows
+
+
+def _differences(levels: dict[int, Part], experiment: str, folder: Path) -> Iterator[dict[str, Any]]:
+    """Each level that is the experiment's own against the lowest one."""
+    base = min(levels)
+    own = sorted(level for level, part in levels.items() if level != base and part.key.experiment == experiment)
+    first = load_part(levels[base].key.path(folder)) if own else None
+    if first is None or first.predictions is None:
+        return
+    samples = _samples(first.predictions.n_sentences)
+    for level in own:
+        key = levels[level].key
+        other = load_part(key.path(folder))
+        if other is None or other.predictions is None:
+            continue
+        value, low, high, p = paired_difference(first.metric, first.predictions, other.predictions, samples)
+        row = _row(first.metric, value, first.predictions.n_items, low, high)
+        row["difference"] = row.pop("score")
+        identity = {"experiment": experiment, "task": key.task, "layer": key.layer, "probe": key.probe}
+        yield {**identity, "seed": key.seed, "level_a": base, "level_b": level, **row, "p": _finite(p)}
 
 
 def assemble(parts: Sequence[Part], folder: Path) -> dict[str, pd.DataFrame]:

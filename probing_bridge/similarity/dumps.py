@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from probing_bridge.activations import ATTENTION_KINDS, SIDES, ActivationError, Dump, open_dump, require_same_sentences
+from probing_bridge.descent import Origin, common_experiment
 from probing_bridge.similarity.streaming import Layer
 
 
@@ -37,7 +38,13 @@ class Component:
 
 
 class DumpSet:
-    """Open dumps of different levels of one experiment, lowest level first; a context manager."""
+    """Open dumps of different levels of one experiment, lowest level first; a context manager.
+
+    Attributes:
+        experiment: Identity of the experiment; of a branch with the level it came from, that of the branch.
+        levels: Level of each dump.
+        components: What all dumps have.
+    """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         """Opens and checks the dumps.
@@ -55,6 +62,7 @@ class DumpSet:
             self._order()
             for other in self._dumps[1:]:
                 _require_comparable(self._dumps[0], other)
+            self.experiment = _require_one_experiment(self._dumps)
             self.components = {c.name: c for c in _components(self._dumps[0])}
         except BaseException:
             self.close()
@@ -74,11 +82,6 @@ class DumpSet:
         order = np.argsort(levels)
         self._dumps = [self._dumps[k] for k in order]
         self.levels = [levels[k] for k in order]
-
-    @property
-    def experiment(self) -> str:
-        """Identity of the training run."""
-        return str(self._dumps[0].attributes.get("experiment", ""))
 
     @property
     def sentence_hash(self) -> str:
@@ -147,12 +150,20 @@ def _require_comparable(first: Dump, other: Dump) -> None:
             raise ActivationError(
                 f"{other.path}: {name} has {two}, but in {first.path} it has {one}: another model size"
             )
-    experiments = [str(dump.attributes.get("experiment", "")) for dump in (first, other)]
-    if experiments[0] != experiments[1]:
+
+
+def _require_one_experiment(dumps: Sequence[Dump]) -> str:
+    """The experiment whose levels the dumps are, of itself or of the experiment it branched off."""
+    origins = [Origin.of(dump.attributes, _level(dump)) for dump in dumps]
+    experiment = common_experiment(origins)
+    if experiment is None:
+        k = next(k for k in range(1, len(dumps)) if common_experiment(origins[: k + 1]) is None)
+        parent = f" (a branch of {origins[k].parent})" if origins[k].parent else ""
         raise ActivationError(
-            f"{other.path} is of experiment {experiments[1]!r}, but {first.path} of {experiments[0]!r}; "
-            "compare the levels of one experiment"
+            f"{dumps[k].path} is of experiment {origins[k].experiment!r}{parent}, but {dumps[k - 1].path} of "
+            f"{origins[k - 1].experiment!r}; compare the levels of one experiment, and of the level it branched off"
         )
+    return experiment
 
 
 def _components(dump: Dump) -> list[Component]:

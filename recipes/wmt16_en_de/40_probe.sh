@@ -7,9 +7,19 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 source recipes/chain.sh
 
+# take_dense FOLDER: the finished probes of LTH0, with which a branch's levels are compared, if there are any.
+take_dense() {
+    local dense
+    for dense in "$state"/magnitude/results/probes.parts/*/lth0; do
+        [ -d "$dense" ] || continue
+        run mkdir -p "$1/$(basename "$(dirname "$dense")")"
+        run cp -r "$dense" "$1/$(basename "$(dirname "$dense")")/"
+    done
+}
 probes() {  # EXPERIMENT LEVEL
     local results=$state/$1/results reps=$state/$1/reps/lth$2.hdf5
     run mkdir -p "$results" "$(dirname "$reps")"
+    [ "$1" = magnitude ] || take_dense "$results/probes.parts"
     run python -m fairseq_lth.encode --path "$(checkpoint "$1" "$2")" --sentences "$state/sentences/sentences.txt" \
         --output "$reps" "${words[@]}" "${DEVICE[@]}"
     run python -m probing_bridge.run probe "${suite[@]}" --reps "$reps" \

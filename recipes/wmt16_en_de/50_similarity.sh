@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares levels and layers from the dumps: NeuronSim, linear CKA, attention, spectra, and groups of tokens by frequency,
 # part of speech and semantic tag.
-# A branch is compared among its own levels; LTH0, from which it came, is in the experiment that it branched off.
+# A branch is compared with the LTH0 that it came from, if that is analysed too, and among its own levels.
 # Hardware: 16 cores, 8 GB. Time: 2 hours an experiment. Disk: 1 GB.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -11,6 +11,7 @@ groups=()
 for task in "${TAGS[@]}"; do groups+=("$task=$state/tags/$task.txt"); done
 for experiment in $(analysed); do
     dumps=()
+    if [ "$experiment" != magnitude ] && [[ " $ANALYSED " = *" magnitude "* ]]; then dumps=("$(dump magnitude 0)"); fi
     for k in $(levels_of "$experiment"); do dumps+=("$(dump "$experiment" "$k")"); done
     for task in "${TAGS[@]}"; do
         step "tags-$task" "$task of the dumped words" python recipes/tags.py --dump "${dumps[0]}" "${suite[@]}" \

@@ -5,7 +5,7 @@ import csv
 import pytest
 import torch
 
-from fairseq_lth.checkpoints import imp_state, read_checkpoint
+from fairseq_lth.checkpoints import imp_state, level_record, read_checkpoint
 
 
 def rows(folder):
@@ -26,6 +26,7 @@ def test_a_branch_equals_a_training_from_the_start(train, flags, dense, same_lev
     for level in (1, 2):
         same_level(*(tmp_path / run / f"checkpoint_lth{level}.pt" for run in ("whole", "branch")))
     assert [row["parent"] for row in rows(tmp_path / "branch")] == [f"{rows(dense)[0]['experiment']}/lth0"] * 2
+    assert level_record(tmp_path / "branch" / "checkpoint_lth1.pt").parent == f"{rows(dense)[0]['experiment']}/lth0"
     assert rows(tmp_path / "branch")[0]["experiment"] != rows(tmp_path / "whole")[0]["experiment"]
     assert rows(dense)[1]["mask_hash"] != rows(tmp_path / "whole")[1]["mask_hash"]
 

@@ -176,6 +176,16 @@ class TestGather:
         dense = ["magnitude,0,,1", "magnitude,0,0,2"]
         assert rows["similarity"] == [*dense, "random,1,,1", "random,1,1,2", "random,1,2,3"]
 
+    def test_a_branch_that_was_compared_with_level_0_keeps_its_own_rows(self, tmp_path, run):
+        self.run_folders(tmp_path)
+        levels = {"level_a": [0, 0, 1], "level_b": [0, 1, 0]}
+        self.table(tmp_path / "random/results/similarity.csv", experiment=["random"] * 3, **levels, score=[1, 2, 3])
+        options = ("--parent", tmp_path / "magnitude/results", "--output", tmp_path / "tables")
+        done = run("python", "recipes/gather.py", "--results", tmp_path / "random/results", *options)
+        assert done.returncode == 0, done.stderr
+        rows = (tmp_path / "tables/similarity.csv").read_text().splitlines()[1:]
+        assert rows == ["random,0,0,1", "random,0,1,2", "random,1,0,3"]
+
     def test_nothing_trained_yet(self, tmp_path, run):
         done = run("python", "recipes/gather.py", "--results", tmp_path, "--output", tmp_path / "tables")
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)

@@ -52,14 +52,15 @@ def write_corpus(folder: Path, n: int = 30) -> Path:
 
 
 def write_representations(
-    path: Path, suite: Path, level: int, experiment: str = "e1", skip: int = 0, damage: float = 0.0
+    path: Path, suite: Path, level: int, experiment: str = "e1", skip: int = 0, damage: float = 0.0, parent: str = ""
 ) -> Path:
     """Random vectors of three layers for every sentence of a suite, of which the first `skip` are left out."""
     tasks = load_suite(suite).tasks.values()
     texts = sorted({i.tokens for task in tasks for split in ("train", "dev", "test") for i in task.read(split)})
     rng = np.random.default_rng(level)
     word_vectors = {word: 20 * rng.normal(size=8) for word in TAGS}
-    with RepresentationWriter(path, {"experiment": experiment, "level": level, "sparsity": 0.2 * level}) as writer:
+    attributes = {"experiment": experiment, "parent": parent, "level": level, "sparsity": 0.2 * level}
+    with RepresentationWriter(path, attributes) as writer:
         for tokens in texts[skip:]:
             base = np.stack([word_vectors[word] for word in tokens])
             writer.add(tokens, base + rng.normal(size=(3, len(tokens), 8)))
@@ -214,6 +215,33 @@ def test_refusals_before_training(
     assert "two of the --reps are named 'lth0'" in with_reps(good, good)
     assert "--tasks ner: not in" in with_reps(good, more=("--tasks", "ner"))
     assert "--jobs 0" in with_reps(good, more=("--jobs", "0"))
+
+
+def test_a_branch_is_compared_with_the_level_it_came_from(
+    inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite, (dense, pruned) = inputs
+    few = ("--tasks", "ef", "--layers", "0")
+    branch = [write_representations(tmp_path / f"b{k}.hdf5", suite, k, "e2", parent="e1/lth0") for k in (1, 2)]
+    assert main(arguments((suite, [dense, *branch]), tmp_path / "one.csv", *few)) == 0
+    rows = pd.read_csv(tmp_path / "one_differences.csv")
+    assert list(zip(rows["experiment"], rows["level_a"], rows["level_b"], strict=True)) == [("e2", 0, 1), ("e2", 0, 2)]
+    assert set(comparable(tmp_path / "one.csv").query("level.isna()")["experiment"]) == {"e2"}  # one set of baselines
+    same = write_representations(tmp_path / "same1.hdf5", suite, 1)  # level 1 of e1 under another name: equal vectors
+    assert main(arguments((suite, [dense, same]), tmp_path / "own.csv", *few)) == 0
+    own = pd.read_csv(tmp_path / "own_differences.csv")
+    pd.testing.assert_frame_equal(own.drop(columns="experiment"), rows[:1].drop(columns="experiment"))
+    # the branch later, into the table that holds the probes of level 0
+    assert main(arguments((suite, [dense]), tmp_path / "two.csv", *few)) == 0
+    for level in branch:
+        assert main(arguments((suite, [level]), tmp_path / "two.csv", *few)) == 0
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "two_differences.csv"), rows)
+    capsys.readouterr()
+    message = refused(arguments((suite, [pruned, *branch]), tmp_path / "none.csv", *few), capsys)
+    assert "several experiments: e1" in message  # level 1 of the parent is no level of the branch
+    assert "rows of another experiment (e1, e2)" in refused(
+        arguments((suite, [pruned]), tmp_path / "two.csv", *few), capsys
+    )
 
 
 def test_tables_of_other_runs_are_not_overwritten(

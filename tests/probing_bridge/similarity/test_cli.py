@@ -243,6 +243,20 @@ def test_constant_neurons_are_named_and_left_out(
     assert "note: lth1.h5 decoder layer 1: 1 constant neurons left out: 5" in capsys.readouterr().err
 
 
+def test_a_branch_with_the_level_it_came_from(make_dumps: Callable[..., Any], tmp_path: Path) -> None:
+    maker = make_dumps()
+    dense = maker.level(0).path
+    own = maker.level(1).path
+    assert similarity([dense, own], tmp_path / "own") == 0
+    maker.folder = tmp_path
+    branch = maker.level(1, experiment="random", parent="made-up/lth0").path
+    assert similarity([dense, branch], tmp_path / "branch") == 0
+    for name, table in tables(tmp_path / "branch").items():
+        assert set(table["experiment"]) == {"random"}
+        expected = tables(tmp_path / "own")[name].assign(experiment="random")
+        pd.testing.assert_frame_equal(table, expected, check_exact=True)
+
+
 def bad(maker: Any, case: str) -> list[Path]:
     first = maker.level(0).path
     if case == "sentences":
@@ -253,6 +267,8 @@ def bad(maker: Any, case: str) -> list[Path]:
         maker.n_layers = 3
     if case == "experiment":
         maker.attributes["experiment"] = "another"
+    if case == "parent":
+        maker.attributes |= {"experiment": "random", "parent": "third/lth0"}
     return [first, maker.level(0 if case == "level" else 1).path if case != "missing" else maker.folder / "none.h5"]
 
 
@@ -263,6 +279,7 @@ def bad(maker: Any, case: str) -> list[Path]:
         ("size", "encoder has layers 0, 1, 2 of 16, but in .* layers 0, 1, 2 of 12: another model size"),
         ("layers", "encoder has layers 0, 1, 2, 3 of 12, but .*another model size"),
         ("experiment", "is of experiment 'another', but .* of 'made-up'"),
+        ("parent", r"is of experiment 'random' \(a branch of third/lth0\), but .* of 'made-up'"),
         ("level", "are both of level 0"),
         ("missing", "none.h5: no such file"),
     ],
