@@ -57,7 +57,8 @@ document.addEventListener("pointermove", (event) => {
   tip.style.top = `${event.clientY + 18 + box.height > innerHeight ? event.clientY - box.height - 8 : event.clientY + 18}px`;
 });
 
-// A chosen level or layer stays bright in all figures and tables, the rest fades.
+// A chosen level or layer stays bright in all figures and tables, the rest fades. Layer maps are drawn of one level; if
+// another is chosen, its own take their place.
 const form = document.querySelector(".pick");
 form.hidden = false;
 function pick() {
@@ -73,6 +74,20 @@ function pick() {
   for (const row of document.querySelectorAll("tr[data-level]")) {
     row.classList.toggle("on", Boolean(level) && row.dataset.level === level);
   }
+  for (const levels of document.querySelectorAll(".levels")) showMaps(levels, level, layer);
   form.querySelector("output").textContent = level || layer ? `${count} values` : "";
+}
+function showMaps(levels, level, layer) {
+  const maps = [...levels.querySelectorAll(".maps")];
+  const chosen = maps.some((map) => map.dataset.level === level);
+  for (const map of maps) map.hidden = chosen && map.dataset.level !== level;
+  const drawn = maps[maps.length - 1].dataset.level;
+  levels.parentElement.querySelector(".picture").hidden = chosen && level !== drawn;
+  levels.open = chosen && level !== drawn;
+  for (const cell of levels.querySelectorAll("td")) {
+    const row = cell.parentElement.cells[0].textContent;
+    const column = cell.closest("table").tHead.rows[0].cells[cell.cellIndex].textContent;
+    cell.classList.toggle("off", Boolean(layer) && row !== layer && column !== layer);
+  }
 }
 form.addEventListener("change", pick);

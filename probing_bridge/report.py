@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -24,8 +24,9 @@ from probing_bridge.comparison import Comparison
 from probing_bridge.errors import InputError
 from probing_bridge.figures import FIGURES, SECTIONS, Exhibit, style
 from probing_bridge.figures.pruning import run_name
-from probing_bridge.figures.style import THEME, number, percent, settle, to_bytes, to_svg
+from probing_bridge.figures.style import THEME, level_labels, number, percent, settle, to_bytes, to_svg
 from probing_bridge.judging import FAILS, HOLDS, UNDECIDED, VERDICTS, Judgement
+from probing_bridge.layer_maps import LayerMap, maps_by_level
 from probing_bridge.results import Results
 
 _NAMES_TASKS = ("fig_1_linear_probes", "fig_2_mlp_probes")  # say which of the paper's tasks were not run
@@ -48,6 +49,7 @@ class Drawn:
     provenance: str
     needs: str
     note: str = ""
+    maps: Mapping[int, list[LayerMap]] = field(default_factory=dict)
 
 
 def build(results: Results, output: str | Path, comparison: Comparison | None = None) -> Path:
@@ -150,6 +152,7 @@ def _describe(
         needs=f"needs {exhibit.source}.csv"
         + "".join(f", {column} {' or '.join(values)}" for column, values in exhibit.where.items() if any(values)),
         note=_missing_tasks(frame) if name in _NAMES_TASKS and len(frame) else "",
+        maps=maps_by_level(exhibit, results) if exhibit.by_level and len(frame) else {},
     )
 
 
@@ -331,7 +334,7 @@ def _render(
         what=what_was_run(results),
         sections=sections,
         ready={name for name, item in drawn.items() if item.ready},
-        levels=[int(level) for level in summaries.levels(results)["level"]],
+        levels={level: label.replace("\n", ", ") for level, label in level_labels(summaries.levels(results)).items()},
         layers=layers,
         judgements=judgements,
         counts=counts,

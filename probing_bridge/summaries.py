@@ -209,15 +209,22 @@ def to_dense(results: Results, measure: str) -> pd.DataFrame:
     return _by_height(rows)
 
 
-def layer_pairs(results: Results, measure: str, component: str) -> pd.DataFrame:
-    """Similarity of every two layers within the dense model, within the sparsest, and between the two (Fig. 5, 6).
+def layer_pairs(results: Results, measure: str, component: str, level: int | None = None) -> pd.DataFrame:
+    """Similarity of every two layers within the dense model, within a level, and between the two (Fig. 5, 6).
+
+    Args:
+        results: The tables.
+        measure: e.g. linear_cka.
+        component: e.g. encoder.
+        level: The level; None for the sparsest that was compared.
 
     Returns:
         component, level_a, layer_a, level_b, layer_b, score, low, high, n; layers 1 to L.
     """
     rows = real_layers(similarity(results, measure, component), "layer_a", "layer_b")
-    sparse = rows["level_b"].max() if len(rows) else 0
-    wanted = [(0, 0), (sparse, sparse), (0, sparse)]
+    if level is None:
+        level = rows["level_b"].max() if len(rows) else 0
+    wanted = [(0, 0), (level, level), (0, level)]
     keep = [pair in wanted for pair in zip(rows["level_a"], rows["level_b"], strict=True)]
     columns = ["component", "level_a", "layer_a", "level_b", "layer_b", "score", "low", "high", "n"]
     return rows.loc[keep, columns].drop_duplicates(columns[:5]).reset_index(drop=True)

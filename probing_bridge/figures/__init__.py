@@ -37,12 +37,13 @@ class Exhibit:
         command: Command that makes those rows.
         show: For tables: the frame -> rows of text, as they stand on the page.
         wide: Whether it takes the full width of a page.
+        by_level: Whether `data` also takes a level, of which it then gives the frame (by default the sparsest).
     """
 
     paper: str
     title: str
     section: str
-    data: Callable[[Results], pd.DataFrame]
+    data: Callable[..., pd.DataFrame]
     draw: Callable[[pd.DataFrame], matplotlib.figure.Figure]
     caption: str
     source: str
@@ -50,6 +51,7 @@ class Exhibit:
     command: str = ""
     show: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     wide: bool = True
+    by_level: bool = False
 
     def __call__(self, frame: pd.DataFrame) -> matplotlib.figure.Figure:
         """Draws a frame with the style of the report; its layout is settled once, so that every file shares it."""
@@ -178,6 +180,7 @@ FIGURES: dict[str, Exhibit] = {
         "Fig. 5", "LayerSim in the encoder", "activations", similarity.encoder_pairs_data, similarity.draw_pairs,
         "Linear CKA of every two layers within the dense model, within the sparsest, and between the two.",
         "similarity", {"measure": ("linear_cka",), "component": ("encoder",), "group": ("",)}, _SIMILARITY,
+        by_level=True,
     ),
     "fig_a5_layers_to_dense": Exhibit(
         "Fig. A5", "LayerSim with the dense model", "activations", similarity.cka_data, similarity.draw_to_dense,
@@ -188,6 +191,7 @@ FIGURES: dict[str, Exhibit] = {
         "Fig. A6", "LayerSim in the decoder", "activations", similarity.decoder_pairs_data, similarity.draw_pairs,
         "As Fig. 5, for the decoder.",
         "similarity", {"measure": ("linear_cka",), "component": ("decoder",), "group": ("",)}, _SIMILARITY,
+        by_level=True,
     ),
     "fig_a7_spectrum": Exhibit(
         "Fig. A7", "Variance in the first k directions", "activations", similarity.spectrum_data,
@@ -208,12 +212,14 @@ FIGURES: dict[str, Exhibit] = {
         "Linear CKA over pairs of positions with heads as features: within the dense model, within the sparsest, and "
         "between the two.",
         "similarity", {"measure": ("attention_cka",), "component": ("encoder_self",)}, _SIMILARITY,
+        by_level=True,
     ),
     "fig_a8_decoder_attention": Exhibit(
         "Fig. A8", "AttentionSim in the decoder", "attention", similarity.decoder_attention_data,
         similarity.draw_pairs,
         "As Fig. 6, for encoder-decoder attention (above) and decoder self-attention (below).",
         "similarity", {"measure": ("attention_cka",), "component": ("encoder_decoder", "decoder_self")}, _SIMILARITY,
+        by_level=True,
     ),
     "table_off_diagonal": _as_table(
         "Section 5.4", "AttentionSim of different layers", "attention", tables.show_off_diagonal,

@@ -149,24 +149,26 @@ def draw_distribution(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def encoder_pairs_data(results: Results) -> pd.DataFrame:
-    """Linear CKA of encoder layers within and between LTH0 and the sparsest level (Fig. 5)."""
-    return summaries.layer_pairs(results, "linear_cka", "encoder")
+def encoder_pairs_data(results: Results, level: int | None = None) -> pd.DataFrame:
+    """Linear CKA of encoder layers within and between LTH0 and a level, by default the sparsest (Fig. 5)."""
+    return summaries.layer_pairs(results, "linear_cka", "encoder", level)
 
 
-def decoder_pairs_data(results: Results) -> pd.DataFrame:
-    """Linear CKA of decoder layers within and between LTH0 and the sparsest level (Fig. A6)."""
-    return summaries.layer_pairs(results, "linear_cka", "decoder")
+def decoder_pairs_data(results: Results, level: int | None = None) -> pd.DataFrame:
+    """Linear CKA of decoder layers within and between LTH0 and a level, by default the sparsest (Fig. A6)."""
+    return summaries.layer_pairs(results, "linear_cka", "decoder", level)
 
 
-def encoder_attention_data(results: Results) -> pd.DataFrame:
+def encoder_attention_data(results: Results, level: int | None = None) -> pd.DataFrame:
     """AttentionSim of encoder self-attention (Fig. 6)."""
-    return summaries.layer_pairs(results, "attention_cka", "encoder_self")
+    return summaries.layer_pairs(results, "attention_cka", "encoder_self", level)
 
 
-def decoder_attention_data(results: Results) -> pd.DataFrame:
+def decoder_attention_data(results: Results, level: int | None = None) -> pd.DataFrame:
     """AttentionSim of encoder-decoder attention and decoder self-attention (Fig. A8)."""
-    kinds = [summaries.layer_pairs(results, "attention_cka", kind) for kind in ("encoder_decoder", "decoder_self")]
+    kinds = [
+        summaries.layer_pairs(results, "attention_cka", kind, level) for kind in ("encoder_decoder", "decoder_self")
+    ]
     filled = [kind for kind in kinds if len(kind)]
     return pd.concat(filled, ignore_index=True) if filled else kinds[0]
 

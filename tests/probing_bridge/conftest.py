@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -56,9 +57,20 @@ def small_folder(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="session")
 def small_page(small_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole report of small_folder; it takes seconds, so parallel workers share the one that came first."""
-    base = tmp_path_factory.getbasetemp()
-    page = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small_page" / "index.html"
+    """The whole report of small_folder."""
+    return _once("small_page", tmp_path_factory, lambda folder: build(read_results(small_folder), folder))
+
+
+@pytest.fixture(scope="session")
+def full_page(full: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole report of nine levels, 18 tasks and 6 layers with its baseline."""
+    return _once("full_page", tmp_path_factory, lambda folder: build(full, folder))
+
+
+def _once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], Path]) -> Path:
+    """A page that takes seconds to make: parallel workers share the one that came first."""
+    base = factory.getbasetemp()
+    page = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name / "index.html"
     try:
         page.parent.mkdir()
     except FileExistsError:
@@ -67,4 +79,4 @@ def small_page(small_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
                 return page
             time.sleep(0.5)
         pytest.fail(f"another worker did not finish {page}")
-    return build(read_results(small_folder), page.parent)
+    return make(page.parent)

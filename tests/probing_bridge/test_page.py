@@ -70,6 +70,36 @@ def test_sorting_picking_and_hovering(browser: Any, small_page: Path) -> None:
     assert complaints == []
 
 
+def test_a_chosen_level_and_layer_are_what_the_layer_maps_show(browser: Any, full_page: Path) -> None:
+    page, complaints = opened(browser, full_page, viewport={"width": 1280, "height": 900})
+    picture, maps = page.locator("#fig_6_encoder_attention .picture"), page.locator("#fig_6_encoder_attention .maps")
+
+    def shown() -> list[str]:
+        return [maps.nth(i).get_attribute("data-level") for i in range(maps.count()) if maps.nth(i).is_visible()]
+
+    assert picture.is_visible() and shown() == []
+    page.select_option("select[name=level]", "3")
+    assert not picture.is_visible() and shown() == ["3"]
+    assert "within LTH3" in maps.nth(3).locator("caption").first.text_content()
+    page.select_option("select[name=layer]", "2")
+    bright = maps.nth(3).locator("table").first.locator("td:not(.off)")
+    assert bright.count() == 11  # the row and the column of layer 2
+    page.select_option("select[name=level]", "8")  # the level of the figure
+    assert picture.is_visible() and shown() == []
+    page.select_option("select[name=level]", "")
+    assert picture.is_visible() and shown() == []
+    page.locator("#fig_6_encoder_attention summary").click()
+    assert shown() == [str(level) for level in range(9)]
+    assert complaints == []
+
+
+def test_every_levels_maps_are_there_without_scripts(browser: Any, full_page: Path) -> None:
+    page, _ = opened(browser, full_page, java_script_enabled=False)
+    page.locator("#fig_6_encoder_attention summary").click()
+    maps = page.locator("#fig_6_encoder_attention .maps")
+    assert maps.count() == 9 and all(maps.nth(i).is_visible() for i in range(9))
+
+
 def test_it_is_whole_without_scripts(browser: Any, small_page: Path) -> None:
     page, complaints = opened(browser, small_page, java_script_enabled=False)
     assert page.locator("figure").count() == 24
@@ -78,12 +108,57 @@ def test_it_is_whole_without_scripts(browser: Any, small_page: Path) -> None:
     assert complaints == []
 
 
-def test_axe_finds_nothing_serious(browser: Any, small_page: Path) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing_serious(browser: Any, full_page: Path, width: int, scheme: str) -> None:
     script = os.environ.get("AXE_CORE")
     if not script:
         pytest.skip("AXE_CORE is not set to the axe.min.js of npm's axe-core: accessibility was not checked")
-    for scheme in ("light", "dark"):
-        page, _ = opened(browser, small_page, viewport={"width": 1280, "height": 900}, color_scheme=scheme)
-        page.add_script_tag(path=script)
-        violations = page.evaluate("axe.run()")["violations"]
-        assert [(v["id"], v["impact"]) for v in violations if v["impact"] in ("serious", "critical")] == []
+    page, _ = opened(browser, full_page, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.add_script_tag(path=script)
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    violations = page.evaluate("axe.run()")["violations"]
+    assert [(v["id"], v["impact"]) for v in violations if v["impact"] in ("serious", "critical")] == []
+
+
+# Corners on the screen of every line of text in every figure, turned ones too, and the pairs of them that overlap by
+# more than a pixel of the figure's own size (separating axes: two turned boxes are apart along one of their sides).
+OVERLAPS = """
+() => {
+  const found = [];
+  for (const svg of document.querySelectorAll(".picture svg")) {
+    const scale = svg.getScreenCTM().a;
+    const groups = [...svg.querySelectorAll("g")].filter((g) => g.querySelector(":scope > use[href^='#DejaVu']"));
+    const boxes = groups.map((g) => {
+      const [box, matrix] = [g.getBBox(), g.getScreenCTM()];
+      const corner = (x, y) => new DOMPoint(x, y).matrixTransform(matrix);
+      const [left, right, top, bottom] = [box.x, box.x + box.width, box.y, box.y + box.height];
+      return [corner(left, top), corner(right, top), corner(right, bottom), corner(left, bottom)];
+    });
+    const apart = (one, other) => [0, 1].some((side) => {
+      const [dx, dy] = [one[side + 1].x - one[side].x, one[side + 1].y - one[side].y];
+      const length = Math.hypot(dx, dy) || 1;
+      const along = (p) => (p.x * dx + p.y * dy) / length;
+      const [a, b] = [one.map(along), other.map(along)];
+      return Math.min(Math.max(...a), Math.max(...b)) - Math.max(Math.min(...a), Math.min(...b)) < scale;
+    });
+    boxes.forEach((one, i) => boxes.slice(0, i).forEach((other, j) => {
+      if (!apart(one, other) && !apart(other, one)) found.push([svg.closest("figure").id, i, j]);
+    }));
+    found.push(...(groups.length ? [] : [[svg.closest("figure").id, "no text"]]));
+  }
+  return found;
+}
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_two_lines_of_text_overlap_in_a_figure(browser: Any, full_page: Path, width: int) -> None:
+    page, _ = opened(browser, full_page, viewport={"width": width, "height": 900})
+    assert page.evaluate(OVERLAPS) == []
+    # the check sees what it is for: a text moved onto its neighbour
+    page.evaluate(
+        "() => { const [a, b] = [...document.querySelectorAll('#fig_bleu_sparsity .picture g')]"
+        ".filter(g => g.querySelector(':scope > use')); b.setAttribute('transform', a.getAttribute('transform')); }"
+    )
+    assert {found[0] for found in page.evaluate(OVERLAPS)} == {"fig_bleu_sparsity"}
