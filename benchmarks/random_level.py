@@ -41,6 +41,7 @@ def make_level(path: Path, data: Path, flags: str) -> Path:
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf, merge_with_parent
     from omegaconf import OmegaConf, open_dict
 
+    from fairseq_lth.checkpoints import STATE_FORMAT, STATE_KEY
     from fairseq_lth.config import ImpConfig
 
     given = f"{data} -s en -t de --arch transformer --share-all-embeddings --optimizer adam --cpu {flags}"
@@ -53,7 +54,8 @@ def make_level(path: Path, data: Path, flags: str) -> Path:
     history = [{"num_updates": 1, "optimizer_name": "FairseqAdam", "lr_scheduler_state": {}}]
     plain = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     state = {"args": None, "cfg": plain, "model": model.state_dict(), "optimizer_history": history}
-    torch.save({**state, "extra_state": {}, "task_state": {}}, path)
+    level = {"format": STATE_FORMAT, "experiment": "random", "level": 0, "sparsity": 0.0}
+    torch.save({**state, "extra_state": {STATE_KEY: level}, "task_state": {}}, path)
     return path
 
 

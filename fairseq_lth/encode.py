@@ -33,7 +33,9 @@ from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.representations import RepresentationWriter
 
 logger = logging.getLogger("fairseq_lth.encode")
+ENOUGH = 256  # pieces in a batch with which matrix products run at full rate
 BLOCK = 16384  # pieces that are sorted by length together, and whose vectors are held at once
+_Placed = tuple[Window, np.ndarray]  # a window and the array of its sentence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -220,6 +222,30 @@ def _segmenter(arguments: argparse.Namespace, task: Any) -> Segmenter:
     return Segmenter(task.source_dictionary, tokenizer, bpe, arguments.bpe)
 
 
+def in_batches(windows: Sequence[_Placed], max_tokens: int) -> Iterator[list[_Placed]]:
+    """Cuts windows that are sorted by length into batches.
+
+    Args:
+        windows: Windows with the arrays their vectors go to, shortest first.
+        max_tokens: The largest number of pieces in a batch, padding included; a longer window is a batch by itself.
+
+    Yields:
+        Batches. One that has ENOUGH pieces ends where the length changes, so that it needs no padding.
+    """
+    batch: list[_Placed] = []
+    longest = 0
+    for placed in windows:
+        length = len(placed[0].ids)
+        is_enough = length > longest and len(batch) * longest >= ENOUGH
+        if batch and (is_enough or (len(batch) + 1) * length > max_tokens):
+            yield batch
+            batch = []
+        batch.append(placed)
+        longest = length
+    if batch:
+        yield batch
+
+
 class Encoder:
     """The encoder of a model, with pooling.
 
@@ -258,21 +284,11 @@ class Encoder:
         arrays = [np.empty((len(self.layers), len(one.words), self.dim), np.float32) for one in sentences]
         windows = [(window, array) for one, array in zip(sentences, arrays, strict=True) for window in one.windows]
         windows.sort(key=lambda pair: len(pair[0].ids))
-        for batch in self._batches(windows):
+        for batch in in_batches(windows, self._max_tokens):
             for (window, array), vectors in zip(batch, self._encode([window for window, _ in batch]), strict=True):
                 keep = window.keep
                 array[:, window.first + keep.start : window.first + keep.stop] = vectors[:, keep.start : keep.stop]
         return arrays
-
-    def _batches(self, windows: list[tuple[Window, np.ndarray]]) -> Iterator[list[tuple[Window, np.ndarray]]]:
-        batch: list[tuple[Window, np.ndarray]] = []
-        for pair in windows:  # in order of length, so the last is the longest
-            if batch and (len(batch) + 1) * len(pair[0].ids) > self._max_tokens:
-                yield batch
-                batch = []
-            batch.append(pair)
-        if batch:
-            yield batch
 
     @torch.inference_mode()
     def _encode(self, windows: Sequence[Window]) -> list[np.ndarray]:

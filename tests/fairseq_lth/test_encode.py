@@ -33,6 +33,20 @@ LINES = [
 ]
 
 
+def test_batches_are_full_or_without_padding():
+    rng = np.random.default_rng(1)
+    lengths = [*sorted(int(length) for length in rng.integers(2, 30, 900)), 700]
+    windows = [(Window([0] * length, [], 0, range(0)), np.empty(0)) for length in lengths]
+    batches = list(encode.in_batches(windows, 500))
+    assert [len(window.ids) for batch in batches for window, _ in batch] == lengths
+    for batch in batches[:-1]:
+        own = [len(window.ids) for window, _ in batch]
+        assert len(own) * own[-1] <= 500
+        enough = [n for n in range(1, len(own)) if n * own[n - 1] >= encode.ENOUGH]
+        assert not enough or own[enough[0] - 1] == own[-1]  # nothing longer joins a batch that has enough
+    assert [len(window.ids) for window, _ in batches[-1]] == [700]
+
+
 def sentencepiece_model(folder):
     """Trains sp.model and gives its pieces."""
     import sentencepiece
