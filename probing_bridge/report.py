@@ -1,6 +1,7 @@
 """The page: every figure, table and claim of the paper from one results folder, in one self-contained HTML file.
 
-Writes `index.html` and `figures/<name>.{svg,pdf,png,csv}`. The same tables give the same bytes: no dates, fixed ids.
+Writes `index.html`, `claims.{csv,md}` and `figures/<name>.{svg,pdf,png,csv}` (of tables also `.md`). The same tables
+give the same bytes: no dates, fixed ids.
 Place in the flow: result tables -> summaries -> figures, claims -> report.
 """
 
@@ -19,7 +20,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
 from probing_bridge import __version__, summaries
-from probing_bridge.claims import CLAIMS, Claim, judge
+from probing_bridge.claims import CLAIMS, Claim, claims_table, judge
 from probing_bridge.comparison import Comparison
 from probing_bridge.errors import InputError
 from probing_bridge.figures import FIGURES, SECTIONS, Exhibit, style
@@ -27,6 +28,7 @@ from probing_bridge.figures.pruning import run_name
 from probing_bridge.figures.style import THEME, level_labels, number, percent, settle, to_bytes, to_svg
 from probing_bridge.judging import FAILS, HOLDS, UNDECIDED, VERDICTS, Judgement
 from probing_bridge.layer_maps import LayerMap, maps_by_level
+from probing_bridge.markdown import to_markdown
 from probing_bridge.results import Results
 
 _NAMES_TASKS = ("fig_1_linear_probes", "fig_2_mlp_probes")  # say which of the paper's tasks were not run
@@ -81,9 +83,14 @@ def build(results: Results, output: str | Path, comparison: Comparison | None = 
         name: _describe(name, exhibit, frame, results, pictures.get(name, ""), sprite)
         for name, (exhibit, frame) in exhibits.items()
     }
-    compared = _compared(comparison, output / "figures", sprite) if comparison else None
+    for old in (output / "figures").glob("compare_*"):
+        old.unlink()
+    compared = _compared(comparison, output / "figures", sprite) if comparison else []
     judgements = [(claim, judge(claim, results)) for claim in CLAIMS]
-    page = _render(results, drawn, judgements, comparison, compared or [], sprite)
+    claims = claims_table(judgements)
+    _write(output / "claims.csv", claims.to_csv(index=False).encode())
+    _write(output / "claims.md", to_markdown(claims[["section", "claim", "paper", "ours", "verdict"]], 5).encode())
+    page = _render(results, drawn, judgements, comparison, compared, sprite)
     _write(output / "index.html", page.encode())
     return output / "index.html"
 
@@ -99,7 +106,7 @@ def _draw_all(frames: dict[str, pd.DataFrame], folder: Path) -> dict[str, str]:
 
 
 def draw_files(name: str, frame: pd.DataFrame, folder: Path) -> str:
-    """Draws one entry of FIGURES and writes <name>.svg, .pdf, .png and .csv.
+    """Draws one entry of FIGURES and writes <name>.svg, .pdf, .png and .csv; a table .md, too.
 
     Args:
         name: A key of FIGURES.
@@ -114,6 +121,9 @@ def draw_files(name: str, frame: pd.DataFrame, folder: Path) -> str:
         svg = to_svg(figure)
         files = {"svg": svg.encode(), "png": to_bytes(figure, "png"), "pdf": to_bytes(figure, "pdf")}
     files["csv"] = frame.to_csv(index=False).encode()
+    show = FIGURES[name].show
+    if show is not None:
+        files["md"] = to_markdown(show(frame)).encode()
     for form, content in files.items():
         _write(folder / f"{name}.{form}", content)
     return svg
@@ -128,7 +138,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def _remove_old(folder: Path, name: str) -> None:
     """Removes a figure of an earlier report whose results are no longer there."""
-    for form in ("svg", "png", "pdf", "csv"):
+    for form in ("svg", "png", "pdf", "csv", "md"):
         (folder / f"{name}.{form}").unlink(missing_ok=True)
 
 
@@ -243,6 +253,8 @@ def _compared(comparison: Comparison, folder: Path, sprite: dict[str, str]) -> l
                 _write(folder / f"{name}.{form}", to_bytes(figure, form))
         _write(folder / f"{name}.csv", frame.to_csv(index=False).encode())
         table = exhibit.show(frame) if exhibit.show else None
+        if table is not None:
+            _write(folder / f"{name}.md", to_markdown(table, 3).encode())
         picture = Markup(inline_svg(svg, name, sprite)) if table is None else Markup("")
         alt = f"{exhibit.title}. {exhibit.caption} The values are in figures/{name}.csv."
         shown.append(

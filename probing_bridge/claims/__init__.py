@@ -8,9 +8,11 @@ Place in the flow: summaries, trends, judging -> claims -> report.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+
+import pandas as pd
 
 from probing_bridge.claims import probing, pruning, similarity
 from probing_bridge.judging import NOT_RUN, Judgement, MissingRows, frame_trend
@@ -45,6 +47,23 @@ def judge(claim: Claim, results: Results) -> Judgement:
         return claim.test(results)
     except MissingRows as missing:
         return Judgement(NOT_RUN, detail=f"needs {missing}")
+
+
+def claims_table(judgements: Sequence[tuple[Claim, Judgement]]) -> pd.DataFrame:
+    """Claims and verdicts as texts.
+
+    Args:
+        judgements: Claims with what `judge` said.
+
+    Returns:
+        section, claim, paper (its number), ours, verdict, rule, detail, figure; a row a claim.
+    """
+    rows = [
+        (claim.section, claim.statement, claim.paper, found.ours, found.verdict, claim.rule, found.detail, claim.figure)
+        for claim, found in judgements
+    ]
+    columns = ["section", "claim", "paper", "ours", "verdict", "rule", "detail", "figure"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _one_sided(what: str) -> str:

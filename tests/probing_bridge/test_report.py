@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from probing_bridge import report
+from probing_bridge.claims import CLAIMS, judge
 from probing_bridge.comparison import compare
 from probing_bridge.errors import BridgeError
 from probing_bridge.figures import FIGURES
+from probing_bridge.markdown import to_markdown
 from probing_bridge.report import draw_files
 from probing_bridge.results import read_results, with_baselines
 from probing_bridge.run import main
@@ -44,9 +46,10 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_a_report_is_one_page_and_four_files_a_figure(small_page: Path) -> None:
     folder = small_page.parent
-    forms = ("svg", "pdf", "png", "csv")
+    expected = {f"figures/{name}.{form}" for name in FIGURES for form in ("svg", "pdf", "png", "csv")}
+    expected |= {f"figures/{name}.md" for name, exhibit in FIGURES.items() if exhibit.show is not None}
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert {"index.html"} | {f"figures/{name}.{form}" for name in FIGURES for form in forms} == names
+    assert {"index.html", "claims.csv", "claims.md"} | expected == names
     page = small_page.read_text()
     assert not re.search(r"(src|href)=\"(https?:)?//", page)
     assert page.count("<figure ") == len(FIGURES)
@@ -70,9 +73,31 @@ def test_the_same_tables_give_the_same_bytes(few: None, small_folder: Path, tmp_
         assert main(["report", "--results", str(small_folder), "--output", str(tmp_path / folder)]) == 0
     assert capsys.readouterr().out.splitlines()[0] == f"page: {tmp_path / 'one' / 'index.html'}"
     names = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*")]
-    assert len(names) == 1 + 4 * len(FEW)
+    assert len(names) == 3 + 4 * len(FEW) + 1  # the page and the claims twice, and the table also as Markdown
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+def test_tables_and_claims_are_there_as_markdown(small_page: Path, small_folder: Path) -> None:
+    results = read_results(small_folder)
+    text = (small_page.parent / "figures" / "table_a1_levels.md").read_text()
+    assert text.splitlines()[1] == "| --- | ---: | ---: | ---: |"
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    exhibit = FIGURES["table_a1_levels"]
+    shown = exhibit.show(exhibit.data(results))
+    assert [rows[0], *rows[2:]] == [list(shown.columns), *shown.to_numpy().tolist()]
+    claims = pd.read_csv(small_page.parent / "claims.csv", keep_default_na=False, dtype="str")
+    judged = [judge(claim, results) for claim in CLAIMS]
+    assert claims["verdict"].tolist() == [judgement.verdict for judgement in judged]
+    assert claims["ours"].tolist() == [judgement.ours for judgement in judged]
+    assert claims["claim"].tolist() == [claim.statement for claim in CLAIMS]
+    lines = (small_page.parent / "claims.md").read_text().splitlines()
+    assert len(lines) == 2 + len(CLAIMS) and {line.count(" | ") for line in lines} == {4}
+
+
+def test_markdown_cells_stay_in_their_row() -> None:
+    table = pd.DataFrame({"a": ["one | two", "three\nfour"], "b": [1, 2]})
+    assert to_markdown(table) == "| a | b |\n| --- | ---: |\n| one \\| two | 1 |\n| three four | 2 |\n"
 
 
 def test_missing_tables_are_named_and_leave_no_figure(few: None, copy: Path, tmp_path: Path) -> None:
@@ -172,7 +197,10 @@ def test_two_experiments_side_by_side(few: None, small_folder: Path, synthetic: 
     output = tmp_path / "out"
     assert main(["report", "--compare", str(small_folder), str(other), "--output", str(output)]) == 0
     assert "magnitude pruning, LR rewinding v random pruning, LR rewinding" in (output / "index.html").read_text()
-    assert (output / "figures" / "compare_measures.csv").is_file()
+    compared = [f"compare_measures.{form}" for form in ("csv", "md", "pdf", "png", "svg")]
+    assert sorted(path.name for path in output.glob("figures/compare_measures.*")) == compared
+    assert main(["report", "--results", str(small_folder), "--output", str(output)]) == 0
+    assert not list(output.glob("figures/compare_*"))
 
 
 def test_a_baseline_stands_in_the_first_table_and_curve(
