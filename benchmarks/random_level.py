@@ -54,7 +54,7 @@ def make_level(path: Path, data: Path, flags: str) -> Path:
     history = [{"num_updates": 1, "optimizer_name": "FairseqAdam", "lr_scheduler_state": {}}]
     plain = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     state = {"args": None, "cfg": plain, "model": model.state_dict(), "optimizer_history": history}
-    level = {"format": STATE_FORMAT, "experiment": "random", "level": 0, "sparsity": 0.0}
+    level = {"format": STATE_FORMAT, "experiment": "random", "level": 0, "sparsity": 0.0, "parent": ""}
     torch.save({**state, "extra_state": {STATE_KEY: level}, "task_state": {}}, path)
     return path
 

@@ -180,8 +180,7 @@ def unusable(dense, tmp_path_factory):
     }
 
 
-@pytest.mark.parametrize("command", ["generate", "validate"])
-@pytest.mark.parametrize("task", ["translation", "lth_imp"])
+@pytest.mark.parametrize(("command", "task"), [("generate", "translation"), ("validate", "lth_imp")])
 def test_what_cannot_be_evaluated_is_named_in_one_line(start, corpus, unusable, command, task):
     folder, said = unusable
     common = [corpus, "--user-dir", PLUGIN, "--task", task, "--cpu", "--batch-size", "3"]
