@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from probing_bridge.similarity import resampling
 from probing_bridge.similarity.blocks import N_BLOCKS, Blocks, MomentsError, cut_blocks
-from probing_bridge.similarity.gemm import Gemm, choose_gemm
+from probing_bridge.similarity.gemm import Gemm, choose_gemm, one_thread
 from probing_bridge.similarity.measures import MEASURES, PAPER
 from probing_bridge.similarity.moments import LayerMoments, PairMoments, layer_moments, pair_moments
 from probing_bridge.similarity.scoring import Scorer, describe_layer
@@ -116,17 +117,20 @@ def compare_layers(
     moments = accumulate_arrays(layers, blocks, gemm, quartic="linear_cka" in measures and "debiased" in asked)
     n_blocks = len(moments.borders) - 1
     draws = resampling.draw_blocks(n_blocks, n_resamples) if offsets is not None else np.empty((0, n_blocks))
-    scorer = Scorer(draws, measures, absolute, variants or {})
+    with one_thread():
+        rows = list(_score_pairs(list(layers), moments, Scorer(draws, measures, absolute, variants or {})))
+    return pd.DataFrame(rows, columns=["layer_a", "layer_b", "measure", "variant", "score", "low", "high", "n"])
+
+
+def _score_pairs(names: Sequence[str], moments: Moments, scorer: Scorer) -> Iterator[tuple[Any, ...]]:
+    """The rows of all ordered pairs of layers."""
     records = [
-        describe_layer(moments.pair(k, k), draws, lambda k=k: moments.pair(k, k))  # type: ignore[misc]
-        for k in range(len(layers))
+        describe_layer(moments.pair(k, k), scorer.draws, lambda k=k: moments.pair(k, k))  # type: ignore[misc]
+        for k in range(len(names))
     ]
-    names, rows = list(layers), []
     for i, x in enumerate(records):
         for j in range(i, len(records)):
             forward, backward, _, _ = scorer.pair(x, records[j], moments.pair(i, j))
             for a, b, scores in ((i, j, forward), (j, i, backward))[: 1 if i == j else 2]:
-                rows += [
-                    (names[a], names[b], s.measure, s.variant, s.value, s.low, s.high, x.moments.n) for s in scores
-                ]
-    return pd.DataFrame(rows, columns=["layer_a", "layer_b", "measure", "variant", "score", "low", "high", "n"])
+                for s in scores:
+                    yield names[a], names[b], s.measure, s.variant, s.value, s.low, s.high, x.moments.n

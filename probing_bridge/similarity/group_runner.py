@@ -12,7 +12,7 @@ from probing_bridge.similarity import resampling
 from probing_bridge.similarity.blocks import N_BLOCKS, Blocks, MomentsError, cut_blocks
 from probing_bridge.similarity.cka import HsicBlocks, resampled_cka
 from probing_bridge.similarity.dumps import Component, DumpSet
-from probing_bridge.similarity.gemm import Gemm
+from probing_bridge.similarity.gemm import Gemm, one_thread
 from probing_bridge.similarity.groups import (
     blocks_of_group,
     frequency_groups,
@@ -120,8 +120,9 @@ def _by_products(x: Layer, y: Layer, blocks: Blocks, n_resamples: int, gemm: Gem
     moments = accumulate(layers, pilots, blocks, [(0, 0), (0, 1), (1, 1)], gemm)
     draws = resampling.draw_blocks(blocks.n_blocks, n_resamples)
     own_x, own_y = moments.pair(0, 0), moments.pair(1, 1)
-    one, two = describe_layer(own_x, draws, lambda: own_x), describe_layer(own_y, draws, lambda: own_y)
-    scores, _, _, notes = Scorer(draws, ("linear_cka",)).pair(one, two, moments.pair(0, 1))
+    with one_thread():
+        one, two = describe_layer(own_x, draws, lambda: own_x), describe_layer(own_y, draws, lambda: own_y)
+        scores, _, _, notes = Scorer(draws, ("linear_cka",)).pair(one, two, moments.pair(0, 1))
     if not scores:
         raise MomentsError("; ".join(notes))
     return scores

@@ -132,12 +132,17 @@ def resampled_neuron_similarity(blocks: PairBlocks, own_sums: tuple[np.ndarray, 
         (R,) scores.
     """
     k, best = matches.neurons, matches.best
-    n = (draws @ blocks.x.counts)[:, None]
-    mean_x, mean_y = draws @ blocks.x.sums[:, k] / n, draws @ blocks.y.sums[:, best] / n
-    covariance = draws @ blocks.products[:, k, best] - n * mean_x * mean_y
-    variance = (draws @ own_sums[0][:, k] - n * mean_x**2) * (draws @ own_sums[1][:, best] - n * mean_y**2)
-    r = np.divide(covariance, np.sqrt(np.maximum(variance, 0)), out=np.zeros_like(covariance), where=variance > 0)
-    scores: np.ndarray = (np.abs(r) if matches.absolute else r).mean(axis=1)
+    sums_x, sums_y, products = blocks.x.sums[:, k], blocks.y.sums[:, best], blocks.products[:, k, best]
+    squares_x, squares_y = own_sums[0][:, k], own_sums[1][:, best]
+    scores = np.empty(len(draws))
+    for start in range(0, len(draws), 50):  # resamples that fit in the cache
+        some = draws[start : start + 50]
+        n = (some @ blocks.x.counts)[:, None]
+        mean_x, mean_y = some @ sums_x / n, some @ sums_y / n
+        covariance = some @ products - n * mean_x * mean_y
+        variance = (some @ squares_x - n * mean_x**2) * (some @ squares_y - n * mean_y**2)
+        r = np.divide(covariance, np.sqrt(np.maximum(variance, 0)), out=np.zeros_like(covariance), where=variance > 0)
+        scores[start : start + 50] = (np.abs(r) if matches.absolute else r).mean(axis=1)
     return scores
 
 

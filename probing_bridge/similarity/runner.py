@@ -20,7 +20,7 @@ from probing_bridge.similarity import resampling
 from probing_bridge.similarity.attention import DistributionCounter
 from probing_bridge.similarity.blocks import N_BLOCKS, MomentsError, cut_blocks
 from probing_bridge.similarity.dumps import Component, DumpSet
-from probing_bridge.similarity.gemm import GEMMS
+from probing_bridge.similarity.gemm import GEMMS, one_thread
 from probing_bridge.similarity.group_runner import group_scores, token_groups
 from probing_bridge.similarity.measures import CLOSED_FORM
 from probing_bridge.similarity.moments import LayerMoments, LayerSums, PairBlocks
@@ -105,7 +105,8 @@ class TileRunner:
             )
             draws = resampling.draw_blocks(blocks.n_blocks, self._plan.n_resamples)
             scoring = _TileScoring(self._plan, self._dumps, self._work, component, keys, moments, draws)
-            return scoring.rows(tile.own, counter)
+            with one_thread():
+                return scoring.rows(tile.own, counter)
         finally:
             if products is not None:
                 shutil.rmtree(products, ignore_errors=True)
