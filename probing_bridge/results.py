@@ -304,7 +304,9 @@ def with_baselines(results: Results, folders: Sequence[str | Path], allow_mixed:
         if not len(baseline["bleu"]):
             raise InputError("no bleu.csv: a baseline is shown by its translation quality", folder)
         if not allow_mixed:
-            both = {f"{run.name}/{name}": frame for run in (results, baseline) for name, frame in run.tables.items()}
+            both = {
+                f"{run.experiment} {name}": table for run in (results, baseline) for name, table in run.tables.items()
+            }
             _require_one(both, "package_version", _MUST_AGREE["package_version"], Path(folder))
         runs.append(baseline)
     return replace(results, baselines=tuple(runs[1:]))

@@ -242,7 +242,7 @@ def test_table_a1_has_the_sparsities_of_each_run_where_they_differ(small_folder:
 
 
 def test_baselines_that_are_none_are_refused(small_folder: Path, synthetic, tmp_path: Path, capsys) -> None:
-    random = synthetic.write_baseline(tmp_path / "random", levels=4)
+    random = synthetic.write_baseline(tmp_path / "random" / small_folder.name, levels=4)
     output = ["--output", str(tmp_path / "out")]
 
     def message(*folders: Path) -> str:
