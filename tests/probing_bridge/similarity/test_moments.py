@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
 
 from probing_bridge.similarity import MomentsError, compare_layers, moments_of
 from probing_bridge.similarity.blocks import Blocks, cut_blocks
-from probing_bridge.similarity.gemm import GEMMS, NumpyGemm, TorchGemm
+from probing_bridge.similarity.gemm import GEMMS, NumpyGemm, TorchGemm, one_thread
 from probing_bridge.similarity.moments import layer_moments
 from probing_bridge.similarity.spectra import spectrum
 from probing_bridge.similarity.streaming import Pilot, accumulate, array_layer, merge, plan_strips, take_pilot
@@ -154,3 +155,13 @@ def test_weights_draw_blocks() -> None:
     np.testing.assert_allclose(drawn.mean, rows.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(drawn.scatter, np.cov(rows.T, bias=True) * 60, atol=1e-4)
     assert drawn.quartic == pytest.approx((((rows - rows.mean(axis=0)) ** 2).sum(axis=1) ** 2).sum(), rel=1e-5)
+
+
+def test_one_thread_while_scoring_and_all_threads_after() -> None:
+    def threads() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    with threadpool_limits(2, user_api="blas"):
+        with one_thread():
+            assert threads() == {1}
+        assert threads() == {2}
