@@ -36,10 +36,11 @@ def _explained(load: Callable[..., Any]) -> Callable[..., Any]:
     """The same function; if it fails and one of its files is the reason, that is what is said."""
 
     @functools.wraps(load)
-    def explained(paths: str | list[str], *args: Any, **kwargs: Any) -> Any:
+    def explained(*args: Any, **kwargs: Any) -> Any:
         try:
-            return load(paths, *args, **kwargs)
+            return load(*args, **kwargs)
         except Exception:
+            paths = inspect.signature(load).bind(*args, **kwargs).args[0]  # one path or a list of them
             try:
                 for path in [paths] if isinstance(paths, str) else paths:
                     require_loadable(path)
