@@ -1,0 +1,65 @@
+"""The linear probe beside scikit-learn's logistic regression on a real corpus (docs/probing.md has the figures)."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from probing_bridge.metrics import interval, resample, score
+from probing_bridge.probes.experiment import MEASURES, lay_out
+from probing_bridge.probes.features import load_features
+from probing_bridge.probes.inputs import read_tasks, task_specs
+from probing_bridge.probes.training import Recipe
+from probing_bridge.representations import Representations, RepresentationWriter
+from probing_bridge.suite import load_suite
+
+DIM = 64
+
+
+@cache
+def direction(gram: str) -> np.ndarray:
+    return np.random.default_rng(crc32(gram.encode())).standard_normal(DIM)
+
+
+def word_vectors(words: list[str]) -> dict[str, np.ndarray]:
+    """Random projections of the words' identities and character n-grams of 2 to 4, about their mean, of variance 1."""
+    rows = []
+    for word in words:
+        text = f"^{word}$"
+        grams = {text[i : i + n] for n in (2, 3, 4) for i in range(len(text) - n + 1)} | {word}
+        rows.append(np.mean([direction(gram) for gram in sorted(grams)], axis=0))
+    vectors = np.stack(rows)
+    return dict(zip(words, (vectors - vectors.mean(axis=0)) / vectors.std(axis=0), strict=True))
+
+
+@pytest.mark.slow
+def test_pos_of_ewt(shared: Path, tmp_path: Path) -> None:
+    """Both minimise the mean over sentences of the mean over words, the recipe's loss."""
+    splits = {split: f"en_ewt-ud-{split}.conllu.gz" for split in ("train", "dev", "test")}
+    (tmp_path / "suite.yaml").write_text(json.dumps({"tasks": {"pos": splits}}))
+    suite = load_suite(tmp_path / "suite.yaml", shared / "data" / "ud_ewt")
+    data = read_tasks(suite, task_specs(suite, None), ["pos"])["pos"]
+    vectors = word_vectors(sorted({word for tokens in data.sentences for word in tokens}))
+    with RepresentationWriter(tmp_path / "projections.hdf5", {}) as writer:
+        for tokens in dict.fromkeys(map(tuple, data.sentences)):
+            writer.add(tokens, np.stack([vectors[word] for word in tokens])[None])
+    with Representations(tmp_path / "projections.hdf5") as representations:
+        features = load_features(representations, data.sentences, None, tmp_path)
+    items = lay_out(data, data.splits, features, mix=False)
+    outcome = MEASURES["score"](data, features, data.spec.recipe(Recipe()))[0]
+    assert outcome.predictions is not None
+    ours = score("accuracy", outcome.predictions)
+    low, high = interval("accuracy", outcome.predictions, resample(outcome.predictions.n_sentences))
+    x = {split: features.values[0][items[split].rows[:, 0]].numpy() for split in ("train", "test")}
+    lengths = np.diff(items["train"].offsets)
+    weights = np.repeat(lengths.mean() / lengths, lengths)
+    oracle = LogisticRegression(max_iter=300).fit(x["train"], items["train"].targets, sample_weight=weights)
+    theirs = oracle.score(x["test"], items["test"].targets)
+    print(f"probe {ours:.4f} [{low:.4f}, {high:.4f}] epoch {outcome.best_epoch}, logistic regression {theirs:.4f}")
+    assert ours > 0.5 and low <= theirs <= high
