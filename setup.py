@@ -22,6 +22,7 @@ BRIDGE = [
     "pandas>=2.1",
     "PyYAML>=6.0",
     "scipy>=1.11",
+    "threadpoolctl>=3.2",
     "tqdm>=4.66",
 ]
 SLURM = ["submitit>=1.5"]
@@ -50,7 +51,6 @@ DEV = [
     "scikit-learn>=1.3",
     "seqeval>=1.2",
     "tensorboardX>=2.6",
-    "threadpoolctl>=3.2",
     "types-PyYAML",
     "types-tqdm",
 ]
