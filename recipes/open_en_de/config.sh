@@ -34,7 +34,7 @@ DUMP=(--max-tokens 4000)
 MLP_TASKS=(ps_fxn ps_role coref syn_arc_prediction sem_arc_prediction)
 PROBE=(--layers "0,1,2,3,4,5,6")            # not the final norm, which the paper's post-norm models do not have
 MLP_PROBE=(--layers 6)                      # an MLP on 400,000 arcs takes minutes a layer,
-MLP_LEVELS=${MLP_LEVELS-0 4 8}              # so not at all levels either; empty: at all
+MLP_LEVELS=${MLP_LEVELS-0 8}                # so not at all levels either; empty: at all
 TAGS=(pos st)                               # tasks whose tags group the tokens that levels are compared on
 SIMILARITY=()
 
