@@ -83,7 +83,7 @@ def test_dry_run_is_the_chain_of_the_paper(tmp_path, run):
     assert not (tmp_path / "state").exists()
     commands = [shlex.split(line) for line in done.stdout.splitlines() if line and not line.startswith("#")]
     dense, random = (words for words in commands if words[0] == "fairseq-train")
-    expected = {"--max-epoch": "16", "--imp-rewind-epoch": "8", "--imp-iterations": "8", "--encoder-layers": "6"}
+    expected = {"--max-epoch": "12", "--imp-rewind-epoch": "10", "--imp-iterations": "8", "--encoder-layers": "6"}
     assert {flag: dense[dense.index(flag) + 1] for flag in expected} == expected
     assert random[random.index("--restore-file") + 1].endswith("magnitude/levels/checkpoint_lth0.pt")
     assert sum(words[:1] == ["fairseq-generate"] for words in commands) == 17
