@@ -36,7 +36,7 @@ PROBE=(--layers "0,1,2,3,4,5,6")            # not the final norm, which the pape
 MLP_PROBE=(--layers 6)                      # an MLP on 400,000 arcs takes minutes a layer,
 MLP_LEVELS=${MLP_LEVELS-0 8}                # so not at all levels either; empty: at all
 TAGS=(pos st)                               # tasks whose tags group the tokens that levels are compared on
-SIMILARITY=()
+SIMILARITY=(--pairs within dense)              # what the paper looks at: each level by itself, and with LTH0
 
 # SMOKE=1: every step in minutes, on the first sentences of the same files.
 if [ -n "${SMOKE-}" ]; then
