@@ -22,6 +22,7 @@ from pathlib import Path
 import pandas as pd
 
 from probing_bridge.errors import InputError
+from probing_bridge.readers.source import unpacked
 
 
 @dataclass(frozen=True)
@@ -197,10 +198,15 @@ def read_table(path: str | Path, name: str) -> pd.DataFrame:
     return frame if table.open else frame[list(table.columns)]
 
 
+def _content(path: Path) -> bytes:
+    """The bytes of a table, unpacked if it is compressed."""
+    return unpacked(path.read_bytes(), path)
+
+
 def _read_rows(path: str | Path) -> tuple[list[str], list[list[str]]]:
     """The header and rows of a CSV file as text; every row must have as many cells as the header."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = _content(Path(path)).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read ({error})", path) from error
     if not text.strip():
@@ -229,7 +235,7 @@ class Results:
         name: The folder's name.
         experiment: The experiment whose rows these are.
         tables: Name of a table -> its rows; a table without a file has no rows.
-        hashes: File name -> sha256 of its bytes, for those that are there.
+        hashes: File name -> sha256 of its bytes (unpacked), for those that are there.
         baselines: Other experiments whose translation quality is shown beside this one's, such as random pruning.
     """
 
@@ -248,7 +254,7 @@ def read_results(folder: str | Path, allow_mixed: bool = False) -> Results:
     """Reads every table of a results folder and checks that they belong together.
 
     Args:
-        folder: The folder.
+        folder: The folder; its tables are NAME.csv or NAME.csv.gz.
         allow_mixed: Take rows of several experiments, package versions, data or sentences as one experiment's.
 
     Returns:
@@ -262,10 +268,9 @@ def read_results(folder: str | Path, allow_mixed: bool = False) -> Results:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError("no such folder", folder)
-    paths = {name: folder / f"{name}.csv" for name in TABLES}
-    found = {name: path for name, path in paths.items() if path.is_file()}
+    found = {name: path for name in TABLES if (path := _table_file(folder, name)) is not None}
     if not found:
-        raise InputError(f"no results here: none of {', '.join(path.name for path in paths.values())}", folder)
+        raise InputError(f"no results here: none of {', '.join(f'{name}.csv' for name in TABLES)}", folder)
     tables = {name: read_table(path, name) for name, path in found.items()}
     if not allow_mixed:
         for column, where in _MUST_AGREE.items():
@@ -277,8 +282,20 @@ def read_results(folder: str | Path, allow_mixed: bool = False) -> Results:
         if name not in tables:
             columns = {column: pd.Series(dtype=dtype) for column, dtype in TABLES[name].columns.items()}
             tables[name] = pd.DataFrame(columns)
-    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found.values()}
+    hashes = {f"{name}.csv": hashlib.sha256(_content(path)).hexdigest() for name, path in found.items()}
     return Results(folder.resolve().name, " + ".join(experiments), tables, hashes)
+
+
+def _table_file(folder: Path, name: str) -> Path | None:
+    """NAME.csv or, packed with gzip, NAME.csv.gz; None if there is neither.
+
+    Raises:
+        InputError: Both are there.
+    """
+    plain, packed = folder / f"{name}.csv", folder / f"{name}.csv.gz"
+    if plain.is_file() and packed.is_file():
+        raise InputError(f"is here as {packed.name} too; keep one of them", plain)
+    return plain if plain.is_file() else packed if packed.is_file() else None
 
 
 def with_baselines(results: Results, folders: Sequence[str | Path], allow_mixed: bool = False) -> Results:

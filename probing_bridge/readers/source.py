@@ -119,16 +119,25 @@ def read_source(path: str | Path, format: str, *, compat: bool = False) -> Sourc
         raise InputError(f"cannot be read ({error.strerror or error})", path) from error
     except ValueError as error:  # a zero byte in the name
         raise InputError("is not a file name", repr(str(path))) from error
-    if data.startswith(GZIP_MAGIC):
-        data = _unzip(data, path)
+    data = unpacked(data, path)
     source = Source(path, format, _decode(data, path), compat)
     if not source.text.strip():
         raise InputError(f"is empty; expected {FORMATS[format].title}", path)
     return source
 
 
-def _unzip(data: bytes, path: Path) -> bytes:
-    """Unpacks gzip data piece by piece, up to the size that text may have."""
+def unpacked(data: bytes, path: Path) -> bytes:
+    """The content of a text file: gzip data unpacked piece by piece, up to the size that text may have.
+
+    Args:
+        data: The bytes of the file, compressed or not.
+        path: Its path, for messages.
+
+    Raises:
+        InputError: Damaged gzip data, or more text than there can be.
+    """
+    if not data.startswith(GZIP_MAGIC):
+        return data
     limit = min(MAX_BYTES, max(BOMB_BYTES, BOMB_RATIO * len(data)))
     pieces, size = [], 0
     try:
@@ -136,7 +145,7 @@ def _unzip(data: bytes, path: Path) -> bytes:
             while piece := file.read(CHUNK_BYTES):
                 size += len(piece)
                 if size > limit:
-                    raise InputError(f"{len(data)} bytes unpack to more than {limit}: not a text corpus", path)
+                    raise InputError(f"{len(data)} bytes unpack to more than {limit}: not text", path)
                 pieces.append(piece)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"is a damaged or incomplete gzip file ({error})", path) from error

@@ -1,5 +1,6 @@
 """The report's folder: files, refusals, sameness, comparison."""
 
+import gzip
 import json
 import re
 import shutil
@@ -76,6 +77,20 @@ def test_the_same_tables_give_the_same_bytes(few: None, small_folder: Path, tmp_
     assert len(names) == 3 + 4 * len(FEW) + 1  # the page and the claims twice, and the table also as Markdown
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+def test_a_packed_table_is_read_as_the_table(copy: Path, small_folder: Path) -> None:
+    table = copy / "similarity.csv"
+    (copy / "similarity.csv.gz").write_bytes(gzip.compress(table.read_bytes()))
+    with pytest.raises(BridgeError, match=r"similarity\.csv\.gz"):
+        read_results(copy)
+    table.unlink()
+    packed, plain = read_results(copy), read_results(small_folder)
+    assert packed.hashes == plain.hashes
+    pd.testing.assert_frame_equal(packed["similarity"], plain["similarity"])
+    (copy / "similarity.csv.gz").write_bytes((copy / "similarity.csv.gz").read_bytes()[:-20])
+    with pytest.raises(BridgeError, match="gzip"):
+        read_results(copy)
 
 
 def test_tables_and_claims_are_there_as_markdown(small_page: Path, small_folder: Path) -> None:
