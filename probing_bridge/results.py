@@ -250,15 +250,16 @@ class Results:
         return self.tables[name]
 
 
-def read_results(folder: str | Path, allow_mixed: bool = False) -> Results:
+def read_results(folder: str | Path, allow_mixed: bool = False, names: Sequence[str] = tuple(TABLES)) -> Results:
     """Reads every table of a results folder and checks that they belong together.
 
     Args:
         folder: The folder; its tables are NAME.csv or NAME.csv.gz.
         allow_mixed: Take rows of several experiments, package versions, data or sentences as one experiment's.
+        names: Which tables to read.
 
     Returns:
-        The tables; those without a file are empty.
+        The tables; those without a file, and those not asked for, are empty.
 
     Raises:
         InputError: No folder or no table in it, a faulty table, or rows that do not belong together: different
@@ -268,9 +269,9 @@ def read_results(folder: str | Path, allow_mixed: bool = False) -> Results:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError("no such folder", folder)
-    found = {name: path for name in TABLES if (path := _table_file(folder, name)) is not None}
+    found = {name: path for name in names if (path := _table_file(folder, name)) is not None}
     if not found:
-        raise InputError(f"no results here: none of {', '.join(f'{name}.csv' for name in TABLES)}", folder)
+        raise InputError(f"no results here: none of {', '.join(f'{name}.csv' for name in names)}", folder)
     tables = {name: read_table(path, name) for name, path in found.items()}
     if not allow_mixed:
         for column, where in _MUST_AGREE.items():
@@ -303,7 +304,7 @@ def with_baselines(results: Results, folders: Sequence[str | Path], allow_mixed:
 
     Args:
         results: The experiment that a report is about.
-        folders: Results folders of its baselines; of their tables bleu.csv and lth.csv are read off.
+        folders: Results folders of its baselines; of their tables only bleu.csv and lth.csv are read.
         allow_mixed: As for read_results; also takes other package versions.
 
     Returns:
@@ -315,7 +316,7 @@ def with_baselines(results: Results, folders: Sequence[str | Path], allow_mixed:
     """
     runs = [results]
     for folder in folders:
-        baseline = read_results(folder, allow_mixed)
+        baseline = read_results(folder, allow_mixed, _OF_BASELINES)
         if any(baseline.experiment == run.experiment for run in runs):
             raise InputError(f"is experiment {baseline.experiment} once more; a baseline is another experiment", folder)
         if not len(baseline["bleu"]):
@@ -328,6 +329,9 @@ def with_baselines(results: Results, folders: Sequence[str | Path], allow_mixed:
         runs.append(baseline)
     return replace(results, baselines=tuple(runs[1:]))
 
+
+# All that is shown of a baseline; its probes and similarities may hold rows of the level it branched off.
+_OF_BASELINES = ("bleu", "lth")
 
 # What must be the same in all rows of a folder: column -> its name in a message, and the columns within which it must.
 _MUST_AGREE: dict[str, tuple[str, tuple[str, ...]]] = {

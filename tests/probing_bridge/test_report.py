@@ -238,6 +238,12 @@ def test_a_baseline_stands_in_the_first_table_and_curve(
     assert page.count("random 2") == 1  # the claim has its number
 
 
+def test_a_baselines_probes_may_hold_the_level_it_came_from(small_folder: Path, synthetic, tmp_path: Path) -> None:
+    random = synthetic.write_baseline(tmp_path / "random", levels=4)
+    shutil.copy(small_folder / "probes.csv", random)
+    assert with_baselines(read_results(small_folder), [random]).baselines[0].experiment == "random-9c1d"
+
+
 def test_a_baseline_of_no_kin_starts_at_its_own_first_level(small_folder: Path, synthetic, tmp_path: Path) -> None:
     random = synthetic.write_baseline(tmp_path / "random", levels=4, parent="another")
     rows = FIGURES["fig_bleu_sparsity"].data(with_baselines(read_results(small_folder), [random]))
