@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probing_bridge.cli.cluster import cluster_setting
+from probing_bridge.cli.cluster import add_cluster_arguments, asked_cluster
 from probing_bridge.errors import BridgeError, InputError
 
 if TYPE_CHECKING:
@@ -45,17 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--mdl", action="store_true", help="also measure the minimum description length of the labels")
     add("--seeds", type=_whole_numbers, default=[133], metavar="N,N", help="seeds (default: 133, the recipe's)")
     add("--jobs", type=int, default=1, metavar="N", help="processes at a time on this machine (default: 1)")
-    add(
-        "--executor", default="here", choices=("here", "slurm", "submitit-local"), help="where jobs run (default: here)"
-    )
-    add(
-        "--cluster",
-        type=cluster_setting,
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="settings of submitit's jobs",
-    )
+    add_cluster_arguments(parser, "jobs")
     add("--memory", type=float, metavar="GB", help="memory for features (default: half of what is free)")
     add("--allow-mixed", action="store_true", help="take representations of several experiments in one table")
 
@@ -130,9 +120,9 @@ def _measures(arguments: argparse.Namespace) -> list[str]:
 def _executor(arguments: argparse.Namespace, folder: Path) -> Executor:
     from probing_bridge import grid
 
-    if arguments.executor != "here":
-        cluster = "slurm" if arguments.executor == "slurm" else "local"
-        return grid.run_on_cluster(cluster, folder / "submitit", dict(arguments.cluster))
+    if cluster := asked_cluster(arguments):
+        name, settings = cluster
+        return grid.run_on_cluster(name, folder / "submitit", settings)
     return grid.run_here if arguments.jobs == 1 else grid.run_in_processes(arguments.jobs)
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probing_bridge.cli.cluster import cluster_setting
+from probing_bridge.cli.cluster import add_cluster_arguments, asked_cluster
 from probing_bridge.errors import BridgeError, InputError
 
 if TYPE_CHECKING:
@@ -48,15 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tags", nargs="+", default=[], type=_tag_file, metavar="KIND=FILE",
         help="tags of the source words, e.g. pos=FILE semtag=FILE: a sentence a line, a tag a word",
     )  # fmt: skip
-    add("--executor", default="here", choices=("here", "slurm", "submitit-local"), help="where tiles are computed")
-    add(
-        "--cluster",
-        type=cluster_setting,
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="settings of submitit's jobs",
-    )
+    add_cluster_arguments(parser, "tiles")
     add("--resamples", type=int, default=1000, metavar="N", help="bootstrap resamples, 0 for none (default: 1000)")
 
 
@@ -110,9 +102,8 @@ def _compare(plan: Plan, dumps: DumpSet, arguments: argparse.Namespace) -> None:
         return
     if plan.tags:
         token_groups(plan, dumps, dumps.components["encoder"])  # a tag file that does not fit is found now
-    cluster = None
-    if arguments.executor != "here":
-        cluster = work.Cluster("slurm" if arguments.executor == "slurm" else "local", dict(arguments.cluster))
+    asked = asked_cluster(arguments)
+    cluster = None if asked is None else work.Cluster(*asked)
     output.mkdir(parents=True, exist_ok=True)
     for note in work.run_all(plan, dumps, output, cluster):
         print(f"note: {note}", file=sys.stderr)
