@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from probing_bridge import summaries
+from probing_bridge.descent import lineage
 from probing_bridge.figures.style import (
     COLUMN,
     DASHES,
@@ -80,17 +81,15 @@ def _runs(results: Results) -> list[tuple[str, pd.DataFrame, pd.DataFrame]]:
     return found
 
 
-def _shared_level(run: Results, results: Results) -> int:
-    """The level of an experiment that a run branched off, as its lth.csv says in the column `parent`; -1 for none."""
+def _shared_level(run: Results, results: Results) -> float:
+    """The highest level of an experiment that is a run's too, as the run's lth.csv says in `parent`; -1 for none."""
     lth = run["lth"]
-    for parent in lth["parent"].unique() if "parent" in lth.columns else ():
-        experiment, _, level = parent.rpartition("/lth")
-        if experiment == results.experiment and level.isdigit():
-            return int(level)
-    return -1
+    parents = lth["parent"].unique() if "parent" in lth.columns else ()
+    found = (lineage(run.experiment, {run.experiment: parent}).get(results.experiment, -1) for parent in parents)
+    return max(found, default=-1)
 
 
-def _and_shared(rows: pd.DataFrame, own: pd.DataFrame, shared: int) -> pd.DataFrame:
+def _and_shared(rows: pd.DataFrame, own: pd.DataFrame, shared: float) -> pd.DataFrame:
     """The rows of a run, after those of the experiment's levels that it shares and has no rows of."""
     before = own[(own["level"] <= shared) & ~own["level"].isin(rows["level"])]
     return pd.concat([before, rows], ignore_index=True) if len(before) else rows
