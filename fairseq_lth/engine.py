@@ -191,14 +191,15 @@ class PruningEngine:
             raise RunRefused(f"{self._start.checkpoint}: {error}") from None
         self.level = state["level"]
         self._epoch = state["epoch"]
-        if state["experiment"] == self._start.experiment:
+        continues = state["experiment"] == self._start.experiment
+        if continues:
             self._rows = list(state["rows"])
             self._transition = dict(state["transition"])
             self._seconds = state["seconds"]
         if self.is_master:
             self._directory.mkdir(parents=True, exist_ok=True)
             with writing(self._directory):
-                if state["experiment"] == self._start.experiment:
+                if continues:
                     self.saved(self._restored_path())
                 self._fetch_rewind_points()
 
