@@ -16,7 +16,6 @@ import pickle
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ import numpy as np
 import torch
 
 from probing_bridge.errors import BridgeError, InputError
+from probing_bridge.files import written_beside
 
 STATE_KEY = "ImpTask"  # the name of the task class: fairseq stores get_checkpoint_dict under it
 STATE_FORMAT = 1
@@ -174,18 +174,6 @@ def file_hash(path: str | Path) -> str:
     """Sha256 (hex) of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
-    """Gives a temporary name in the same folder, renamed to `path` at the end; leftovers of a kill are replaced."""
-    beside = path.with_name(f".{path.name}.tmp")
-    beside.unlink(missing_ok=True)
-    try:
-        yield beside
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def place(source: str | Path, target: str | Path) -> None:

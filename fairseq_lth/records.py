@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairseq_lth.checkpoints import written_beside
 from fairseq_lth.masks import Mask
+from probing_bridge.files import written_beside
 
 LEVEL_COLUMNS = (
     "experiment", "level", "epoch", "updates", "lr", "sparsity_prunable", "sparsity", "weights", "prunable_weights",

@@ -14,10 +14,11 @@ from fairseq.distributed import utils as distributed_utils
 from torch import nn
 
 from fairseq_lth import paths
-from fairseq_lth.checkpoints import imp_state, place, read_checkpoint, written_beside
+from fairseq_lth.checkpoints import imp_state, place, read_checkpoint
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.zeros import copy_to_masters
 from probing_bridge.errors import BridgeError
+from probing_bridge.files import written_beside
 
 
 def save_initialisation(directory: Path, model: nn.Module) -> None:

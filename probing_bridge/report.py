@@ -26,6 +26,7 @@ from probing_bridge.errors import InputError
 from probing_bridge.figures import FIGURES, SECTIONS, Exhibit, style
 from probing_bridge.figures.pruning import run_name
 from probing_bridge.figures.style import THEME, level_labels, number, percent, settle, to_bytes, to_svg
+from probing_bridge.files import written_beside
 from probing_bridge.judging import FAILS, HOLDS, UNDECIDED, VERDICTS, Judgement
 from probing_bridge.layer_maps import LayerMap, maps_by_level
 from probing_bridge.markdown import to_markdown
@@ -130,10 +131,8 @@ def draw_files(name: str, frame: pd.DataFrame, folder: Path) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Writes a file beside its name and renames it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    beside.write_bytes(content)
-    os.replace(beside, path)
+    with written_beside(path) as beside:
+        beside.write_bytes(content)
 
 
 def _remove_old(folder: Path, name: str) -> None:

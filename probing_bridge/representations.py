@@ -51,7 +51,7 @@ class RepresentationWriter:
             attributes: Where the vectors come from: experiment, checkpoint, checkpoint_hash, level, sparsity, ...
         """
         self.path = Path(path)
-        self._beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self._beside = self.path.with_name(f".{self.path.name}.tmp")
         self._attributes = {**attributes, "format": FORMAT, "format_version": FORMAT_VERSION}
         self._keys: dict[str, str] = {}
         self._lengths: dict[str, int] = {}

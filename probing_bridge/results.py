@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from pathlib import Path
 import pandas as pd
 
 from probing_bridge.errors import InputError
+from probing_bridge.files import written_beside
 from probing_bridge.readers.source import unpacked
 
 
@@ -153,10 +153,8 @@ def write_table(frame: pd.DataFrame, name: str, path: str | Path) -> None:
     twice = frame.duplicated(list(table.key))
     if twice.any():
         raise ValueError(f"table {name} has two rows for {frame.loc[twice, list(table.key)].iloc[0].to_dict()}")
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    frame.to_csv(beside, index=False)
-    os.replace(beside, path)
+    with written_beside(path) as beside:
+        frame.to_csv(beside, index=False)
 
 
 def read_table(path: str | Path, name: str) -> pd.DataFrame:
@@ -172,8 +170,21 @@ def read_table(path: str | Path, name: str) -> pd.DataFrame:
     Raises:
         InputError: A missing column, a half-written row, a value of the wrong type, or a row that is there twice.
     """
+    return _parse(_content(Path(path)), name, path)
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a table, unpacked if it is compressed."""
+    try:
+        return unpacked(path.read_bytes(), path)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error})", path) from error
+
+
+def _parse(content: bytes, name: str, path: str | Path) -> pd.DataFrame:
+    """The checked rows of a table's bytes; the path is only named in errors."""
     table = TABLES[name]
-    header, rows = _read_rows(path)
+    header, rows = _rows(content, path)
     missing = [column for column in table.columns if column not in header]
     if missing:
         raise InputError(f"is no {name} table: column {missing[0]!r} is missing", path, 1)
@@ -198,16 +209,11 @@ def read_table(path: str | Path, name: str) -> pd.DataFrame:
     return frame if table.open else frame[list(table.columns)]
 
 
-def _content(path: Path) -> bytes:
-    """The bytes of a table, unpacked if it is compressed."""
-    return unpacked(path.read_bytes(), path)
-
-
-def _read_rows(path: str | Path) -> tuple[list[str], list[list[str]]]:
+def _rows(content: bytes, path: str | Path) -> tuple[list[str], list[list[str]]]:
     """The header and rows of a CSV file as text; every row must have as many cells as the header."""
     try:
-        text = _content(Path(path)).decode()
-    except (OSError, UnicodeDecodeError) as error:
+        text = content.decode()
+    except UnicodeDecodeError as error:
         raise InputError(f"cannot be read ({error})", path) from error
     if not text.strip():
         raise InputError("is empty: a table has at least its header", path)
@@ -272,7 +278,8 @@ def read_results(folder: str | Path, allow_mixed: bool = False, names: Sequence[
     found = {name: path for name in names if (path := _table_file(folder, name)) is not None}
     if not found:
         raise InputError(f"no results here: none of {', '.join(f'{name}.csv' for name in names)}", folder)
-    tables = {name: read_table(path, name) for name, path in found.items()}
+    contents = {name: _content(path) for name, path in found.items()}
+    tables = {name: _parse(content, name, found[name]) for name, content in contents.items()}
     if not allow_mixed:
         for column, where in _MUST_AGREE.items():
             _require_one(tables, column, where, folder)
@@ -283,7 +290,7 @@ def read_results(folder: str | Path, allow_mixed: bool = False, names: Sequence[
         if name not in tables:
             columns = {column: pd.Series(dtype=dtype) for column, dtype in TABLES[name].columns.items()}
             tables[name] = pd.DataFrame(columns)
-    hashes = {f"{name}.csv": hashlib.sha256(_content(path)).hexdigest() for name, path in found.items()}
+    hashes = {f"{name}.csv": hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     return Results(folder.resolve().name, " + ".join(experiments), tables, hashes)
 
 

@@ -10,10 +10,11 @@ page or an image is not what the report gives.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from pathlib import Path
+
+from probing_bridge.files import written_beside
 
 TABLE = re.compile(r"(<!-- table (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 IMAGE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
@@ -31,7 +32,9 @@ def main() -> int:
         different = [path for path, content in wanted.items() if not path.is_file() or path.read_bytes() != content]
         if not arguments.check:
             for path in different:
-                replace(path, wanted[path])
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with written_beside(path) as beside:
+                    beside.write_bytes(wanted[path])
     except OSError as error:
         print(f"results_page: {error}", file=sys.stderr)
         return 1
@@ -50,14 +53,6 @@ def files(page: Path, report: Path) -> dict[Path, bytes]:
     filled = TABLE.sub(lambda block: block[1] + (report / block[2]).read_text(encoding="utf-8") + block[4], text)
     images = {page.parent / target: report / "figures" / Path(target).name for target in IMAGE.findall(text)}
     return {page: filled.encode()} | {image: source.read_bytes() for image, source in images.items()}
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Writes beside, then renames."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.tmp")
-    beside.write_bytes(content)
-    os.replace(beside, path)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ line a sentence, as `similarity --tags` reads it.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from probing_bridge.activations import Dump, open_dump
 from probing_bridge.errors import BridgeError
+from probing_bridge.files import written_beside
 from probing_bridge.instances import Instance
 from probing_bridge.similarity.groups import SPECIAL
 from probing_bridge.suite import load_suite
@@ -47,9 +47,8 @@ def main() -> int:
         print(f"tags: {error}", file=sys.stderr)
         return 1
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    beside = arguments.output.with_suffix(".tmp")
-    beside.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    os.replace(beside, arguments.output)
+    with written_beside(arguments.output) as beside:
+        beside.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return 0
 
 

@@ -9,12 +9,12 @@ white space, so splitting a line at spaces and tabs gives the words back.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from probing_bridge.errors import BridgeError, InputError
+from probing_bridge.files import written_beside
 from probing_bridge.instances import Instance
 from probing_bridge.suite import SPLITS, Suite, add_suite_arguments, load_suite
 
@@ -40,11 +40,10 @@ def run(arguments: argparse.Namespace) -> None:
     suite = load_suite(arguments.suite, arguments.data)
     lines = sentence_lines(suite)
     path = arguments.output / FILE_NAME
-    beside = path.with_name(f".{FILE_NAME}.{os.getpid()}.tmp")
     try:
         arguments.output.mkdir(parents=True, exist_ok=True)
-        beside.write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="\n")
-        os.replace(beside, path)
+        with written_beside(path) as beside:
+            beside.write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="\n")
     except OSError as error:
         raise InputError(f"cannot be written ({error.strerror or error})", path) from error
     words = sum(len(re.split("[ \t]", line)) for line in lines)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from probing_bridge.descent import Origin
+from probing_bridge.files import written_beside
 from probing_bridge.metrics import Predictions
 
 
@@ -106,10 +107,8 @@ def save_part(part: Part, folder: Path) -> None:
             values = getattr(part.predictions, name)
             if values is not None:
                 arrays[name] = values.astype(np.int32) if values.dtype == np.int64 else values
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(beside, "wb") as file:
+    with written_beside(path, shared=True) as beside, beside.open("wb") as file:
         np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
-    os.replace(beside, path)
 
 
 def load_part(path: Path, *, with_predictions: bool = True) -> Part | None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from probing_bridge.activations import ATTENTION_KINDS
+from probing_bridge.files import written_beside
 from probing_bridge.similarity import resampling
 from probing_bridge.similarity.attention import DistributionCounter
 from probing_bridge.similarity.blocks import N_BLOCKS, MomentsError, cut_blocks
@@ -220,10 +221,8 @@ def _save_record(path: Path, record: LayerRecord, own: PairBlocks | None) -> Non
             "products": own.products, "norm_products": own.norm_products, "norm_sums": own.x_norm_y,
         }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(beside, "wb") as file:
+    with written_beside(path, shared=True) as beside, beside.open("wb") as file:
         np.savez(file, **arrays)
-    os.replace(beside, path)
 
 
 def _load_record(path: Path) -> LayerRecord:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from probing_bridge.errors import BridgeError
+from probing_bridge.files import written_beside
 from probing_bridge.results import read_table
 from probing_bridge.similarity.dumps import DumpSet
 from probing_bridge.similarity.gemm import choose_gemm
@@ -37,9 +37,8 @@ def is_finished(output: Path, fingerprint: str) -> bool:
 
 def finish(output: Path, fingerprint: str) -> None:
     """Notes what the tables were made from, and removes the work folder."""
-    beside = output / f"{MANIFEST}.{os.getpid()}"
-    beside.write_text(json.dumps({"fingerprint": fingerprint}))
-    os.replace(beside, output / MANIFEST)
+    with written_beside(output / MANIFEST) as beside:
+        beside.write_text(json.dumps({"fingerprint": fingerprint}))
     shutil.rmtree(output / WORK, ignore_errors=True)
 
 
@@ -67,9 +66,8 @@ def open_work(plan: Plan, dumps: DumpSet, output: Path) -> tuple[Plan, Path]:
     wanted = level_pairs(dumps.levels, plan.pairs)
     flop = sum(tile.work(dumps.components[tile.component], wanted) for tile in plan_tiles(dumps, plan.pairs))
     plan = replace(plan, gemm=choose_gemm(flop).name)
-    beside = work / f"plan.json.{os.getpid()}"
-    beside.write_text(json.dumps({"fingerprint": fingerprint, "plan": json.loads(plan.to_json())}))
-    os.replace(beside, work / "plan.json")
+    with written_beside(work / "plan.json", shared=True) as beside:
+        beside.write_text(json.dumps({"fingerprint": fingerprint, "plan": json.loads(plan.to_json())}))
     return plan, work
 
 
