@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from benchmarks.random_level import SIZES, be_quiet, make_data, make_level
 
@@ -51,8 +52,12 @@ def ours(level: Path, lines: list[list[str]]) -> Callable[[], None]:
     argv = ["--path", str(level), "--sentences", str(folder / "words.txt"), "--output", str(folder / "r.hdf5"), "--cpu"]
     arguments = encode._parse([*argv, "--tokenizer", "moses"])
     loaded = encode._load(arguments)
-    encode._load = lambda _: loaded
-    return lambda: encode.encode_file(arguments)
+
+    def run() -> None:
+        with patch.object(encode, "_load", return_value=loaded):
+            encode.encode_file(arguments)
+
+    return run
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ extrapolates the time to the nine levels of the paper. Run again it goes on wher
 are kept, and so are the samples (memory.csv in the folder). A tile that was stopped in the middle is made again, so the
 times of a run in several pieces are an upper bound. The progress bar, with the time left, goes to standard error.
 
-    python -m benchmarks.similarity_scale FOLDER [--plot docs/similarity_memory.svg]
+    python -m benchmarks.similarity_scale FOLDER [--plot docs/similarity_memory.png]
 """
 
 from __future__ import annotations
