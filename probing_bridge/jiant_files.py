@@ -9,13 +9,12 @@ files back with jiant's own classes.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from probing_bridge.errors import BridgeError, InputError
+from probing_bridge.files import folder_beside
 from probing_bridge.instances import Instance
 from probing_bridge.suite import SPLITS, SuiteTask
 from probing_bridge.tasks import TASKS
@@ -40,29 +39,23 @@ def write_task(task: SuiteTask, folder: str | Path) -> dict[str, int]:
     if TASKS[task.task].family == "regression":
         raise BridgeError(f"task {task.task}: its labels are real numbers, and edge probing only has classes")
     target = Path(folder) / task.task
-    beside = target.with_name(f".{target.name}.tmp")
-    shutil.rmtree(beside, ignore_errors=True)
     try:
-        beside.mkdir(parents=True)
-        labels: set[str] = set()
-        counts = {}
-        for split in SPLITS:
-            with open(beside / FILES[split], "w", encoding="utf-8") as file:
-                counts[split] = 0
-                for instance in task.read(split):
-                    _check_words(instance, task.path(split))
-                    targets = list(_targets(instance))
-                    labels.update(one["label"] for one in targets)
-                    counts[split] += len(targets)
-                    line = {"text": " ".join(instance.tokens), "info": {"task": task.task}, "targets": targets}
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        (beside / LABELS).write_text(json.dumps(sorted(labels), ensure_ascii=False) + "\n", encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(beside, target)
+        with folder_beside(target) as beside:
+            labels: set[str] = set()
+            counts = {}
+            for split in SPLITS:
+                with open(beside / FILES[split], "w", encoding="utf-8") as file:
+                    counts[split] = 0
+                    for instance in task.read(split):
+                        _check_words(instance, task.path(split))
+                        targets = list(_targets(instance))
+                        labels.update(one["label"] for one in targets)
+                        counts[split] += len(targets)
+                        line = {"text": " ".join(instance.tokens), "info": {"task": task.task}, "targets": targets}
+                        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            (beside / LABELS).write_text(json.dumps(sorted(labels), ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot be written ({error.strerror or error})", target) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return counts
 
 

@@ -153,7 +153,7 @@ def write_table(frame: pd.DataFrame, name: str, path: str | Path) -> None:
     twice = frame.duplicated(list(table.key))
     if twice.any():
         raise ValueError(f"table {name} has two rows for {frame.loc[twice, list(table.key)].iloc[0].to_dict()}")
-    with written_beside(path) as beside:
+    with written_beside(path, shared=True) as beside:  # jobs of a cluster finish levels of one table at the same time
         frame.to_csv(beside, index=False)
 
 

@@ -10,13 +10,12 @@ to tables that have no level 0 yet: the branch's levels may have been compared w
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
 from pathlib import Path
 
 import pandas as pd
 
+from probing_bridge.files import folder_beside
 from probing_bridge.results import TABLES
 
 FROM_TRAINING = ("lth", "lth_modules")
@@ -30,26 +29,29 @@ def main() -> int:
     parser.add_argument("--parent", type=Path, help="tables of the experiment whose level 0 this one shares")
     parser.add_argument("--output", type=Path, required=True, help="folder to make")
     arguments = parser.parse_args()
-    beside = arguments.output.with_name(f"{arguments.output.name}.tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
     try:
-        for name in TABLES:
-            path = arguments.results / f"{name}.csv"
-            if path.is_file() or name in FROM_TRAINING:
-                table = pd.read_csv(path, dtype=str, keep_default_na=False)
-                if arguments.parent and (arguments.parent / path.name).is_file():
-                    table = with_dense(
-                        table, pd.read_csv(arguments.parent / path.name, dtype=str, keep_default_na=False)
-                    )
-                table.to_csv(beside / path.name, index=False)
+        with folder_beside(arguments.output) as beside:
+            for name in TABLES:
+                path = arguments.results / f"{name}.csv"
+                if path.is_file() or name in FROM_TRAINING:
+                    gathered(path, arguments.parent).to_csv(beside / path.name, index=False)
     except OSError as error:
-        shutil.rmtree(beside)
         print(f"gather: {error}", file=sys.stderr)
         return 1
-    shutil.rmtree(arguments.output, ignore_errors=True)
-    os.replace(beside, arguments.output)
     return 0
+
+
+def gathered(path: Path, parent: Path | None) -> pd.DataFrame:
+    """A table as text, with the parent's rows of level 0 if it has none."""
+    table = read(path)
+    if parent is None or not (parent / path.name).is_file():
+        return table
+    return with_dense(table, read(parent / path.name))
+
+
+def read(path: Path) -> pd.DataFrame:
+    """A table as text."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
 def with_dense(branch: pd.DataFrame, parent: pd.DataFrame) -> pd.DataFrame:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from probing_bridge import __version__
+from probing_bridge.files import folder_beside
 from probing_bridge.results import TABLES, write_table
 from probing_bridge.similarity.dumps import DumpSet
 from probing_bridge.similarity.neuron_sim import Matches
@@ -33,17 +32,13 @@ class TileRows:
 
     def write(self, folder: Path) -> None:
         """Writes the tables into a folder beside, which then gets its name."""
-        beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        for name, parts in self.tables.items():
-            frames = [part for part in parts if isinstance(part, pd.DataFrame)]
-            rows = [part for part in parts if not isinstance(part, pd.DataFrame)]
-            frames += [pd.DataFrame(rows, columns=list(TABLES[name].columns))] if rows or not frames else []
-            write_table(pd.concat(frames, ignore_index=True), name, beside / f"{name}.csv")
-        (beside / "notes.json").write_text(json.dumps(self.notes))
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(beside, folder)
+        with folder_beside(folder, shared=True) as beside:
+            for name, parts in self.tables.items():
+                frames = [part for part in parts if isinstance(part, pd.DataFrame)]
+                rows = [part for part in parts if not isinstance(part, pd.DataFrame)]
+                frames += [pd.DataFrame(rows, columns=list(TABLES[name].columns))] if rows or not frames else []
+                write_table(pd.concat(frames, ignore_index=True), name, beside / f"{name}.csv")
+            (beside / "notes.json").write_text(json.dumps(self.notes))
 
 
 @dataclass(frozen=True)

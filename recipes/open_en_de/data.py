@@ -9,14 +9,14 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
 import re
-import shutil
 import sys
 from itertools import islice
 from pathlib import Path
 
 import yaml
+
+from probing_bridge.files import folder_beside
 
 SPLITS = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
 LANGUAGES = ("en", "de")
@@ -37,22 +37,17 @@ def main() -> int:
     parser.add_argument("--suite", type=Path, help="subset: the suite file whose corpora are cut")
     parser.add_argument("--output", type=Path, required=True, help="folder to make")
     arguments = parser.parse_args()
-    beside = arguments.output.with_name(f"{arguments.output.name}.tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
     try:
         if not arguments.data.is_dir():
             raise DataError(f"DATA={arguments.data}: no such folder; README.md of the recipe says what belongs there")
-        if arguments.what == "pairs":
-            write_pairs(arguments.data / "multi30k", dict(zip(SPLITS, arguments.lines, strict=True)), beside)
-        else:
-            write_subset(arguments.data, arguments.suite, beside)
+        with folder_beside(arguments.output) as beside:
+            if arguments.what == "pairs":
+                write_pairs(arguments.data / "multi30k", dict(zip(SPLITS, arguments.lines, strict=True)), beside)
+            else:
+                write_subset(arguments.data, arguments.suite, beside)
     except (DataError, OSError, EOFError, UnicodeDecodeError) as error:
-        shutil.rmtree(beside)
         print(f"open_en_de: {error}", file=sys.stderr)
         return 1
-    shutil.rmtree(arguments.output, ignore_errors=True)
-    os.replace(beside, arguments.output)
     return 0
 
 

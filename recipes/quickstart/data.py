@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -24,6 +23,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lxml import html
+
+from probing_bridge.files import folder_beside
 
 PAGES = {"en": ("libreoffice-help-en-us", "en-US"), "de": ("libreoffice-help-de", "de")}
 WHEEL = "decomp==0.3.2"
@@ -118,10 +119,8 @@ def unpacked_help(state: Path, package: str) -> Path:
             words = next((line for line in done.stderr.splitlines() if line.startswith("E:")), "no reason given")
             raise DataError(f"apt-get {step[0]} failed ({words}): run again, or give your own text with CORPUS=PREFIX")
     (deb,) = apt.glob(f"{package}_*.deb")
-    beside = folder.with_suffix(".tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    subprocess.run(["dpkg-deb", "-x", str(deb), str(beside)], check=True)
-    os.replace(beside, folder)
+    with folder_beside(folder) as beside:
+        subprocess.run(["dpkg-deb", "-x", str(deb), str(beside)], check=True)
     return folder
 
 
@@ -156,15 +155,11 @@ def write_pairs(pairs: Iterator[tuple[str, str, str]], folder: Path) -> None:
     small = [name for name, rows in splits.items() if len(rows) < 50]
     if small:
         raise DataError(f"only {len(splits[small[0]])} usable pairs for {small[0]}: this corpus is too small")
-    beside = folder.with_suffix(".tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    for name, rows in splits.items():
-        for side, language in enumerate(PAGES):
-            text = "".join(f"{row[side]}\n" for row in sorted(rows))
-            (beside / f"{name}.{language}").write_text(text, encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed just after it
-    os.replace(beside, folder)
+    with folder_beside(folder) as beside:
+        for name, rows in splits.items():
+            for side, language in enumerate(PAGES):
+                text = "".join(f"{row[side]}\n" for row in sorted(rows))
+                (beside / f"{name}.{language}").write_text(text, encoding="utf-8")
     print("pairs: " + ", ".join(f"{len(rows)} {name}" for name, rows in splits.items()))
 
 
@@ -176,21 +171,18 @@ def split_of(group: str) -> str:
 
 def write_treebank(state: Path) -> None:
     """Writes the treebank's first sentences as CoNLL-U and its factuality in Liu et al.'s JSON layout."""
-    folder = state / "treebank"
-    beside = folder.with_suffix(".tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    with zipfile.ZipFile(wheel(state)) as archive:
-        for split, limit in TREEBANK_SENTENCES.items():
-            graphs = json.loads(archive.read(TREEBANK.format(split=split)))["data"]
-            order = sorted(graphs, key=lambda name: int(re.sub(r".*-", "", name)))[:limit]
-            trees = [conllu(name, graphs[name]) for name in order]
-            (beside / f"ewt_{split}.conllu").write_text("".join(trees), encoding="utf-8")
-            events = {name: factuality(graphs[name]) for name in order}
-            (beside / f"it-happened_{split}.json").write_text(json.dumps(events, ensure_ascii=False), encoding="utf-8")
-    (beside / "suite.yaml").write_text(json.dumps(suite(), indent=2) + "\n", encoding="utf-8")  # JSON is YAML
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(beside, folder)
+    with folder_beside(state / "treebank") as folder:
+        with zipfile.ZipFile(wheel(state)) as archive:
+            for split, limit in TREEBANK_SENTENCES.items():
+                graphs = json.loads(archive.read(TREEBANK.format(split=split)))["data"]
+                order = sorted(graphs, key=lambda name: int(re.sub(r".*-", "", name)))[:limit]
+                trees = [conllu(name, graphs[name]) for name in order]
+                (folder / f"ewt_{split}.conllu").write_text("".join(trees), encoding="utf-8")
+                events = {name: factuality(graphs[name]) for name in order}
+                (folder / f"it-happened_{split}.json").write_text(
+                    json.dumps(events, ensure_ascii=False), encoding="utf-8"
+                )
+        (folder / "suite.yaml").write_text(json.dumps(suite(), indent=2) + "\n", encoding="utf-8")  # JSON is YAML
 
 
 def suite() -> dict:

@@ -11,9 +11,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import random
-import shutil
 import tarfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,6 +20,8 @@ from pathlib import Path
 from sacremoses import MosesTokenizer
 from subword_nmt.apply_bpe import BPE
 from subword_nmt.learn_bpe import learn_bpe
+
+from probing_bridge.files import folder_beside
 
 GERMAN = {
     "the": "der", "a": "ein", "old": "alte", "well-known": "bekannte", "red": "rote", "dog": "Hund", "tree": "Baum",
@@ -81,14 +81,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--lines", type=int, nargs=3, required=True, metavar="N", help="pairs of train, valid, test")
     arguments = parser.parse_args()
-    beside = arguments.output.with_name(f"{arguments.output.name}.tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    (beside / "corpora").mkdir(parents=True)
     draw = random.Random(1)
-    write_archive(draw, arguments.lines, beside / "wmt16_en_de.tar.gz")
-    write_corpora(draw, beside / "corpora")
-    shutil.rmtree(arguments.output, ignore_errors=True)
-    os.replace(beside, arguments.output)
+    with folder_beside(arguments.output) as beside:
+        (beside / "corpora").mkdir()
+        write_archive(draw, arguments.lines, beside / "wmt16_en_de.tar.gz")
+        write_corpora(draw, beside / "corpora")
 
 
 def write_archive(draw: random.Random, lines: list[int], path: Path) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import os
 import shutil
 import sys
 import tarfile
 import zlib
 from pathlib import Path
+
+from probing_bridge.files import folder_beside
 
 LANGUAGES = ("en", "de")
 TRAIN, VALID, TEST = "train.tok.clean.bpe.32000", "newstest2013.tok.bpe.32000", "newstest2014.tok.bpe.32000"
@@ -41,21 +42,16 @@ def main() -> int:
     arguments = parser.parse_args()
     expected = dict(zip((TRAIN, VALID, TEST, REFERENCE), [*arguments.lines, arguments.lines[-1]], strict=True))
     lines = {f"{name}.{language}": count for name, count in expected.items() for language in LANGUAGES}
-    beside = arguments.output.with_name(f"{arguments.output.name}.tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
     try:
-        if arguments.archive:
-            unpack(arguments.archive, {*lines, CODES}, beside)
-        else:
-            link(arguments.folder, {*lines, CODES}, beside)
-        check(beside, lines)
+        with folder_beside(arguments.output) as beside:
+            if arguments.archive:
+                unpack(arguments.archive, {*lines, CODES}, beside)
+            else:
+                link(arguments.folder, {*lines, CODES}, beside)
+            check(beside, lines)
     except (DataError, OSError) as error:
-        shutil.rmtree(beside)
         print(f"wmt16_en_de: {error}", file=sys.stderr)
         return 1
-    shutil.rmtree(arguments.output, ignore_errors=True)
-    os.replace(beside, arguments.output)
     return 0
 
 

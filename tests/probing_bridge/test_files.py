@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from probing_bridge.files import written_beside
+from probing_bridge.files import folder_beside, written_beside
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -41,3 +41,18 @@ def test_processes_that_share_a_file_do_not_share_the_name_beside(tmp_path: Path
         one.write_text("one")
         other.write_text("other")
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("record.npz", "one")]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_folder_takes_the_place_of_an_older_one_whole(tmp_path: Path, shared: bool) -> None:
+    folder = tmp_path / "above" / "folder"
+    for text in ("old", "new"):
+        with folder_beside(folder, shared=shared) as beside:
+            assert list(beside.iterdir()) == []
+            (beside / text).write_text(text)
+    with pytest.raises(ValueError, match="stop"), folder_beside(folder, shared=shared) as beside:
+        (beside / "half").write_text("half")
+        raise ValueError("stop")
+    assert [one.relative_to(tmp_path).as_posix() for one in tmp_path.rglob("*")] == [
+        "above", "above/folder", "above/folder/new",
+    ]  # fmt: skip
