@@ -33,8 +33,8 @@ ANALYSED=${ANALYSED:-magnitude random}      # which experiments are also dumped,
 DUMP=(--max-tokens 4000)
 MLP_TASKS=(ps_fxn ps_role coref syn_arc_prediction sem_arc_prediction)
 PROBE=(--layers "0,1,2,3,4,5,6")            # not the final norm, which the paper's post-norm models do not have
-MLP_PROBE=(--layers 6)                      # an MLP on 400,000 arcs takes minutes a layer,
-MLP_LEVELS=${MLP_LEVELS-0 8}                # so not at all levels either; empty: at all
+MLP_PROBE=(--layers 6)                      # the last only: an MLP on 400,000 arcs takes minutes a layer
+MLP_LEVELS=${MLP_LEVELS-}                   # levels that have MLP probes, as in "0 8"; empty: all
 TAGS=(pos st)                               # tasks whose tags group the tokens that levels are compared on
 SIMILARITY=(--pairs within dense)              # what the paper looks at: each level by itself, and with LTH0
 

@@ -4,7 +4,7 @@
 #   STATE=DIR   where everything goes (default: recipes/open_en_de/state)
 #   SMOKE=1     every step in minutes, on the first sentences of the same files
 #   --dry-run   print every command and do nothing
-# Hardware: two cores, 8 GB. Time: 4 hours, over as many days as you like: run it again after an interruption, and what
+# Hardware: two cores, 8 GB. Time: 6 hours, over as many days as you like: run it again after an interruption, and what
 # is finished is not done again. Disk: 6 GB. The steps after the data are those of recipes/wmt16_en_de.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
