@@ -15,7 +15,8 @@ from probing_bridge.errors import BridgeError, InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from probing_bridge.grid import Executor, Job, Report, Unit
+    from probing_bridge.executors import Executor
+    from probing_bridge.grid import Job, Report, Unit
 
 
 def _whole_numbers(text: str) -> list[int]:
@@ -118,12 +119,12 @@ def _measures(arguments: argparse.Namespace) -> list[str]:
 
 
 def _executor(arguments: argparse.Namespace, folder: Path) -> Executor:
-    from probing_bridge import grid
+    from probing_bridge import executors
 
     if cluster := asked_cluster(arguments):
         name, settings = cluster
-        return grid.run_on_cluster(name, folder / "submitit", settings)
-    return grid.run_here if arguments.jobs == 1 else grid.run_in_processes(arguments.jobs)
+        return executors.run_on_cluster(name, folder / "submitit", settings)
+    return executors.run_here if arguments.jobs == 1 else executors.run_in_processes(arguments.jobs)
 
 
 def _work(executor: Executor, units: Sequence[Unit]) -> list[Report]:

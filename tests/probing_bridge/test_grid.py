@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from probing_bridge import grid
+from probing_bridge import executors, grid
 from probing_bridge.instances import Instance
 from probing_bridge.probes.experiment import TaskData, TaskSpec
 from probing_bridge.probes.parts import all_parts, claim, load_part
@@ -73,7 +73,7 @@ def plan(
     return grid.make_units(left, TASKS, folder, "test", workers, None)
 
 
-def reports_of(units: Sequence[grid.Unit], executor: grid.Executor = grid.run_here) -> list[grid.Report]:
+def reports_of(units: Sequence[grid.Unit], executor: executors.Executor = executors.run_here) -> list[grid.Report]:
     return [report for reports in executor(units, False) for report in reports]
 
 
@@ -201,9 +201,9 @@ def test_other_executors_give_the_same_rows(models: list[grid.ModelInfo], tmp_pa
 
     reports_of(units(tmp_path / "here"))
     if where == "processes":
-        executor = grid.run_in_processes(2)
+        executor = executors.run_in_processes(2)
     else:
-        executor = grid.run_on_cluster("local", tmp_path / "submitit", {"timeout_min": 5})
+        executor = executors.run_on_cluster("local", tmp_path / "submitit", {"timeout_min": 5})
     done = reports_of(units(tmp_path / "there"), executor)
     assert len(units(tmp_path / "there")) == 2 and [report.status for report in done] == ["done"] * 3
     assert rows(tmp_path / "there") == rows(tmp_path / "here")
@@ -215,7 +215,7 @@ def test_a_dead_worker_is_told(models: list[grid.ModelInfo], tmp_path: Path) -> 
     data = replace(TASKS["pair"], splits={**TASKS["pair"].splits, "extra": [_Killer()]})  # type: ignore[list-item]
     units = grid.make_units(jobs, {"pair": TASKS["pair"]}, tmp_path / "parts", "test", 1, None)
     units = [replace(unit, tasks={"pair": data}) for unit in units]
-    done = reports_of(units, grid.run_in_processes(2))
+    done = reports_of(units, executors.run_in_processes(2))
     assert {report.status for report in done} == {"failed"} and len(done) == 3
     assert all("a worker process died" in report.message for report in done)
 
