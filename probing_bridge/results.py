@@ -1,6 +1,7 @@
 """The tidy result tables: their names, columns, and how they are written and read. CSV is the stored truth.
 
-A results folder holds one experiment: one CSV file per table below, a row per checkpoint x layer x measure x seed.
+A results folder holds one experiment: one CSV file per table below, a row per checkpoint x layer x measure x seed; and,
+if its lth.csv says that it branched off a level of another, rows of that one's levels up to there.
 Levels are numbers (0 = dense), sparsity is a fraction in [0, 1], layer 0 is the embeddings. `experiment` is the
 identity that training wrote into its checkpoints; it travels through dumps and representations into every row, so
 rows of different runs are never mixed by accident. Missing values are empty cells.
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from probing_bridge.descent import Origin, common_experiment
 from probing_bridge.errors import InputError
 from probing_bridge.files import written_beside
 from probing_bridge.readers.source import unpacked
@@ -239,7 +241,7 @@ class Results:
 
     Attributes:
         name: The folder's name.
-        experiment: The experiment whose rows these are.
+        experiment: The experiment whose levels these are; several, with ` + ` between, if they were mixed on purpose.
         tables: Name of a table -> its rows; a table without a file has no rows.
         hashes: File name -> sha256 of its bytes (unpacked), for those that are there.
         baselines: Other experiments whose translation quality is shown beside this one's, such as random pruning.
@@ -280,10 +282,12 @@ def read_results(folder: str | Path, allow_mixed: bool = False, names: Sequence[
         raise InputError(f"no results here: none of {', '.join(f'{name}.csv' for name in names)}", folder)
     contents = {name: _content(path) for name, path in found.items()}
     tables = {name: _parse(content, name, found[name]) for name, content in contents.items()}
+    experiments = sorted({value for frame in tables.values() for value in _values(frame, "experiment")})
+    one = common_experiment(_origins(tables))
     if not allow_mixed:
         for column, where in _MUST_AGREE.items():
-            _require_one(tables, column, where, folder)
-    experiments = sorted({value for frame in tables.values() for value in _values(frame, "experiment")})
+            if column != "experiment" or one is None:
+                _require_one(tables, column, where, folder)
     if len(experiments) > 1:
         _require_distinct(tables, folder)
     for name in TABLES:
@@ -291,7 +295,23 @@ def read_results(folder: str | Path, allow_mixed: bool = False, names: Sequence[
             columns = {column: pd.Series(dtype=dtype) for column, dtype in TABLES[name].columns.items()}
             tables[name] = pd.DataFrame(columns)
     hashes = {f"{name}.csv": hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    return Results(folder.resolve().name, " + ".join(experiments), tables, hashes)
+    return Results(folder.resolve().name, one or " + ".join(experiments), tables, hashes)
+
+
+def _origins(tables: dict[str, pd.DataFrame]) -> set[Origin]:
+    """Every level of an experiment that has rows, with the level that the experiment branched off."""
+    lth = tables.get("lth")
+    known = lth is not None and {"experiment", "parent"} <= set(lth.columns)
+    parents = dict(zip(lth["experiment"], lth["parent"], strict=True)) if lth is not None and known else {}
+    return {
+        Origin(experiment, None if pd.isna(level) else int(level), parents.get(experiment, ""))
+        for frame in tables.values()
+        if "experiment" in frame.columns
+        for column in ("level", "level_a", "level_b")
+        if column in frame.columns
+        for experiment, level in frame[["experiment", column]].drop_duplicates().itertuples(index=False)
+        if experiment
+    }
 
 
 def _table_file(folder: Path, name: str) -> Path | None:
@@ -337,7 +357,7 @@ def with_baselines(results: Results, folders: Sequence[str | Path], allow_mixed:
     return replace(results, baselines=tuple(runs[1:]))
 
 
-# All that is shown of a baseline; its probes and similarities may hold rows of the level it branched off.
+# All that is shown of a baseline.
 _OF_BASELINES = ("bleu", "lth")
 
 # What must be the same in all rows of a folder: column -> its name in a message, and the columns within which it must.

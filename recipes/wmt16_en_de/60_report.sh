@@ -30,7 +30,7 @@ for experiment in $EXPERIMENTS; do
     results=$state/$experiment/results parent=()
     if [ "$experiment" != magnitude ]; then
         parent=(--parent "$state/magnitude/tables")
-        baselines+=("$results")
+        baselines+=("$state/$experiment/tables")
     fi
     again "gather-$experiment" "$state/$experiment/levels" "$results" "${parent[@]:1}"
     step "gather-$experiment" "$experiment: its tables" gather "$experiment" "${parent[@]}"
@@ -44,7 +44,7 @@ for experiment in $EXPERIMENTS; do
         beside=(${baselines[0]:+--baseline "${baselines[@]}"} --compare "$tables" paper)
     else
         newer=("$tables" "$state/magnitude/tables")
-        beside=(--compare "$state/magnitude/tables" "$tables" --allow-mixed)
+        beside=(--compare "$state/magnitude/tables" "$tables")
     fi
     again "report-$experiment" "${newer[@]}"
     step "report-$experiment" "$experiment: the page" python -m probing_bridge.run report \

@@ -244,6 +244,32 @@ def test_a_baselines_probes_may_hold_the_level_it_came_from(small_folder: Path, 
     assert with_baselines(read_results(small_folder), [random]).baselines[0].experiment == "random-9c1d"
 
 
+def test_a_branch_with_rows_of_the_level_it_came_from_is_one_experiment(
+    small_folder: Path, synthetic, tmp_path: Path
+) -> None:
+    random = synthetic.write_baseline(tmp_path / "random", levels=4)
+    for name in ("bleu", "lth"):
+        both = [pd.read_csv(folder / f"{name}.csv", dtype="str") for folder in (small_folder, random)]
+        pd.concat([both[0].assign(experiment="magnitude-4f2a").query("level == '0'"), both[1]]).to_csv(
+            random / f"{name}.csv", index=False
+        )
+    results = read_results(random)
+    assert results.experiment == "random-9c1d"
+    assert results["bleu"]["level"].tolist() == [0, 1, 2, 3]
+    alone = synthetic.write_baseline(tmp_path / "alone", levels=4)
+    curve, table = (
+        [FIGURES[name].data(with_baselines(read_results(small_folder), [folder])) for folder in (random, alone)]
+        for name in ("fig_bleu_sparsity", "table_a1_levels")
+    )
+    pd.testing.assert_frame_equal(*curve)
+    pd.testing.assert_frame_equal(*table)
+    bleu = pd.read_csv(random / "bleu.csv", dtype="str")
+    beyond = bleu["experiment"] == "magnitude-4f2a"  # as if a later level than the one it branched off were there
+    bleu.assign(level=bleu["level"].mask(beyond, "9")).to_csv(random / "bleu.csv", index=False)
+    with pytest.raises(BridgeError, match=r"mixed experiments: magnitude-4f2a \(bleu.csv\), random-9c1d \(bleu.csv\)"):
+        read_results(random)
+
+
 def test_a_baseline_of_no_kin_starts_at_its_own_first_level(small_folder: Path, synthetic, tmp_path: Path) -> None:
     random = synthetic.write_baseline(tmp_path / "random", levels=4, parent="another")
     rows = FIGURES["fig_bleu_sparsity"].data(with_baselines(read_results(small_folder), [random]))

@@ -1,4 +1,4 @@
-"""docs/RESULTS.md: its tables and figures are what `report` makes of the committed result tables."""
+"""docs/RESULTS*.md: their tables and figures are what `report` makes of the committed result tables."""
 
 import shutil
 from pathlib import Path
@@ -10,21 +10,30 @@ from probing_bridge.comparison import compare
 from probing_bridge.results import read_results, with_baselines
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE, TABLES = ROOT / "docs/RESULTS.md", ROOT / "docs/results/open_en_de"
+MAGNITUDE, RANDOM = (ROOT / "docs/results/open_en_de" / name for name in ("magnitude", "random"))
 
 
 @pytest.fixture(scope="module")
 def rebuilt(tmp_path_factory) -> Path:
-    """The report of the committed tables, made as recipes/wmt16_en_de/60_report.sh makes it."""
-    magnitude, folder = TABLES / "magnitude", tmp_path_factory.mktemp("rebuilt")
-    results = with_baselines(read_results(magnitude), [TABLES / "random"])
-    report.build(results, folder, compare(magnitude, "paper"))
+    """The report of the magnitude experiment, made of its committed tables as recipes/wmt16_en_de/60_report.sh does."""
+    folder = tmp_path_factory.mktemp("magnitude")
+    report.build(with_baselines(read_results(MAGNITUDE), [RANDOM]), folder, compare(MAGNITUDE, "paper"))
     return folder
 
 
-def test_the_rebuilt_report_has_the_tables_of_the_page(script, rebuilt):
-    wanted = script("results_page.py").files(PAGE, rebuilt)
-    assert wanted.pop(PAGE).decode() == PAGE.read_text()
+@pytest.fixture(scope="module")
+def rebuilt_random(tmp_path_factory) -> Path:
+    """That of the random branch."""
+    folder = tmp_path_factory.mktemp("random")
+    report.build(read_results(RANDOM), folder, compare(MAGNITUDE, RANDOM))
+    return folder
+
+
+@pytest.mark.parametrize(("name", "made"), [("RESULTS.md", "rebuilt"), ("RESULTS_RANDOM.md", "rebuilt_random")])
+def test_the_rebuilt_report_has_the_tables_of_the_page(script, request, name, made):
+    page = ROOT / "docs" / name
+    wanted = script("results_page.py").files(page, request.getfixturevalue(made))
+    assert wanted.pop(page).decode() == page.read_text()
     assert wanted and all(image.is_file() for image in wanted)
 
 
