@@ -13,7 +13,7 @@ take_dense() {
     for dense in "$state"/magnitude/results/probes.parts/*/lth0; do
         [ -d "$dense" ] || continue
         run mkdir -p "$1/$(basename "$(dirname "$dense")")"
-        run cp -r "$dense" "$1/$(basename "$(dirname "$dense")")/"
+        run cp -ru "$dense" "$1/$(basename "$(dirname "$dense")")/"  # what is there may be being read
     done
 }
 probes() {  # EXPERIMENT LEVEL
