@@ -17,12 +17,13 @@ SUITE=${SUITE:-recipes/wmt16_en_de/suite.yaml}
 
 # Training: 60 dense epochs; eight times pruning of 20 %, the learning rate rewound to epoch 30, and 30 epochs more.
 EXPERIMENTS=${EXPERIMENTS:-magnitude random}
+SEED=${SEED:-1}                             # another one goes with another STATE
 EPOCHS=60 REWIND=30 ITERATIONS=8 RATE=0.2
 MODEL=(--arch transformer_vaswani_wmt_en_de_big --share-all-embeddings --dropout 0.3)
 OPTIMISATION=(--optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 0.0
     --lr-scheduler inverse_sqrt --lr 7e-4 --warmup-updates 4000 --warmup-init-lr 1e-7
     --criterion magnitude_mask --base-criterion label_smoothed_cross_entropy --label-smoothing 0.1
-    --max-tokens 10000 --seed 1)
+    --max-tokens 10000 --seed "$SEED")
 GPUS=${GPUS:-8}                             # 1, 2, 4 or 8: an update sees 8 x 10000 tokens with any of them
 TRAIN_DEVICE=(--fp16 --distributed-world-size "$GPUS" --update-freq "$((8 / GPUS))" --num-workers 4)
 DEVICE=()                                   # of everything after training: one GPU, float32
