@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from probing_bridge.files import folder_beside
-from probing_bridge.results import TABLES
+from probing_bridge.tables import TABLES
 
 FROM_TRAINING = ("lth", "lth_modules")
 DENSE = "0"

@@ -20,7 +20,7 @@ from sacrebleu.metrics import BLEU
 
 from fairseq_lth.checkpoints import level_record
 from probing_bridge import __version__
-from probing_bridge.results import write_table
+from probing_bridge.tables import write_table
 
 BOOTSTRAP = 1000
 METRICS = ("sacrebleu", "compound_split_bleu")

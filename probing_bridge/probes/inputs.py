@@ -166,7 +166,7 @@ def check_table(output: Path, folder: Path, models: Sequence[ModelInfo], *, allo
         return
     if not folder.is_dir():
         raise InputError(f"is there, but not the finished jobs it was made from ({folder}); move it away first", output)
-    from probing_bridge.results import read_table
+    from probing_bridge.tables import read_table
 
     before = set(read_table(output, "probes")["experiment"])
     if allow_mixed or not before or before == {model.experiment for model in models}:
