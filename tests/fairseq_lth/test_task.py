@@ -4,11 +4,14 @@ import csv
 import io
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairseq_lth.checkpoints import CheckpointError, level_record, read_checkpoint
 from fairseq_lth.criterion import PREFIX
@@ -208,6 +211,15 @@ def test_an_unexpected_global_is_refused_with_its_name(tmp_path):
     torch.save({"model": {}, "x": Foreign()}, tmp_path / "foreign.pt")
     with pytest.raises(CheckpointError, match=r"foreign\.pt: holds \S*Foreign, which is not loaded for safety"):
         read_checkpoint(tmp_path / "foreign.pt")
+
+
+@given(content=st.binary(max_size=60) | st.text("abc.0(}]Ktqu\n", max_size=20).map(str.encode))
+def test_any_bytes_that_are_no_checkpoint_are_refused(content):
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        with pytest.raises(CheckpointError):
+            read_checkpoint(file.name)
 
 
 def test_checkpoints_of_eval_bleu_load(tmp_path):
