@@ -114,7 +114,7 @@ def with_baselines(results: Results, folders: Sequence[str | Path], allow_mixed:
 
     Args:
         results: The experiment that a report is about.
-        folders: Results folders of its baselines; of their tables only bleu.csv and lth.csv are read.
+        folders: Results folders of its baselines; of their tables only lth.csv and those of BLEU are read.
         allow_mixed: As for read_results; also takes other package versions.
 
     Returns:
@@ -141,7 +141,7 @@ def with_baselines(results: Results, folders: Sequence[str | Path], allow_mixed:
 
 
 # All that is shown of a baseline.
-_OF_BASELINES = ("bleu", "lth")
+_OF_BASELINES = ("bleu", "bleu_differences", "lth")
 
 # What must be the same in all rows of a folder: column -> its name in a message, and the columns within which it must.
 _MUST_AGREE: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -51,6 +51,15 @@ TABLES: dict[str, Table] = {
         ("experiment", "level", "test_set", "metric"),
         "translation quality of one level on one test set",
     ),
+    "bleu_differences": Table(
+        {
+            "experiment": "str", "level": "Int64", "test_set": "str", "metric": "str", "other_experiment": "str",
+            "other_level": "Int64", "difference": "float64", "p": "float64", "n": "Int64", "signature": "str",
+            **_PROVENANCE,
+        },
+        ("experiment", "level", "test_set", "metric", "other_experiment", "other_level"),
+        "score of one level less that of another, and p of a two-sided test that is paired over sentences",
+    ),
     "probes": Table(
         {
             "experiment": "str", "model": "str", "level": "Int64", "sparsity": "float64", "task": "str",

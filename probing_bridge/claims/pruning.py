@@ -20,6 +20,7 @@ from probing_bridge.judging import (
     need,
 )
 from probing_bridge.results import Results
+from probing_bridge.trends import ALPHA
 
 _BOTH = ("magnitude", "random")
 _PAPER_SPARSITY, _NEAR = 0.664, 0.05  # overall sparsity of the paper's LTH7, and what counts as the same
@@ -74,8 +75,25 @@ def beats_random(results: Results) -> Judgement:
         return Judgement(UNDECIDED, detail=f"LTH{row['level']} of the two differ in sparsity")
     ends = ("score", "low", "high")
     more, less = (Value(*(float(row[f"{end}{suffix}"]) for end in ends)) for suffix in ("", "_random"))
-    judgement = greater(more, less, _BOTH)
-    return Judgement(judgement.verdict, f"{judgement.ours} (LTH{row['level']})", judgement.detail)
+    judgement = _paired(runs, row) or greater(more, less, _BOTH)
+    ours = f"magnitude {more} v random {less} (LTH{row['level']})"
+    return Judgement(judgement.verdict, ours, judgement.detail)
+
+
+def _paired(runs: dict[str, Results], row: pd.Series) -> Judgement | None:
+    """Decides by the paired test of the two prunings at a row's level, test set and metric; None if there is none."""
+    names = {name: runs[name].experiment for name in _BOTH}
+    tested = pd.concat([runs[name]["bleu_differences"] for name in _BOTH])
+    wanted = {"level": row["level"], "other_level": row["level"], "test_set": row["test_set"], "metric": row["metric"]}
+    for column, value in wanted.items():
+        tested = tested[tested[column] == value]
+    tested = tested[tested["experiment"].isin(names.values()) & tested["other_experiment"].isin(names.values())]
+    if not len(tested):
+        return None
+    found = tested.iloc[0]
+    gain = float(found["difference"]) * (1 if found["experiment"] == names["magnitude"] else -1)
+    verdict = UNDECIDED if found["p"] >= ALPHA else HOLDS if gain > 0 else FAILS
+    return Judgement(verdict, detail=f"difference {gain:+.2f}, paired test p = {found['p']:.2g}".replace("-", "−"))
 
 
 def _pruned_by(run: Results) -> str:

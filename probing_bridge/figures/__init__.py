@@ -97,6 +97,12 @@ FIGURES: dict[str, Exhibit] = {
         "where the evaluation gave one. A run that branched off a level has that level's score.",
         source="lth", command="fairseq-train ... --task lth_imp, then fairseq-generate and sacrebleu",
     ),
+    "table_bleu_differences": _as_table(
+        "beyond the paper", "Paired tests of BLEU", "levels", tables.show_differences, data=pruning.differences_data,
+        caption="Score of each level less that of LTH0, and less that of the same level of another run, on the same "
+        "sentences; p is two-sided and not corrected for the number of levels.",
+        source="bleu_differences", command="fairseq-generate and recipes/score.py",
+    ),
     "fig_bleu_sparsity": Exhibit(
         "Section 3.3", "BLEU against sparsity", "levels", pruning.bleu_data, pruning.draw_bleu,
         "Test score of each level against its overall sparsity, one line a run; bars are 95 % intervals.",

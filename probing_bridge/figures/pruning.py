@@ -64,12 +64,9 @@ def _runs(results: Results) -> list[tuple[str, pd.DataFrame, pd.DataFrame]]:
 
     A baseline that branched off a level of the experiment has the levels up to there too: they are the same models.
     """
-    runs = (results, *results.baselines)
-    names = [run_name(run) for run in runs]
     own_scores, own_levels = results["bleu"], summaries.levels(results)
     found = []
-    for run, name in zip(runs, names, strict=True):
-        name = f"{name} ({run.experiment})" if names.count(name) > 1 else name
+    for run, name in _named(results):
         shared = _shared_level(run, results)
         found.append(
             (
@@ -79,6 +76,31 @@ def _runs(results: Results) -> list[tuple[str, pd.DataFrame, pd.DataFrame]]:
             )
         )
     return found
+
+
+def _named(results: Results) -> list[tuple[Results, str]]:
+    """The experiment and its baselines, each with a name of its own."""
+    runs = (results, *results.baselines)
+    names = [run_name(run) for run in runs]
+    return [
+        (run, f"{name} ({run.experiment})" if names.count(name) > 1 else name)
+        for run, name in zip(runs, names, strict=True)
+    ]
+
+
+def differences_data(results: Results) -> pd.DataFrame:
+    """Paired tests of BLEU, of the experiment and its baselines.
+
+    Returns:
+        run, level, other, test_set, metric, difference, p, n. `other` is LTH0, or the run (or, if it is not shown, the
+        experiment) whose level of the same number it is.
+    """
+    runs = _named(results)
+    rows = pd.concat([run["bleu_differences"].assign(run=name) for run, name in runs], ignore_index=True)
+    names = {run.experiment: name for run, name in runs}
+    others = rows["other_experiment"].map(lambda experiment: names.get(experiment, experiment))
+    rows["other"] = others.where(rows["other_level"] == rows["level"], "LTH" + rows["other_level"].astype(str))
+    return rows[["run", "level", "other", "test_set", "metric", "difference", "p", "n"]]
 
 
 def _shared_level(run: Results, results: Results) -> float:

@@ -41,6 +41,21 @@ def show_levels(frame: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
+def show_differences(frame: pd.DataFrame) -> pd.DataFrame:
+    """Paired tests of BLEU: one row a level, one column a test set, metric, run and what it is compared with."""
+    levels = sorted(frame["level"].unique())
+    table = pd.DataFrame({"level": [f"LTH{level}" for level in levels]})
+    several = frame["run"].nunique() > 1
+    for (test_set, metric, run, other), part in frame.groupby(["test_set", "metric", "run", "other"], sort=False):
+        cells = {
+            row.level: f"{row.difference:+.2f} (p {p_text(row.p) if row.p < 0.001 else f'= {row.p:.3f}'})"
+            for row in rows_of(part)
+        }
+        about = f"{str(metric).replace('bleu', 'BLEU')}, {test_set}, {f'{run} ' if several else ''}less {other}"
+        table[about] = [cells.get(level, "–").replace("-", "−") for level in levels]
+    return table
+
+
 def scores_data(results: Results, probe: str) -> pd.DataFrame:
     """Best layers of one probe with the majority baselines (Tables A2, A3)."""
     best = summaries.best_layers(summaries.probe_scores(results, probe))

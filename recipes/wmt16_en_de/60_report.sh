@@ -5,12 +5,16 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 source recipes/chain.sh
 
-score() {  # EXPERIMENT
-    local pairs=() k
-    for k in $(levels_of "$1"); do pairs+=("$(checkpoint "$1" "$k")=$(translations "$1" "$k")/generate-test.txt"); done
-    run mkdir -p "$state/$1/results"
+translated() {  # EXPERIMENT: its levels, each with its translations
+    local k
+    for k in $(levels_of "$1"); do echo "$(checkpoint "$1" "$k")=$(translations "$1" "$k")/generate-test.txt"; done
+}
+score() {  # EXPERIMENT; a branch is also tested against the experiment it branched off
+    local pairs against=()
+    mapfile -t pairs < <(translated "$1")
+    if [ "$1" != magnitude ]; then mapfile -t against < <(echo --against; translated magnitude); fi
     run python recipes/score.py --reference "$text/$REFERENCE" --test-set "$TEST_SET" --metrics "${METRICS[@]}" \
-        --output "$state/$1/results/bleu.csv" "${pairs[@]}"
+        --output "$state/$1/results" "${pairs[@]}" "${against[@]}"
 }
 # What training recorded and the tables of the analysis in one folder, and in another with the parent's rows of level 0.
 gather() {  # EXPERIMENT [--parent TABLES]
@@ -37,14 +41,14 @@ for experiment in $EXPERIMENTS; do
 done
 for experiment in $EXPERIMENTS; do
     tables=$state/$experiment/tables
-    # A branch shares LTH0 with the experiment it branched off, and is shown beside it; that one, beside the paper, with
-    # the translation quality of its branches.
+    # A branch shares LTH0 with the experiment it branched off, and is compared with it; that one, with the paper. Each
+    # page has the translation quality of the other.
     if [ "$experiment" = magnitude ]; then
         newer=("$tables" "${baselines[@]}")
         beside=(${baselines[0]:+--baseline "${baselines[@]}"} --compare "$tables" paper)
     else
         newer=("$tables" "$state/magnitude/tables")
-        beside=(--compare "$state/magnitude/tables" "$tables")
+        beside=(--baseline "$state/magnitude/tables" --compare "$state/magnitude/tables" "$tables")
     fi
     again "report-$experiment" "${newer[@]}"
     step "report-$experiment" "$experiment: the page" python -m probing_bridge.run report \

@@ -54,7 +54,9 @@ def write_results(
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(7)
     _write_levels(folder, levels, layers, sign, experiment, score)
-    write_table(_bleu(levels, sign, experiment), "bleu", folder / "bleu.csv")
+    bleu = _bleu(levels, sign, experiment)
+    write_table(bleu, "bleu", folder / "bleu.csv")
+    _write_differences(folder, bleu, bleu[bleu["level"] == 0])
     names = list(TASK_NAMES)[:tasks]
     write_table(_probes(random, names, levels, layers, sign, experiment), "probes", folder / "probes.csv")
     write_table(_similarity(levels, layers, sign, experiment), "similarity", folder / "similarity.csv")
@@ -71,10 +73,13 @@ def write_baseline(folder: Path, levels: int = 9, sign: int = 1, parent: str = "
     experiment = "random-9c1d"
     lth = _levels(levels, experiment, "random").assign(parent=f"{parent}/lth0")
     lth[lth["level"] > 0].to_csv(folder / "lth.csv", index=False)
-    bleu = _bleu(levels, sign, experiment)
+    own = _bleu(levels, sign, parent)
+    bleu = own.assign(experiment=experiment)
     down = (6 if sign > 0 else -6) * bleu["level"] / levels
     bleu = bleu.assign(**{name: bleu[name] - down for name in ("score", "low", "high")})
-    write_table(bleu[bleu["level"] > 0], "bleu", folder / "bleu.csv")
+    bleu = bleu[bleu["level"] > 0]
+    write_table(bleu, "bleu", folder / "bleu.csv")
+    _write_differences(folder, bleu, own)
     return folder
 
 
@@ -131,6 +136,18 @@ def _bleu(levels: int, sign: int, experiment: str) -> pd.DataFrame:
     signature = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.5.1"
     about = {"experiment": experiment, "test_set": "newstest2014", "metric": "bleu", "n": 3003, "signature": signature}
     return frame.assign(**about, **command)
+
+
+def _write_differences(folder: Path, bleu: pd.DataFrame, others: pd.DataFrame) -> None:
+    """Every level against LTH0 and the same level of `others`; a difference of 1 BLEU or more is significant."""
+    keys = {"experiment": "other_experiment", "level": "other_level", "score": "other_score"}
+    pairs = bleu.merge(others[list(keys)].rename(columns=keys), how="cross")
+    pairs = pairs[pairs["other_level"].isin([0]) | (pairs["other_level"] == pairs["level"])]
+    pairs = pairs[(pairs["experiment"] != pairs["other_experiment"]) | (pairs["other_level"] != pairs["level"])]
+    pairs = pairs.assign(difference=pairs["score"] - pairs["other_score"], signature="nrefs:1|ar:10000")
+    pairs["p"] = np.where(pairs["difference"].abs() >= 1, 0.0001, 0.5)
+    kept = [column for column in pairs.columns if column in TABLES["bleu_differences"].columns]
+    write_table(pairs[kept], "bleu_differences", folder / "bleu_differences.csv")
 
 
 def _probes(

@@ -55,22 +55,49 @@ def test_not_run_when_just_its_own_table_is_missing(claim: Claim, full: Results)
 
 def test_random_pruning_is_compared_at_the_sparsest_level_both_have(full: Results) -> None:
     def judged(**changes: object) -> judging.Judgement:
-        tables = {**full.baselines[0].tables, "bleu": full.baselines[0]["bleu"].assign(**changes)}
-        return judge(RANDOM, replace(full, baselines=(replace(full.baselines[0], tables=tables),)))
+        return judge(RANDOM, _with_baseline(full, bleu=full.baselines[0]["bleu"].assign(**changes)))
 
-    assert judge(RANDOM, full).ours == "magnitude 27.210 [26.710, 27.710] v random 21.877 [21.377, 22.377] (LTH8)"
-    assert judged(high=27.0).verdict == UNDECIDED
+    found = judge(RANDOM, full)
+    assert found.ours == "magnitude 27.210 [26.710, 27.710] v random 21.877 [21.377, 22.377] (LTH8)"
     assert judged(test_set="another").verdict == NOT_RUN
     assert "LTH8 of the two differ" in judge(RANDOM, _sparser_baseline(full)).detail
     assert judge(RANDOM, replace(full, baselines=())).verdict == NOT_RUN
     random = replace(full.baselines[0], baselines=(replace(full, baselines=()),))  # the page of random pruning
-    assert judge(RANDOM, random) == judge(RANDOM, full)
+    assert judge(RANDOM, random) == found
+
+
+def test_random_pruning_is_judged_by_the_paired_test(full: Results) -> None:
+    tested = full.baselines[0]["bleu_differences"]
+
+    def judged(**changes: object) -> judging.Judgement:
+        return judge(RANDOM, _with_baseline(full, bleu_differences=tested.assign(**changes)))
+
+    assert judge(RANDOM, full).detail == "difference +5.33, paired test p = 0.0001"
+    assert judged(p=0.05).verdict == UNDECIDED
+    assert judged(p=0.049).verdict == HOLDS
+    assert judged(difference=0.3, p=0.049) == judging.Judgement(
+        FAILS, judge(RANDOM, full).ours, "difference −0.30, paired test p = 0.049"
+    )
+    swapped = {"experiment": tested["other_experiment"], "other_experiment": tested["experiment"], "difference": 0.3}
+    assert judged(**swapped).detail.startswith("difference +0.30")
+
+
+def test_without_a_paired_test_the_intervals_must_not_overlap(full: Results) -> None:
+    other = full.baselines[0]["bleu_differences"].assign(other_experiment="of-another-test")
+    full = _with_baseline(full, bleu_differences=other)
+    assert judge(RANDOM, full).detail == "intervals apart"
+    wide = _with_baseline(full, bleu=full.baselines[0]["bleu"].assign(high=27.0))
+    assert (judge(RANDOM, wide).verdict, judge(RANDOM, wide).detail) == (UNDECIDED, "the intervals overlap")
+
+
+def _with_baseline(full: Results, **tables: pd.DataFrame) -> Results:
+    baseline = full.baselines[0]
+    return replace(full, baselines=(replace(baseline, tables={**baseline.tables, **tables}),))
 
 
 def _sparser_baseline(full: Results) -> Results:
-    baseline = full.baselines[0]
-    lth = baseline["lth"].assign(sparsity=baseline["lth"]["sparsity"] + 0.02)
-    return replace(full, baselines=(replace(baseline, tables={**baseline.tables, "lth": lth}),))
+    lth = full.baselines[0]["lth"]
+    return _with_baseline(full, lth=lth.assign(sparsity=lth["sparsity"] + 0.02))
 
 
 def test_trends_over_three_levels_are_not_decidable(full: Results) -> None:

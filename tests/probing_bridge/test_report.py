@@ -167,7 +167,7 @@ def test_spoilt_tables_are_refused_with_file_and_line(change, message: str, copy
     ("name", "column", "value", "message"),
     [
         ("probes", "experiment", "other", "mixed experiments: magnitude-4f2a (bleu.csv), other (probes.csv)"),
-        ("bleu", "package_version", "0.2.0", "mixed package versions: 0.1.0 (probes.csv), 0.2.0 (bleu.csv)"),
+        ("bleu", "package_version", "0.2.0", "mixed package versions: 0.1.0 (bleu_differences.csv), 0.2.0 (bleu.csv)"),
     ],
 )
 def test_mixed_results_are_named_and_taken_if_asked_for(
@@ -286,6 +286,24 @@ def test_table_a1_has_the_sparsities_of_each_run_where_they_differ(small_folder:
     apart = exhibit.show(exhibit.data(with_baselines(read_results(small_folder), [random])))
     column = "overall sparsity, random pruning, LR rewinding"
     assert apart[column].tolist() == ["0.0 %", "8.4 %", "15.1 %", "20.5 %"]
+
+
+def test_paired_tests_stand_beside_each_other(small_folder: Path, synthetic, tmp_path: Path) -> None:
+    exhibit = FIGURES["table_bleu_differences"]
+    alone = exhibit.show(exhibit.data(read_results(small_folder)))
+    assert list(alone) == ["level", "BLEU, newstest2014, less LTH0"]
+    own = pd.read_csv(small_folder / "bleu.csv")["score"]
+    assert alone.iloc[-1].tolist() == ["LTH3", f"−{own[0] - own[3]:.2f} (p = 0.500)"]
+    random = synthetic.write_baseline(tmp_path / "random", levels=4)
+    both = exhibit.show(exhibit.data(with_baselines(read_results(small_folder), [random])))
+    names = ["magnitude pruning, LR rewinding", "random pruning, LR rewinding"]
+    heads = [f"{names[0]} less LTH0", f"{names[1]} less LTH0", f"{names[1]} less {names[0]}"]
+    assert list(both) == ["level", *(f"BLEU, newstest2014, {head}" for head in heads)]
+    its = pd.read_csv(random / "bleu.csv")["score"]
+    cells = [f"−{own[0] - its[2]:.2f} (p < 0.001)", f"−{own[3] - its[2]:.2f} (p < 0.001)"]
+    assert both.iloc[-1].tolist()[2:] == cells
+    page_of_random = exhibit.data(read_results(random))
+    assert set(page_of_random["other"]) == {"LTH0", "magnitude-4f2a"}  # a run that is not shown has but its identity
 
 
 def test_baselines_that_are_none_are_refused(small_folder: Path, synthetic, tmp_path: Path, capsys) -> None:

@@ -148,15 +148,6 @@ step bad "a bad one" broken
         assert not (tmp_path / "good").exists()
 
 
-def test_missing_hypothesis_is_refused(tmp_path):
-    score = load("score.py")
-    log = tmp_path / "generate.log"
-    log.write_text("S-1\tb\nD-1\t-0.5\tzwei\nH-0\t-0.1\teins\nD-0\t-0.1\teins\n")
-    assert score.lines(log, "D", 2) == ["eins", "zwei"]
-    with pytest.raises(SystemExit, match="2 of 3"):
-        score.lines(log, "D", 3)
-
-
 CONFIG = """
 MERGES=40 EPOCHS=2 REWIND=1 ITERATIONS=2
 MODEL=(--arch transformer --share-all-embeddings --encoder-layers 2 --decoder-layers 2

@@ -25,7 +25,7 @@ def rebuilt(tmp_path_factory) -> Path:
 def rebuilt_random(tmp_path_factory) -> Path:
     """That of the random branch."""
     folder = tmp_path_factory.mktemp("random")
-    report.build(read_results(RANDOM), folder, compare(MAGNITUDE, RANDOM))
+    report.build(with_baselines(read_results(RANDOM), [MAGNITUDE]), folder, compare(MAGNITUDE, RANDOM))
     return folder
 
 

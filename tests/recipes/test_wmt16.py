@@ -297,33 +297,6 @@ class TestChecker:
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
 
 
-def test_compound_split_bleu_is_fairseqs(tmp_path, script):
-    """fairseq's own scorer on the same tokens, after the substitution that its shell script makes with perl."""
-    from fairseq.data import Dictionary
-    from fairseq.scoring.bleu import BleuConfig, Scorer
-
-    score = script("score.py")
-    pairs = [
-        (
-            "ein gut-bekannter Hund sieht den alten Baum am Fluss -",
-            "ein gut-bekannter Hund sah den alten Baum am Fluss -",
-        ),
-        ("a-b-c und x-y laufen sehr schnell", "a-b-c und x - y laufen sehr schnell nach Hause"),
-    ]
-    log = [f"T-{k}\t{target}\nH-{k}\t-0.5\t{found}\nD-{k}\t-0.5\t{found}" for k, (found, target) in enumerate(pairs)]
-    (tmp_path / "log").write_text("\n".join(reversed(log)))
-    ours = score.compound_split_bleu(tmp_path / "log", 2)
-    words = Dictionary()
-    scorer = Scorer(BleuConfig(pad=words.pad(), eos=words.eos(), unk=words.unk()))
-    for found, target in pairs:
-        sides = (score.split_compounds(text) for text in (target, found))
-        scorer.add(*(words.encode_line(side, add_if_not_exist=True).int() for side in sides))
-    assert ours["score"] == pytest.approx(scorer.score(), abs=1e-3)
-    by_perl = "a ##AT##-##AT## b-c d - e x ##AT##-##AT## y"  # its pattern does not take a letter twice
-    assert score.split_compounds("a-b-c d - e x-y") == by_perl
-    assert ours["signature"].endswith("compounds:split")
-
-
 @pytest.mark.slow
 def test_every_script_on_made_up_corpora(tmp_path, run):
     state = tmp_path / "state"
