@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from playwright import sync_api
 
+from probing_bridge.figures import FIGURES
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: the page was not opened")
 
@@ -102,7 +104,7 @@ def test_every_levels_maps_are_there_without_scripts(browser: Any, full_page: Pa
 
 def test_it_is_whole_without_scripts(browser: Any, small_page: Path) -> None:
     page, complaints = opened(browser, small_page, java_script_enabled=False)
-    assert page.locator("figure").count() == 24
+    assert page.locator("figure").count() == len(FIGURES)
     assert page.locator(".pick").is_hidden()
     assert "POS, LTH0, layer" in page.locator("#fig_1_linear_probes .mark title").first.text_content()
     assert complaints == []
