@@ -2,7 +2,8 @@
 # Sourced by the numbered scripts of a recipe, which all take the same settings and options:
 #   --dry-run        print every command and do nothing
 #   CONFIG=FILE      the settings (default: config.sh of the recipe)
-#   STATE=DIR        where everything goes (default: state/ in the recipe's folder)
+#   SEED=N           another training run (default: 1), in a folder of its own
+#   STATE=DIR        where everything goes (default: state/ in the recipe's folder; with SEED=N, state/seedN)
 #   EXPERIMENTS=...  some of: magnitude random weights (default: those of the settings)
 # In a Slurm array job the task's number is the level; otherwise all levels are done one after the other.
 set -euo pipefail
@@ -20,7 +21,9 @@ CONFIG=${CONFIG:-recipes/wmt16_en_de/config.sh}
 source "$CONFIG"
 # shellcheck disable=SC2034
 recipe=$(basename "$(dirname "$CONFIG")")
-state=${STATE:-$(dirname "$CONFIG")/state${SMOKE:+/smoke}}
+runs=${SMOKE:+/smoke}
+[ "${SEED:-1}" = 1 ] || runs+=/seed$SEED
+state=${STATE:-$(dirname "$CONFIG")/state$runs}
 # shellcheck disable=SC2034
 text=$state/text data=$state/data
 [ -z "${SMOKE-}" ] || CORPORA=$state/made-up/corpora

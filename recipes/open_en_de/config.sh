@@ -15,7 +15,7 @@ METRICS=(sacrebleu)
 # Training: 12 dense epochs; eight times pruning of 20 %, the learning rate rewound to epoch 10, and 2 epochs more.
 # Pre-norm, unlike the paper: on this little data six post-norm layers had not learnt to read the source in 5 epochs.
 EXPERIMENTS=${EXPERIMENTS:-magnitude random}
-SEED=${SEED:-1}                             # another one goes with another STATE
+SEED=${SEED:-1}
 EPOCHS=12 REWIND=10 ITERATIONS=8 RATE=0.2
 MODEL=(--arch transformer --share-all-embeddings --encoder-layers 6 --decoder-layers 6
     --encoder-embed-dim 128 --decoder-embed-dim 128 --encoder-ffn-embed-dim 256 --decoder-ffn-embed-dim 256

@@ -17,7 +17,7 @@ SUITE=${SUITE:-recipes/wmt16_en_de/suite.yaml}
 
 # Training: 60 dense epochs; eight times pruning of 20 %, the learning rate rewound to epoch 30, and 30 epochs more.
 EXPERIMENTS=${EXPERIMENTS:-magnitude random}
-SEED=${SEED:-1}                             # another one goes with another STATE
+SEED=${SEED:-1}
 EPOCHS=60 REWIND=30 ITERATIONS=8 RATE=0.2
 MODEL=(--arch transformer_vaswani_wmt_en_de_big --share-all-embeddings --dropout 0.3)
 OPTIMISATION=(--optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 0.0

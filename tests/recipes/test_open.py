@@ -89,6 +89,15 @@ def test_dry_run_is_the_chain_of_the_paper(tmp_path, run):
     assert sum(words[:1] == ["fairseq-generate"] for words in commands) == 17
 
 
+@pytest.mark.parametrize("recipe", ["open_en_de", "wmt16_en_de"])
+def test_another_seed_is_another_run_in_its_own_folder(run, recipe):
+    config = f"recipes/{recipe}/config.sh"
+    done = run("bash", "recipes/wmt16_en_de/10_train.sh", "--dry-run", CONFIG=config, SEED="2", EXPERIMENTS="magnitude")
+    words = shlex.split(next(line for line in done.stdout.splitlines() if line.startswith("fairseq-train")))
+    settings = [words[words.index(flag) + 1] for flag in ("--seed", "--save-dir")]
+    assert settings == ["2", f"recipes/{recipe}/state/seed2/magnitude/levels"]
+
+
 def test_data_that_is_not_there_is_one_line(tmp_path, run):
     done = run("bash", RECIPE / "run_all.sh", STATE=tmp_path / "state", DATA=tmp_path / "nowhere")
     assert done.returncode == 1
