@@ -83,7 +83,7 @@ def beats_random(results: Results) -> Judgement:
 def _paired(runs: dict[str, Results], row: pd.Series) -> Judgement | None:
     """Decides by the paired test of the two prunings at a row's level, test set and metric; None if there is none."""
     names = {name: runs[name].experiment for name in _BOTH}
-    tested = pd.concat([runs[name]["bleu_differences"] for name in _BOTH])
+    tested = pd.concat([runs[name]["bleu_differences"] for name in _BOTH]).dropna(subset=["difference", "p"])
     wanted = {"level": row["level"], "other_level": row["level"], "test_set": row["test_set"], "metric": row["metric"]}
     for column, value in wanted.items():
         tested = tested[tested[column] == value]

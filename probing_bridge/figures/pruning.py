@@ -97,6 +97,7 @@ def differences_data(results: Results) -> pd.DataFrame:
     """
     runs = _named(results)
     rows = pd.concat([run["bleu_differences"].assign(run=name) for run, name in runs], ignore_index=True)
+    rows = rows.dropna(subset=["difference", "p"])
     names = {run.experiment: name for run, name in runs}
     others = rows["other_experiment"].map(lambda experiment: names.get(experiment, experiment))
     rows["other"] = others.where(rows["other_level"] == rows["level"], "LTH" + rows["other_level"].astype(str))

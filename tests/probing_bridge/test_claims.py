@@ -74,6 +74,7 @@ def test_random_pruning_is_judged_by_the_paired_test(full: Results) -> None:
 
     assert judge(RANDOM, full).detail == "difference +5.33, paired test p = 0.0001"
     assert judged(p=0.05).verdict == UNDECIDED
+    assert judged(p=float("nan")).detail == "intervals apart"
     assert judged(p=0.049).verdict == HOLDS
     assert judged(difference=0.3, p=0.049) == judging.Judgement(
         FAILS, judge(RANDOM, full).ours, "difference −0.30, paired test p = 0.049"
