@@ -8,31 +8,32 @@ BLEU: of Moses tokens, after hyphens between words have been split off on both s
 compound_split_bleu.sh). It is about one point higher, so the two must not be compared. The signature says how each
 was made; intervals are 95 % by bootstrap.
 
-Differences are tested two-sided by sacrebleu's paired approximate randomisation over sentences (Riezler & Maxwell
-2005): every level against the dense one, and against the level of the same number of each experiment that --against
-names. A branch has no dense level of its own: --against has it. (Sacrebleu's paired bootstrap centres absolute
-differences, as Moses did, so its p is neither one- nor two-sided: 0.41 for a difference of 0.001 BLEU.)
+Differences are tested two-sided by paired approximate randomisation over sentences (Riezler & Maxwell 2005): every
+level against the dense one, and against the level of the same number of each experiment that --against names. A branch
+has no dense level of its own: --against has it. Sacrebleu's own paired tests (2.6.0) are not used: its bootstrap
+centres absolute differences, as Moses did, so that its p is neither one- nor two-sided (0.41 for a difference of 0.001
+BLEU), and its randomisation leaves out trials that differ just as much as the two do, so that equal translations have
+p = 0.0001.
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from sacrebleu.metrics import BLEU
-from sacrebleu.significance import PairedTest
 
 from fairseq_lth.checkpoints import level_record
 from probing_bridge import __version__
 from probing_bridge.errors import BridgeError
 from probing_bridge.tables import write_table
 
-BOOTSTRAP, TRIALS = 1000, 10000
+BOOTSTRAP, TRIALS, CHUNK, SEED = 1000, 10000, 500, 12345
 METRICS = ("sacrebleu", "compound_split_bleu")
 
 
@@ -58,7 +59,6 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="results folder")
     arguments = parser.parse_args()
-    logging.getLogger("sacrebleu").setLevel(logging.WARNING)
     references = arguments.reference.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     about = {
         "test_set": arguments.test_set,
@@ -72,13 +72,13 @@ def main() -> None:
         found = {each: score(metric, *text) for each, text in texts.items()}
         scores += [identity(each) | {"metric": metric} | found[each] for each in arguments.levels]
         for other, levels in comparisons(arguments.levels, arguments.against):
-            tested = paired_p(metric, texts[other], [texts[each] for each in levels])
-            differences += [
-                identity(each)
-                | {"other_experiment": other.experiment, "other_level": other.level, "metric": metric}
-                | {"difference": found[each]["score"] - found[other]["score"], "p": p, "signature": signature}
-                for each, (p, signature) in zip(levels, tested, strict=True)
-            ]
+            for each in levels:
+                p, signature = paired_p(metric, texts[each], texts[other])
+                differences.append(
+                    identity(each)
+                    | {"other_experiment": other.experiment, "other_level": other.level, "metric": metric}
+                    | {"difference": found[each]["score"] - found[other]["score"], "p": p, "signature": signature}
+                )
     arguments.output.mkdir(parents=True, exist_ok=True)
     for name, rows in (("bleu", scores), ("bleu_differences", differences)):
         write_table(pd.DataFrame(rows).assign(**about), name, arguments.output / f"{name}.csv")
@@ -141,16 +141,36 @@ def score(metric: str, found: list[str], references: list[str]) -> dict[str, flo
     return {"score": result.score, "low": low, "high": high, "signature": named(metric, bleu.get_signature())}
 
 
-def paired_p(
-    metric: str, baseline: tuple[list[str], list[str]], others: list[tuple[list[str], list[str]]]
-) -> list[tuple[float, str]]:
-    """Two-sided p of each translation against a baseline by paired approximate randomisation, and its signature."""
-    found, references = baseline
-    if any(other != references for _, other in others):
+def paired_p(metric: str, one: tuple[list[str], list[str]], other: tuple[list[str], list[str]]) -> tuple[float, str]:
+    """Two-sided p of two translations of the same references by approximate randomisation, and the test's signature.
+
+    Each trial swaps the two translations of every sentence with probability 1/2. p is the share of the trials, the
+    actual outcome among them, whose difference in BLEU is at least the actual one.
+    """
+    if one[1] != other[1]:
         sys.exit("score: the translations have different T lines: they are not of one test set")
-    systems = [(str(number), text) for number, text in enumerate([found, *(text for text, _ in others)])]
-    signatures, results = PairedTest(systems, {"": scorer(metric)}, [references], "ar", TRIALS)()
-    return [(result.p_value, named(metric, signatures["BLEU"])) for result in results["BLEU"][1:]]
+    bleu = scorer(metric)
+    a, b = (statistics(bleu, *text) for text in (one, other))
+    actual = apart(bleu, a.sum(axis=0), b.sum(axis=0))
+    random = np.random.default_rng(SEED)
+    at_least = 1
+    for _ in range(TRIALS // CHUNK):
+        moved = random.integers(2, size=(CHUNK, len(a))) @ (b - a)
+        at_least += sum(apart(bleu, a.sum(axis=0) + row, b.sum(axis=0) - row) >= actual for row in moved)
+    return at_least / (TRIALS + 1), named(metric, f"{bleu.get_signature()}|ar:{TRIALS}|seed:{SEED}")
+
+
+def statistics(bleu: BLEU, found: list[str], references: list[str]) -> np.ndarray:
+    """What BLEU adds up, (n_sentences, 10): matching and all n-grams of each order, lengths of both sides."""
+    scores = [bleu.corpus_score([line], [[reference]]) for line, reference in zip(found, references, strict=True)]
+    return np.array([[*score.counts, *score.totals, score.sys_len, score.ref_len] for score in scores])
+
+
+def apart(bleu: BLEU, a: np.ndarray, b: np.ndarray) -> float:
+    """Absolute difference in BLEU of two sums of statistics."""
+    smoothing = {"smooth_method": bleu.smooth_method, "smooth_value": bleu.smooth_value}
+    scores = [bleu.compute_bleu([*row[:4]], [*row[4:8]], row[8], row[9], **smoothing).score for row in (a, b)]
+    return abs(scores[0] - scores[1])
 
 
 def lines(path: Path, kind: str, count: int) -> list[str]:
