@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.blas import interleaved
-from probing_bridge.activations import ActivationWriter, open_dump
+from probing_bridge.formats.activations.reader import ActivationWriter, open_dump
 
 SENTENCES, LENGTH, DIM, BLOCK = 4000, 30, 512, 8192
 

@@ -26,7 +26,7 @@ def write_dump(path: Path, level: int) -> None:
     """Layers that grow out of each other, the same for all levels but for noise that grows with the level."""
     import numpy as np
 
-    from probing_bridge.activations import ActivationWriter
+    from probing_bridge.formats.activations.reader import ActivationWriter
 
     fixed, own = np.random.default_rng(0), np.random.default_rng(100 + level)
     lengths = {side: fixed.integers(MEAN_TOKENS - 20, MEAN_TOKENS + 21, N_SENTENCES) for side in ("source", "target")}

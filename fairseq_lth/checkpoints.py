@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from probing_bridge.errors import BridgeError, InputError
-from probing_bridge.files import written_beside
+from probing_bridge.formats.files import written_beside
 
 STATE_KEY = "ImpTask"  # the name of the task class: fairseq stores get_checkpoint_dict under it
 STATE_FORMAT = 1

@@ -2,7 +2,7 @@
 
 The task asks an ActivationDump to plan the file when fairseq has made its batches, and to write what each validation
 step computes. Batches come sorted by length; rows go to their place in corpus order, so the file does not depend on
-the batching. Data flow: batch -> recorder.py -> rows without padding -> probing_bridge.activations.
+the batching. Data flow: batch -> recorder.py -> rows without padding -> probing_bridge.formats.activations.reader.
 """
 
 import argparse
@@ -25,8 +25,15 @@ from fairseq_lth.errors import RunRefused
 from fairseq_lth.experiment import check_data
 from fairseq_lth.recorder import Recorder
 from fairseq_lth.word_attention import JOINS, WordBorders, pool_attention
-from probing_bridge.activations import ATTENTION_KINDS, DTYPES, SIDES, ActivationWriter, layer_order, shard_path
 from probing_bridge.errors import BridgeError
+from probing_bridge.formats.activations.reader import (
+    ATTENTION_KINDS,
+    DTYPES,
+    SIDES,
+    ActivationWriter,
+    layer_order,
+    shard_path,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 WORDS.txt holds one sentence a line, words with one space between; a TAB in place of a space ends a sentence inside a
 document, whose sentences are encoded one by one and stored as one. REPS.hdf5 has the layout of Liu et al. (2019), see
-probing_bridge.representations. Tokenizer and BPE are fairseq's own and take fairseq's own flags.
+probing_bridge.formats.representations. Tokenizer and BPE are fairseq's own and take fairseq's own flags.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from fairseq_lth.recorder import Recorder
 from fairseq_lth.words import NO_WORD, POOLINGS, Segmenter, Window, WordsError, pool
 from probing_bridge import __version__
 from probing_bridge.errors import BridgeError, InputError
-from probing_bridge.representations import RepresentationWriter
+from probing_bridge.formats.representations import RepresentationWriter
 
 logger = logging.getLogger("fairseq_lth.encode")
 ENOUGH = 256  # pieces in a batch with which matrix products run at full rate

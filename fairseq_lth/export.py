@@ -21,7 +21,7 @@ from fairseq_lth import criterion, lr_scheduler
 from fairseq_lth.checkpoints import require_state
 from fairseq_lth.masks import Mask
 from probing_bridge.errors import InputError
-from probing_bridge.files import written_beside
+from probing_bridge.formats.files import written_beside
 
 COMPACT_FORMAT = "lth-compact"
 COMPACT_VERSION = "1"

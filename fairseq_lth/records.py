@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_lth.masks import Mask
-from probing_bridge.files import written_beside
+from probing_bridge.formats.files import written_beside
 
 LEVEL_COLUMNS = (
     "experiment", "level", "epoch", "updates", "lr", "sparsity_prunable", "sparsity", "weights", "prunable_weights",

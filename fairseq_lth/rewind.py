@@ -18,7 +18,7 @@ from fairseq_lth.checkpoints import imp_state, place, read_checkpoint
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.zeros import copy_to_masters
 from probing_bridge.errors import BridgeError
-from probing_bridge.files import written_beside
+from probing_bridge.formats.files import written_beside
 
 
 def save_initialisation(directory: Path, model: nn.Module) -> None:

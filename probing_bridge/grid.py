@@ -17,15 +17,15 @@ from typing import Any
 import torch
 
 from probing_bridge import __version__
-from probing_bridge.descent import Origin, common_experiment
 from probing_bridge.errors import BridgeError
+from probing_bridge.formats.origin import Origin, common_experiment
+from probing_bridge.formats.representations import Representations, sentence_text
 from probing_bridge.probes.baselines import BASELINES
 from probing_bridge.probes.experiment import MEASURES, Outcome, TaskData, TaskSpec, control_metric, measure_baseline
 from probing_bridge.probes.features import Features, available_memory, load_features
 from probing_bridge.probes.parts import Part, PartKey, claim, load_part, save_part
 from probing_bridge.probes.tables import detail_rows, score_rows
 from probing_bridge.probes.training import Recipe
-from probing_bridge.representations import Representations, sentence_text
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from probing_bridge import __version__
-from probing_bridge.activations import ATTENTION_KINDS, SIDES, Dump
 from probing_bridge.errors import BridgeError, InputError
-from probing_bridge.representations import Representations, RepresentationWriter
+from probing_bridge.formats.activations.reader import ATTENTION_KINDS, SIDES, Dump
+from probing_bridge.formats.representations import Representations, RepresentationWriter
 
 EOS = "</s>"
 ROWS = 1 << 14  # rows held at once

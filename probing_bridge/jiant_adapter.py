@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from probing_bridge.errors import BridgeError, InputError
+from probing_bridge.formats.representations import Representations
 from probing_bridge.jiant_files import FILES, LABELS
-from probing_bridge.representations import Representations
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 JIANT_THRESHOLD = 0.5  # on raw logits, as in jiant.tasks.evaluate.core.MultiLabelAccAndF1EvaluationScheme

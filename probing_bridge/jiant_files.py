@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from probing_bridge.errors import BridgeError, InputError
-from probing_bridge.files import folder_beside
+from probing_bridge.formats.files import folder_beside
 from probing_bridge.instances import Instance
 from probing_bridge.suite import SPLITS, SuiteTask
 from probing_bridge.tasks import TASKS

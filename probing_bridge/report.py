@@ -26,7 +26,7 @@ from probing_bridge.errors import InputError
 from probing_bridge.figures import FIGURES, SECTIONS, Exhibit, style
 from probing_bridge.figures.pruning import run_name
 from probing_bridge.figures.style import THEME, level_labels, number, percent, settle, to_bytes, to_svg
-from probing_bridge.files import written_beside
+from probing_bridge.formats.files import written_beside
 from probing_bridge.judging import FAILS, HOLDS, UNDECIDED, VERDICTS, Judgement
 from probing_bridge.layer_maps import LayerMap, maps_by_level
 from probing_bridge.markdown import to_markdown

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from probing_bridge.descent import Origin, common_experiment
 from probing_bridge.errors import InputError
-from probing_bridge.tables import TABLES, parse_table, table_bytes
+from probing_bridge.formats.origin import Origin, common_experiment
+from probing_bridge.formats.tables import TABLES, parse_table, table_bytes
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from probing_bridge.files import folder_beside
-from probing_bridge.tables import TABLES
+from probing_bridge.formats.files import folder_beside
+from probing_bridge.formats.tables import TABLES
 
 FROM_TRAINING = ("lth", "lth_modules")
 DENSE = "0"

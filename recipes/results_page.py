@@ -14,7 +14,7 @@ import re
 import sys
 from pathlib import Path
 
-from probing_bridge.files import written_beside
+from probing_bridge.formats.files import written_beside
 
 TABLE = re.compile(r"(<!-- table (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 IMAGE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")

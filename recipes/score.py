@@ -31,7 +31,7 @@ from sacrebleu.metrics import BLEU
 from fairseq_lth.checkpoints import level_record
 from probing_bridge import __version__
 from probing_bridge.errors import BridgeError
-from probing_bridge.tables import write_table
+from probing_bridge.formats.tables import write_table
 
 BOOTSTRAP, TRIALS, CHUNK, SEED = 1000, 10000, 500, 12345
 METRICS = ("sacrebleu", "compound_split_bleu")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from probing_bridge.tables import read_table
+from probing_bridge.formats.tables import read_table
 
 
 def main() -> None:

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from probing_bridge.activations import Dump, open_dump
 from probing_bridge.errors import BridgeError
-from probing_bridge.files import written_beside
+from probing_bridge.formats.activations.reader import Dump, open_dump
+from probing_bridge.formats.files import written_beside
 from probing_bridge.instances import Instance
 from probing_bridge.similarity.groups import SPECIAL
 from probing_bridge.suite import load_suite

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _export_dump(arguments: argparse.Namespace) -> None:
-    from probing_bridge.activations import open_dump
+    from probing_bridge.formats.activations.reader import open_dump
     from probing_bridge.interop import dump_to_liu, dump_to_npz
 
     with open_dump(arguments.dump) as dump:
@@ -55,8 +55,8 @@ def _export_dump(arguments: argparse.Namespace) -> None:
 
 
 def _export_representations(arguments: argparse.Namespace) -> None:
+    from probing_bridge.formats.representations import Representations
     from probing_bridge.interop import copy_representations, representations_to_npz
-    from probing_bridge.representations import Representations
 
     with Representations(arguments.reps) as representations:
         if arguments.to == "npz":

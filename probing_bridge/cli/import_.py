@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
         BridgeError: Bad input; nothing is written then.
     """
     from probing_bridge import __version__, interop
-    from probing_bridge.representations import Representations
+    from probing_bridge.formats.representations import Representations
 
     if (arguments.format == "vectors") != (arguments.sentences is not None):
         raise BridgeError("--sentences goes with --from vectors, and only with it")

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from probing_bridge.errors import BridgeError, InputError
-from probing_bridge.files import written_beside
+from probing_bridge.formats.files import written_beside
 from probing_bridge.instances import Instance
 from probing_bridge.suite import SPLITS, Suite, add_suite_arguments, load_suite
 

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from probing_bridge import summaries
-from probing_bridge.descent import lineage
 from probing_bridge.figures.style import (
     COLUMN,
     DASHES,
@@ -25,6 +24,7 @@ from probing_bridge.figures.style import (
     percent,
     ramp,
 )  # fmt: skip
+from probing_bridge.formats.origin import lineage
 from probing_bridge.results import Results
 from probing_bridge.summaries import rows_of
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from probing_bridge.representations import Representations, sentence_text
+from probing_bridge.formats.representations import Representations, sentence_text
 
 
 class Features:

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from probing_bridge.descent import common_experiment
 from probing_bridge.errors import BridgeError, InputError
+from probing_bridge.formats.origin import common_experiment
+from probing_bridge.formats.representations import Representations, sentence_text
 from probing_bridge.grid import Job, ModelInfo
 from probing_bridge.metrics import span_parts
 from probing_bridge.probes.experiment import SPLITS, TaskData, TaskSpec
 from probing_bridge.probes.parts import all_parts
-from probing_bridge.representations import Representations, sentence_text
 from probing_bridge.suite import Suite
 from probing_bridge.tasks import TASKS, label_vocabulary
 
@@ -166,7 +166,7 @@ def check_table(output: Path, folder: Path, models: Sequence[ModelInfo], *, allo
         return
     if not folder.is_dir():
         raise InputError(f"is there, but not the finished jobs it was made from ({folder}); move it away first", output)
-    from probing_bridge.tables import read_table
+    from probing_bridge.formats.tables import read_table
 
     before = set(read_table(output, "probes")["experiment"])
     if allow_mixed or not before or before == {model.experiment for model in models}:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from probing_bridge.representations import sentence_text
+from probing_bridge.formats.representations import sentence_text
 
 TINY = 1e-13  # in the denominators of the loss, as in the original
 

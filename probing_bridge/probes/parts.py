@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from probing_bridge.descent import Origin
-from probing_bridge.files import written_beside
+from probing_bridge.formats.files import written_beside
+from probing_bridge.formats.origin import Origin
 from probing_bridge.metrics import Predictions
 
 

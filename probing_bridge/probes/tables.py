@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from probing_bridge import __version__
-from probing_bridge.descent import lineage
+from probing_bridge.formats.origin import lineage
+from probing_bridge.formats.tables import TABLES, write_table
 from probing_bridge.metrics import (
     METRICS,
     Predictions,
@@ -25,7 +26,6 @@ from probing_bridge.metrics import (
 )
 from probing_bridge.probes.experiment import Outcome
 from probing_bridge.probes.parts import Part, PartKey, all_parts, claim, load_part
-from probing_bridge.tables import TABLES, write_table
 
 # The metric's name in the tables, where it is not its key in METRICS.
 _COLUMN_NAMES = {"span_f1_bio": "f1", "span_f1_iob1": "f1", "f1_i": "f1", "f0.5_i": "f0.5"}

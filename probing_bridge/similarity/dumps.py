@@ -8,8 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from probing_bridge.activations import ATTENTION_KINDS, SIDES, ActivationError, Dump, open_dump, require_same_sentences
-from probing_bridge.descent import Origin, common_experiment
+from probing_bridge.formats.activations.reader import (
+    ATTENTION_KINDS,
+    SIDES,
+    ActivationError,
+    Dump,
+    open_dump,
+    require_same_sentences,
+)
+from probing_bridge.formats.origin import Origin, common_experiment
 from probing_bridge.similarity.streaming import Layer
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from probing_bridge.activations import SIDES
+from probing_bridge.formats.activations.reader import SIDES
 from probing_bridge.similarity import resampling
 from probing_bridge.similarity.blocks import N_BLOCKS, Blocks, MomentsError, cut_blocks
 from probing_bridge.similarity.cka import HsicBlocks, resampled_cka

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from probing_bridge.activations import ATTENTION_KINDS
-from probing_bridge.files import written_beside
+from probing_bridge.formats.activations.reader import ATTENTION_KINDS
+from probing_bridge.formats.files import written_beside
 from probing_bridge.similarity import resampling
 from probing_bridge.similarity.attention import DistributionCounter
 from probing_bridge.similarity.blocks import N_BLOCKS, MomentsError, cut_blocks

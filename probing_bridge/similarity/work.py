@@ -14,13 +14,13 @@ from typing import Any
 from tqdm import tqdm
 
 from probing_bridge.errors import BridgeError
-from probing_bridge.files import written_beside
+from probing_bridge.formats.files import written_beside
+from probing_bridge.formats.tables import read_table
 from probing_bridge.similarity.dumps import DumpSet
 from probing_bridge.similarity.gemm import choose_gemm
 from probing_bridge.similarity.plan import GroupTile, Plan, Tile, level_pairs, plan_tiles
 from probing_bridge.similarity.rows import RESULT_TABLES, collect
 from probing_bridge.similarity.runner import TileRunner
-from probing_bridge.tables import read_table
 
 WORK = ".similarity"
 MANIFEST = ".similarity.json"

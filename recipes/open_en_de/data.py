@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from probing_bridge.files import folder_beside
+from probing_bridge.formats.files import folder_beside
 
 SPLITS = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
 LANGUAGES = ("en", "de")

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from lxml import html
 
-from probing_bridge.files import folder_beside
+from probing_bridge.formats.files import folder_beside
 
 PAGES = {"en": ("libreoffice-help-en-us", "en-US"), "de": ("libreoffice-help-de", "de")}
 WHEEL = "decomp==0.3.2"

@@ -21,7 +21,7 @@ from sacremoses import MosesTokenizer
 from subword_nmt.apply_bpe import BPE
 from subword_nmt.learn_bpe import learn_bpe
 
-from probing_bridge.files import folder_beside
+from probing_bridge.formats.files import folder_beside
 
 GERMAN = {
     "the": "der", "a": "ein", "old": "alte", "well-known": "bekannte", "red": "rote", "dog": "Hund", "tree": "Baum",

@@ -16,7 +16,7 @@ import tarfile
 import zlib
 from pathlib import Path
 
-from probing_bridge.files import folder_beside
+from probing_bridge.formats.files import folder_beside
 
 LANGUAGES = ("en", "de")
 TRAIN, VALID, TEST = "train.tok.clean.bpe.32000", "newstest2013.tok.bpe.32000", "newstest2014.tok.bpe.32000"

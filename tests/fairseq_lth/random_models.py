@@ -69,7 +69,7 @@ def validate_until_killed(argv: list[str], n_writes: int) -> None:
     """Runs fairseq-validate, and kills the process when it has written attention so many times."""
     from fairseq_cli.validate import cli_main
 
-    from probing_bridge.activations import ActivationWriter
+    from probing_bridge.formats.activations.reader import ActivationWriter
 
     write = ActivationWriter.write_attention
     left = iter(range(n_writes))

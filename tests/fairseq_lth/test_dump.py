@@ -11,7 +11,7 @@ import torch
 from random_models import VARIANTS, save_level, validate_until_killed
 
 from fairseq_lth.checkpoints import allow_checkpoint_globals
-from probing_bridge.activations import (
+from probing_bridge.formats.activations.reader import (
     ATTENTION_KINDS,
     SIDES,
     ActivationError,

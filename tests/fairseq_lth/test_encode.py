@@ -17,7 +17,7 @@ from random_models import VARIANTS, save_level
 from fairseq_lth import encode
 from fairseq_lth.checkpoints import allow_checkpoint_globals
 from fairseq_lth.words import NO_WORD, Segmenter, Window, pool
-from probing_bridge.representations import Representations, RepresentationWriter
+from probing_bridge.formats.representations import Representations, RepresentationWriter
 
 PIECES = [*"abcdefghilmnorstuvwxyz12.,-'?🙂中文▁", "&quot;", "&apos;s", "un", "der", "stand", "ing"]
 MERGES = ["u n", "d e", "de r</w>", "s t", "a n", "st an", "stan d</w>", "i n", "in g</w>"]

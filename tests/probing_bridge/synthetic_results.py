@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from probing_bridge.formats.tables import TABLES, write_table
 from probing_bridge.summaries import TASK_NAMES
-from probing_bridge.tables import TABLES, write_table
 
 SYNTACTIC_ORDER = list(TASK_NAMES)
 BASE = dict(

@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from probing_bridge.activations import ActivationWriter
-from probing_bridge.representations import Representations, RepresentationWriter
+from probing_bridge.formats.activations.reader import ActivationWriter
+from probing_bridge.formats.representations import Representations, RepresentationWriter
 from probing_bridge.run import main
 
 SENTENCES = [["Otters", "nap", "."], ["Yes"], ["two", "", "🙂"]]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sacrebleu.metrics import BLEU
 
-from probing_bridge.tables import read_table
+from probing_bridge.formats.tables import read_table
 
 
 @pytest.fixture(scope="module")

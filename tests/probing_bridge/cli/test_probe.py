@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from probing_bridge.representations import RepresentationWriter
+from probing_bridge.formats.representations import RepresentationWriter
 from probing_bridge.results import read_results
 from probing_bridge.run import main
 from probing_bridge.suite import load_suite

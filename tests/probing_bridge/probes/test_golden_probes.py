@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from probing_bridge.formats.representations import Representations
 from probing_bridge.metrics import METRICS, Predictions, label_statistics, score
 from probing_bridge.probes.experiment import TaskData, TaskSpec, lay_out
 from probing_bridge.probes.features import load_features
 from probing_bridge.probes.items import Items, batches
 from probing_bridge.probes.models import _flatten, _pad
 from probing_bridge.probes.training import Probes, Recipe
-from probing_bridge.representations import Representations
 from probing_bridge.tasks import read_instances
 
 TASKS_OF_READERS = {

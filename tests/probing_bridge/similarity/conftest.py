@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from probing_bridge.activations import ATTENTION_KINDS, SIDES, ActivationWriter, shard_path
+from probing_bridge.formats.activations.reader import ATTENTION_KINDS, SIDES, ActivationWriter, shard_path
 
 
 @dataclass

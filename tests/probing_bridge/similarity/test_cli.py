@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from probing_bridge import run
+from probing_bridge.formats.tables import TABLES, read_table
 from probing_bridge.similarity import plan as planning
 from probing_bridge.similarity import runner
-from probing_bridge.tables import TABLES, read_table
 
 TABLE_NAMES = ("similarity", "neurons", "heads", "spectrum")
 

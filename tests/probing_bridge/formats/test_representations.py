@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from probing_bridge.errors import InputError
-from probing_bridge.representations import Representations, RepresentationWriter
+from probing_bridge.formats.representations import Representations, RepresentationWriter
 
 
 def write_plainly(path: Path, entries: dict[str, np.ndarray]) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from probing_bridge.errors import InputError
-from probing_bridge.files import written_beside
+from probing_bridge.formats.files import written_beside
 from probing_bridge.readers.source import unpacked
 
 

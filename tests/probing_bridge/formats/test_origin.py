@@ -2,7 +2,7 @@
 
 import pytest
 
-from probing_bridge.descent import Origin, common_experiment
+from probing_bridge.formats.origin import Origin, common_experiment
 
 A, B, C = "a", "b", "c"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from probing_bridge.files import folder_beside, written_beside
+from probing_bridge.formats.files import folder_beside, written_beside
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from probing_bridge import activation_writer
-from probing_bridge.activations import (
+from probing_bridge.errors import BridgeError
+from probing_bridge.formats.activations import writer as activation_writer
+from probing_bridge.formats.activations.reader import (
     SIDES,
     ActivationError,
     ActivationFile,
@@ -20,8 +21,7 @@ from probing_bridge.activations import (
     require_same_sentences,
     shard_path,
 )
-from probing_bridge.errors import BridgeError
-from probing_bridge.representations import RepresentationWriter
+from probing_bridge.formats.representations import RepresentationWriter
 
 SYMBOLS = {"source": ["<s>", "ein", "Käse", "🙂"], "target": ["<s>", "a", "cheese", "now", "x"]}
 
@@ -266,7 +266,7 @@ def test_an_unknown_layer_names_those_there_are(tmp_path):
 
 READ = """
 import sys, resource
-from probing_bridge.activations import ActivationFile
+from probing_bridge.formats.activations.reader import ActivationFile
 with ActivationFile(sys.argv[1]) as dump:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     stop = int(dump.offsets("source")[-1])

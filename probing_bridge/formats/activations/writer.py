@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from probing_bridge import __version__
-from probing_bridge.activation_layout import (
+from probing_bridge.formats.activations.layout import (
     ATTENTION_KINDS,
     DTYPES,
     FORMAT,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from probing_bridge.activation_layout import SIDES, ActivationError, Dump, offsets_of, sentence_hash
+from probing_bridge.formats.activations.layout import SIDES, ActivationError, Dump, offsets_of, sentence_hash
 
 if TYPE_CHECKING:
-    from probing_bridge.activations import ActivationFile
+    from probing_bridge.formats.activations.reader import ActivationFile
 
 
 class ShardedActivations(Dump):

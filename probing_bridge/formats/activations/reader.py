@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 
 from probing_bridge import __version__
-from probing_bridge.activation_layout import (
+from probing_bridge.formats.activations.layout import (
     ATTENTION_KINDS,
     DTYPES,
     FORMAT,
@@ -32,8 +32,8 @@ from probing_bridge.activation_layout import (
     require_same_sentences,
     shard_path,
 )
-from probing_bridge.activation_shards import ShardedActivations
-from probing_bridge.activation_writer import ActivationWriter
+from probing_bridge.formats.activations.shards import ShardedActivations
+from probing_bridge.formats.activations.writer import ActivationWriter
 
 __all__ = [
     "ATTENTION_KINDS",
