@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.blas import interleaved, seconds
-from probing_bridge.suite import SPLITS, load_suite
-from probing_bridge.tasks import read_instances
+from probing_bridge.corpora.suite import SPLITS, load_suite
+from probing_bridge.corpora.tasks import read_instances
 
 N_WORDS, SENTENCE_LENGTH, REPETITIONS = 100_000, 20, 5
 ORIGINAL_SECONDS = 14.5

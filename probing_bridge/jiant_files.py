@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.suite import SPLITS, SuiteTask
+from probing_bridge.corpora.tasks import TASKS
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.formats.files import folder_beside
-from probing_bridge.instances import Instance
-from probing_bridge.suite import SPLITS, SuiteTask
-from probing_bridge.tasks import TASKS
 
 FILES = {"train": "train.jsonl", "dev": "val.jsonl", "test": "test.jsonl"}
 LABELS = "labels.json"

@@ -16,12 +16,12 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.suite import load_suite
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.activations.reader import Dump, open_dump
 from probing_bridge.formats.files import written_beside
-from probing_bridge.instances import Instance
 from probing_bridge.similarity.groups import SPECIAL
-from probing_bridge.suite import load_suite
 
 UNKNOWN = "unknown"
 NO_WORDS = SPECIAL - {"<unk>"}  # an unknown piece is still a word

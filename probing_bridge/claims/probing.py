@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from probing_bridge import summaries
+from probing_bridge.corpora.tasks import SEMANTIC, SYNTACTIC
 from probing_bridge.figures.tables import PAPER_KINDS
 from probing_bridge.judging import (
     FAILS,
@@ -19,7 +20,6 @@ from probing_bridge.judging import (
     task_trend,
 )
 from probing_bridge.results import Results
-from probing_bridge.tasks import SEMANTIC, SYNTACTIC
 
 
 def best_rows(results: Results, probe: str = "linear") -> pd.DataFrame:

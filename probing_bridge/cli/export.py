@@ -67,9 +67,9 @@ def _export_representations(arguments: argparse.Namespace) -> None:
 
 
 def _export_tasks(arguments: argparse.Namespace) -> None:
+    from probing_bridge.corpora.suite import load_suite
+    from probing_bridge.corpora.tasks import TASKS, find_task
     from probing_bridge.jiant_files import write_task
-    from probing_bridge.suite import load_suite
-    from probing_bridge.tasks import TASKS, find_task
 
     suite = load_suite(arguments.suite, arguments.data)
     chosen = {find_task(name).name for name in arguments.tasks or suite.tasks}

@@ -7,9 +7,9 @@ import json
 import sys
 from pathlib import Path
 
-from probing_bridge.readers.formats import FORMATS
-from probing_bridge.suite import COMPAT
-from probing_bridge.tasks import TASKS, read_instances
+from probing_bridge.corpora.readers.formats import FORMATS
+from probing_bridge.corpora.suite import COMPAT
+from probing_bridge.corpora.tasks import TASKS, read_instances
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

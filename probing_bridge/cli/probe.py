@@ -32,7 +32,7 @@ def _whole_numbers(text: str) -> list[int]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of `probe`."""
-    from probing_bridge.suite import add_suite_arguments
+    from probing_bridge.corpora.suite import add_suite_arguments
 
     add_suite_arguments(parser)
     add = parser.add_argument
@@ -62,9 +62,9 @@ def run(arguments: argparse.Namespace) -> None:
         SystemExit: Status 1 if a job failed; the others are finished then.
     """
     from probing_bridge import grid
+    from probing_bridge.corpora.suite import load_suite
     from probing_bridge.probes import inputs
     from probing_bridge.probes.tables import write_tables
-    from probing_bridge.suite import load_suite
 
     if arguments.jobs < 1:
         raise BridgeError(f"--jobs {arguments.jobs}: expected at least 1")

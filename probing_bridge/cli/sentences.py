@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.suite import SPLITS, Suite, add_suite_arguments, load_suite
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.formats.files import written_beside
-from probing_bridge.instances import Instance
-from probing_bridge.suite import SPLITS, Suite, add_suite_arguments, load_suite
 
 FILE_NAME = "sentences.txt"
 LINE_BREAKS = re.compile("[ \t\n\r\x0b\x0c]")  # what `encode` takes for the end of a word or a line

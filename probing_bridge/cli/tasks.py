@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from probing_bridge.readers.formats import FORMATS
-from probing_bridge.tasks import TASKS
+from probing_bridge.corpora.readers.formats import FORMATS
+from probing_bridge.corpora.tasks import TASKS
 
 HEADER = ("TASK", "GROUP", "FAMILY", "METRIC", "FORMATS (the first if the file's name tells none)", "FROM")
 

@@ -10,6 +10,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from probing_bridge import summaries
+from probing_bridge.corpora.tasks import POS, SEMANTIC, SYNTACTIC
 from probing_bridge.figures.style import (
     COLUMN,
     DIVERGING,
@@ -28,7 +29,6 @@ from probing_bridge.figures.style import (
 )  # fmt: skip
 from probing_bridge.results import Results
 from probing_bridge.summaries import rows_of, task_group, task_label
-from probing_bridge.tasks import POS, SEMANTIC, SYNTACTIC
 
 MLP_TASKS = ("ps_fxn", "ps_role", "coref", "syn_arc_prediction", "sem_arc_prediction")
 _SIDES = {"selectivity": "selectivity", "mdl_compression": "MDL compression"}

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from probing_bridge.corpora.suite import Suite
+from probing_bridge.corpora.tasks import TASKS, label_vocabulary
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.formats.origin import common_experiment
 from probing_bridge.formats.representations import Representations, sentence_text
@@ -17,8 +19,6 @@ from probing_bridge.grid import Job, ModelInfo
 from probing_bridge.metrics import span_parts
 from probing_bridge.probes.experiment import SPLITS, TaskData, TaskSpec
 from probing_bridge.probes.parts import all_parts
-from probing_bridge.suite import Suite
-from probing_bridge.tasks import TASKS, label_vocabulary
 
 
 def task_specs(suite: Suite, only: Sequence[str] | None) -> dict[str, TaskSpec]:

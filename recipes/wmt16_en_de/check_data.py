@@ -17,9 +17,9 @@ from pathlib import Path
 
 import yaml
 
+from probing_bridge.corpora.suite import SPLITS
+from probing_bridge.corpora.tasks import read_instances
 from probing_bridge.errors import BridgeError
-from probing_bridge.suite import SPLITS
-from probing_bridge.tasks import read_instances
 
 # Sentences of the released corpora as the literature counts them. Preprocessing differs a little, so other sizes are
 # only noted.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from probing_bridge.instances import Instance
+from probing_bridge.corpora.instances import Instance
 from probing_bridge.similarity.groups import tag_groups
 
 ROOT = Path(__file__).resolve().parents[2]

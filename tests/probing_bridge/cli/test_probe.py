@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from probing_bridge.corpora.suite import load_suite
 from probing_bridge.formats.representations import RepresentationWriter
 from probing_bridge.results import read_results
 from probing_bridge.run import main
-from probing_bridge.suite import load_suite
 
 TAGS = {"the": "DET", "cat": "NOUN", "dog": "NOUN", "sees": "VERB", "runs": "VERB", "now": "ADV"}
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from probing_bridge.corpora.tasks import TASKS
 from probing_bridge.run import main
-from probing_bridge.tasks import TASKS
 
 CHUNKS = "Otters NNS B-NP\nnap VBP B-VP\n"
 UD = "1\tAnn\t_\tPROPN\t_\t_\t2\tnsubj\t_\t_\n2\tnaps\t_\tVERB\t_\t_\t0\troot\t_\t_\n"

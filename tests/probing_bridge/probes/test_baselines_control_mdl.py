@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probing_bridge.instances import Instance
+from probing_bridge.corpora.instances import Instance
 from probing_bridge.probes.baselines import item_word, predict_baseline
 from probing_bridge.probes.control import control_task
 from probing_bridge.probes.features import Features

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from probing_bridge.corpora.tasks import read_instances
 from probing_bridge.formats.representations import Representations
 from probing_bridge.metrics import METRICS, Predictions, label_statistics, score
 from probing_bridge.probes.experiment import TaskData, TaskSpec, lay_out
@@ -17,7 +18,6 @@ from probing_bridge.probes.features import load_features
 from probing_bridge.probes.items import Items, batches
 from probing_bridge.probes.models import _flatten, _pad
 from probing_bridge.probes.training import Probes, Recipe
-from probing_bridge.tasks import read_instances
 
 TASKS_OF_READERS = {
     "conllx_pos": "pos",

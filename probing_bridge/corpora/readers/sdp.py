@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from probing_bridge.instances import Instance
-from probing_bridge.readers.arcs import Arc, arc_instance
-from probing_bridge.readers.source import Block, Source
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.readers.arcs import Arc, arc_instance
+from probing_bridge.corpora.readers.source import Block, Source
 
 ID, FORM = 0, 1
 PRED_OFFICIAL, PRED_AUGMENTED = 5, 7

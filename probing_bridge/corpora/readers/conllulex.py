@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from probing_bridge.instances import Instance
-from probing_bridge.readers.conllu import FORM, words
-from probing_bridge.readers.source import Source
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.readers.conllu import FORM, words
+from probing_bridge.corpora.readers.source import Source
 
 SMWE, ROLE, FUNCTION = 10, 13, 14
 N_COLUMNS = 19

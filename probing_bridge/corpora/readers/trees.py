@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from probing_bridge.instances import Instance
-from probing_bridge.readers.source import Source
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.readers.source import Source
 
 TOKEN = re.compile(r"\(\s*([^\s()]*)|(\))|([^\s()]+)")
 FUNCTION = re.compile(r"(?<=.)[-=].*")

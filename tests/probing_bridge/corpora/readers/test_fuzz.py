@@ -5,9 +5,9 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from probing_bridge.corpora.readers.formats import BIOUL
+from probing_bridge.corpora.tasks import TASKS, read_instances
 from probing_bridge.errors import BridgeError
-from probing_bridge.readers.formats import BIOUL
-from probing_bridge.tasks import TASKS, read_instances
 
 PIECES = [
     "\t", "  ", "\n", "\n\n", "\r", " ", "(", ")", "_", "-", "+", "#", "1", "2", "0", "-1", "1-2", "1.1",

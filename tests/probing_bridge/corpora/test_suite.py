@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from probing_bridge.corpora.suite import load_suite
 from probing_bridge.errors import BridgeError
-from probing_bridge.suite import load_suite
 
 TAGS = "a\tB\n"
 
@@ -149,6 +149,6 @@ def test_no_file(tmp_path):
 
 def test_the_suite_of_the_open_data(shared):
     path = Path(__file__).resolve().parents[2] / "recipes" / "open_en_de" / "suite.yaml"
-    from probing_bridge.tasks import TASKS
+    from probing_bridge.corpora.tasks import TASKS
 
     assert list(load_suite(path, shared / "data").tasks) == list(TASKS)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from probing_bridge.readers.conll2012 import read_documents
-from probing_bridge.readers.source import read_source
-from probing_bridge.tasks import label_vocabulary, read_instances
+from probing_bridge.corpora.readers.conll2012 import read_documents
+from probing_bridge.corpora.readers.source import read_source
+from probing_bridge.corpora.tasks import label_vocabulary, read_instances
 
 SPLITS = ("train", "dev", "test")
 # Task, file, (sentences, items) of train, dev, test; None: not counted in the README.

@@ -14,9 +14,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from probing_bridge.instances import Instance, Pair
-from probing_bridge.readers.formats import COLUMNS
-from probing_bridge.readers.source import Source
+from probing_bridge.corpora.instances import Instance, Pair
+from probing_bridge.corpora.readers.formats import COLUMNS
+from probing_bridge.corpora.readers.source import Source
 
 PART, NUMBER, WORD = 1, 2, 3
 MIN_COLUMNS = 12

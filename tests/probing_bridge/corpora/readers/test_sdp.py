@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probing_bridge.instances import Instance
-from probing_bridge.readers.arcs import sample_negatives
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.readers.arcs import sample_negatives
 
 ARCS = [(0, 1), (3, 1), (4, 1), (4, 3)]
 

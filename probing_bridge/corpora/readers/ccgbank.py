@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from probing_bridge.instances import Instance
-from probing_bridge.readers.source import Source
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.readers.source import Source
 
 LEAF = re.compile("<L (.*?)>")
 NODE = re.compile("<[LT] [^>]*>")

@@ -100,7 +100,7 @@ trees = st.recursive(
 
 @given(tree=trees)
 def test_ancestors_equal_nltk(tree, tmp_path_factory):
-    from probing_bridge.tasks import read_instances
+    from probing_bridge.corpora.tasks import read_instances
 
     path = tmp_path_factory.mktemp("trees") / "a.trees"
     path.write_text(tree)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from probing_bridge.readers.conll2003 import to_bioul
+from probing_bridge.corpora.readers.conll2003 import to_bioul
 
 
 def test_examples(corpora, read):

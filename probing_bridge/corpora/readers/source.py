@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from probing_bridge.corpora.readers.formats import FORMATS, guess_format
 from probing_bridge.errors import InputError
-from probing_bridge.readers.formats import FORMATS, guess_format
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_BYTES = 4 << 30  # no corpus of these tasks has even a tenth of this

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from probing_bridge.instances import Instance
-from probing_bridge.readers.formats import guess_format
-from probing_bridge.readers.source import Source
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.readers.formats import guess_format
+from probing_bridge.corpora.readers.source import Source
 
 ID, FORM, POS = 0, 1, 4
 

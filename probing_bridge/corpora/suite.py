@@ -18,10 +18,10 @@ from pathlib import Path
 
 import yaml
 
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.readers.formats import BIOUL
+from probing_bridge.corpora.tasks import TASKS, choose_format, read_instances
 from probing_bridge.errors import BridgeError, InputError
-from probing_bridge.instances import Instance
-from probing_bridge.readers.formats import BIOUL
-from probing_bridge.tasks import TASKS, choose_format, read_instances
 
 SPLITS = ("train", "dev", "test")
 COMPAT = "liu2019"

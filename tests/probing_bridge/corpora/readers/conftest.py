@@ -6,8 +6,8 @@ from types import ModuleType
 
 import pytest
 
+from probing_bridge.corpora.tasks import read_instances
 from probing_bridge.errors import InputError
-from probing_bridge.tasks import read_instances
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from probing_bridge.instances import Instance
-from probing_bridge.readers.formats import COLUMNS
-from probing_bridge.readers.source import Source
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.readers.formats import COLUMNS
+from probing_bridge.corpora.readers.source import Source
 
 TYPED_IOB = re.compile(r"O|[BI]-.+")
 SEMANTIC_TAG = re.compile(r"[A-Z?]{3}")

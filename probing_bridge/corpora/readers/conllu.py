@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from probing_bridge.instances import Instance
-from probing_bridge.readers.arcs import Arc, arc_instance
-from probing_bridge.readers.source import Block, Source
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.readers.arcs import Arc, arc_instance
+from probing_bridge.corpora.readers.source import Block, Source
 
 ID, FORM, UPOS, HEAD, DEPREL = 0, 1, 3, 6, 7
 N_COLUMNS = 10

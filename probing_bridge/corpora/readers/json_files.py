@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.readers.source import Source
 from probing_bridge.errors import InputError
-from probing_bridge.instances import Instance
-from probing_bridge.readers.source import Source
 
 
 def read_factuality(source: Source) -> Iterator[Instance]:

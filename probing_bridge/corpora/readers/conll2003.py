@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from probing_bridge.instances import Instance
-from probing_bridge.readers.columns import TYPED_IOB
-from probing_bridge.readers.source import Source
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.readers.columns import TYPED_IOB
+from probing_bridge.corpora.readers.source import Source
 
 N_COLUMNS = 4
 

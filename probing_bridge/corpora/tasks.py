@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from probing_bridge.errors import BridgeError, InputError
-from probing_bridge.instances import Instance
-from probing_bridge.readers import (
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.readers import (
     arcs,
     ccgbank,
     columns,
@@ -27,8 +26,9 @@ from probing_bridge.readers import (
     sdp,
     trees,
 )
-from probing_bridge.readers.formats import BIOUL, FORMATS, formats_of_name
-from probing_bridge.readers.source import Source, read_source
+from probing_bridge.corpora.readers.formats import BIOUL, FORMATS, formats_of_name
+from probing_bridge.corpora.readers.source import Source, read_source
+from probing_bridge.errors import BridgeError, InputError
 
 Reader = Callable[[Source], Iterable[Instance]]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Sequence
 
-from probing_bridge.instances import Instance, Pair
+from probing_bridge.corpora.instances import Instance, Pair
 
 Arc = tuple[int, int, str]  # child, parent, label
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.readers.formats import BIOUL, FORMATS, guess_format
+from probing_bridge.corpora.tasks import TASKS, choose_format, find_task, label_vocabulary, read_instances
 from probing_bridge.errors import BridgeError, InputError
-from probing_bridge.instances import Instance
-from probing_bridge.readers.formats import BIOUL, FORMATS, guess_format
-from probing_bridge.tasks import TASKS, choose_format, find_task, label_vocabulary, read_instances
 
 FAMILIES = {"token", "selective", "pairwise", "regression"}
 METRICS = {"accuracy", "span_f1_bio", "span_f1_iob1", "f1_i", "pearson"}
@@ -187,7 +187,7 @@ def test_damaged_gzip_and_bombs(fault, monkeypatch):
     packed = gzip.compress(b"cats\tB\n" * 1000)
     assert "is a damaged or incomplete gzip file" in fault("conj", packed[:-20], "a.tsv.gz")
     assert "is a damaged or incomplete gzip file" in fault("conj", packed[:20] + b"x" + packed[21:], "a.tsv.gz")
-    monkeypatch.setattr("probing_bridge.readers.source.BOMB_BYTES", 1000)
+    monkeypatch.setattr("probing_bridge.corpora.readers.source.BOMB_BYTES", 1000)
     assert "bytes unpack to more than" in fault("conj", gzip.compress(b"cats\tB\n" * 100_000), "a.tsv.gz")
 
 

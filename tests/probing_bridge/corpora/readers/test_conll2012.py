@@ -2,7 +2,7 @@
 
 import pytest
 
-from probing_bridge.tasks import read_instances
+from probing_bridge.corpora.tasks import read_instances
 
 ARCS = {(4, 0), (10, 4), (6, 2), (11, 6)}
 OTHERS = {4: {2}, 6: {0, 4}, 10: {2, 6}, 11: {0, 4, 10}}

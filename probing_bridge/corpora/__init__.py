@@ -1,0 +1,1 @@
+"""Annotated corpora: the eighteen tasks, suites, and a reader for each file format."""
