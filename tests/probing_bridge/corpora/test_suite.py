@@ -148,7 +148,7 @@ def test_no_file(tmp_path):
 
 
 def test_the_suite_of_the_open_data(shared):
-    path = Path(__file__).resolve().parents[2] / "recipes" / "open_en_de" / "suite.yaml"
+    path = Path(__file__).resolve().parents[3] / "recipes" / "open_en_de" / "suite.yaml"
     from probing_bridge.corpora.tasks import TASKS
 
     assert list(load_suite(path, shared / "data").tasks) == list(TASKS)

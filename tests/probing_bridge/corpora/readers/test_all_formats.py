@@ -120,7 +120,7 @@ class TestEveryFormat:
 
 
 def golden_cases():
-    folder = Path(__file__).resolve().parents[4] / "shared" / "golden" / "readers"
+    folder = Path(__file__).resolve().parents[5] / "shared" / "golden" / "readers"
     manifest = folder / "manifest.json"
     return [] if not manifest.is_file() else [(folder, *case) for case in json.loads(manifest.read_text())]
 
