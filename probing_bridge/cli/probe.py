@@ -15,8 +15,8 @@ from probing_bridge.errors import BridgeError, InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from probing_bridge.executors import Executor
-    from probing_bridge.grid import Job, Report, Unit
+    from probing_bridge.probes.executors import Executor
+    from probing_bridge.probes.grid import Job, Report, Unit
 
 
 def _whole_numbers(text: str) -> list[int]:
@@ -61,10 +61,9 @@ def run(arguments: argparse.Namespace) -> None:
         BridgeError: Bad input, found before anything is trained.
         SystemExit: Status 1 if a job failed; the others are finished then.
     """
-    from probing_bridge import grid
     from probing_bridge.corpora.suite import load_suite
-    from probing_bridge.probes import inputs
-    from probing_bridge.probes.tables import write_tables
+    from probing_bridge.probes import grid, inputs
+    from probing_bridge.probes.rows import write_tables
 
     if arguments.jobs < 1:
         raise BridgeError(f"--jobs {arguments.jobs}: expected at least 1")
@@ -119,7 +118,7 @@ def _measures(arguments: argparse.Namespace) -> list[str]:
 
 
 def _executor(arguments: argparse.Namespace, folder: Path) -> Executor:
-    from probing_bridge import executors
+    from probing_bridge.probes import executors
 
     if cluster := asked_cluster(arguments):
         name, settings = cluster

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from probing_bridge.metrics import Predictions
 from probing_bridge.probes.baselines import predict_baseline
 from probing_bridge.probes.control import control_task
 from probing_bridge.probes.features import Features
 from probing_bridge.probes.items import InstanceLike, Items, build_items
 from probing_bridge.probes.mdl import compression, online_codelength
+from probing_bridge.probes.metrics import Predictions
 from probing_bridge.probes.training import Probes, Recipe, dev_scorer, restore, train
 
 SPLITS = ("train", "dev", "test")

@@ -15,9 +15,9 @@ from probing_bridge.corpora.tasks import TASKS, label_vocabulary
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.formats.origin import common_experiment
 from probing_bridge.formats.representations import Representations, sentence_text
-from probing_bridge.grid import Job, ModelInfo
-from probing_bridge.metrics import span_parts
 from probing_bridge.probes.experiment import SPLITS, TaskData, TaskSpec
+from probing_bridge.probes.grid import Job, ModelInfo
+from probing_bridge.probes.metrics import span_parts
 from probing_bridge.probes.parts import all_parts
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.origin import Origin
-from probing_bridge.metrics import Predictions
+from probing_bridge.probes.metrics import Predictions
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from probing_bridge.metrics import Predictions, score
 from probing_bridge.probes.features import Features
 from probing_bridge.probes.items import Batch, Items, batches
+from probing_bridge.probes.metrics import Predictions, score
 from probing_bridge.probes.models import Linear, Mix, Mlp, Model, new_model
 
 _CHUNK_NUMBERS = 2**20  # features handled at a time, over all layers: 4 MB, about what a cache holds

@@ -264,7 +264,7 @@ def test_tables_of_other_runs_are_not_overwritten(
 def test_failing_jobs_are_told_and_the_others_done(
     inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from probing_bridge import grid
+    from probing_bridge.probes import grid
 
     scored = grid.MEASURES["score"]
 

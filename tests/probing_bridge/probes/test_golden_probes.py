@@ -12,10 +12,10 @@ import torch
 
 from probing_bridge.corpora.tasks import read_instances
 from probing_bridge.formats.representations import Representations
-from probing_bridge.metrics import METRICS, Predictions, label_statistics, score
 from probing_bridge.probes.experiment import TaskData, TaskSpec, lay_out
 from probing_bridge.probes.features import load_features
 from probing_bridge.probes.items import Items, batches
+from probing_bridge.probes.metrics import METRICS, Predictions, label_statistics, score
 from probing_bridge.probes.models import _flatten, _pad
 from probing_bridge.probes.training import Probes, Recipe
 

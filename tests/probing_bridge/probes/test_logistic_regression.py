@@ -13,10 +13,10 @@ from sklearn.linear_model import LogisticRegression
 
 from probing_bridge.corpora.suite import load_suite
 from probing_bridge.formats.representations import Representations, RepresentationWriter
-from probing_bridge.metrics import interval, resample, score
 from probing_bridge.probes.experiment import MEASURES, lay_out
 from probing_bridge.probes.features import load_features
 from probing_bridge.probes.inputs import read_tasks, task_specs
+from probing_bridge.probes.metrics import interval, resample, score
 from probing_bridge.probes.training import Recipe
 
 DIM = 64

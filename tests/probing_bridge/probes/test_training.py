@@ -11,9 +11,9 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from probing_bridge.metrics import interval, resample, score
 from probing_bridge.probes.features import Features
 from probing_bridge.probes.items import Items, batches, build_items
+from probing_bridge.probes.metrics import interval, resample, score
 from probing_bridge.probes.training import Probes, Recipe, restore, should_stop, train
 
 FAMILIES = ("token", "selective", "pairwise", "regression")

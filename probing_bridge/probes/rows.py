@@ -13,7 +13,8 @@ import pandas as pd
 from probing_bridge import __version__
 from probing_bridge.formats.origin import lineage
 from probing_bridge.formats.tables import TABLES, write_table
-from probing_bridge.metrics import (
+from probing_bridge.probes.experiment import Outcome
+from probing_bridge.probes.metrics import (
     METRICS,
     Predictions,
     interval,
@@ -24,7 +25,6 @@ from probing_bridge.metrics import (
     sampled_difference,
     score,
 )
-from probing_bridge.probes.experiment import Outcome
 from probing_bridge.probes.parts import Part, PartKey, all_parts, claim, load_part
 
 # The metric's name in the tables, where it is not its key in METRICS.

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from probing_bridge import executors, grid
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.formats.representations import RepresentationWriter
 from probing_bridge.formats.tables import read_table, write_table
+from probing_bridge.probes import executors, grid
 from probing_bridge.probes.experiment import TaskData, TaskSpec
 from probing_bridge.probes.parts import all_parts, claim, load_part
-from probing_bridge.probes.tables import assemble
+from probing_bridge.probes.rows import assemble
 from probing_bridge.probes.training import Recipe
 
 INDICES: dict[str, tuple[int, ...] | tuple[tuple[int, int], ...] | None] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from probing_bridge.errors import BridgeError
-from probing_bridge.grid import Report, Unit, iterate_unit, run_unit
+from probing_bridge.probes.grid import Report, Unit, iterate_unit, run_unit
 
 Executor = Callable[[Sequence[Unit], bool], Iterator[list[Report]]]
 

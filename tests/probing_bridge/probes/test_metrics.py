@@ -13,7 +13,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import f1_score, fbeta_score, precision_score, recall_score
 
 from probing_bridge.errors import BridgeError
-from probing_bridge.metrics import (
+from probing_bridge.probes.metrics import (
     METRICS,
     Predictions,
     find_spans,

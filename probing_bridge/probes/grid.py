@@ -24,7 +24,7 @@ from probing_bridge.probes.baselines import BASELINES
 from probing_bridge.probes.experiment import MEASURES, Outcome, TaskData, TaskSpec, control_metric, measure_baseline
 from probing_bridge.probes.features import Features, available_memory, load_features
 from probing_bridge.probes.parts import Part, PartKey, claim, load_part, save_part
-from probing_bridge.probes.tables import detail_rows, score_rows
+from probing_bridge.probes.rows import detail_rows, score_rows
 from probing_bridge.probes.training import Recipe
 
 
