@@ -42,8 +42,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _export_dump(arguments: argparse.Namespace) -> None:
+    from probing_bridge.exchange.interop import dump_to_liu, dump_to_npz
     from probing_bridge.formats.activations.reader import open_dump
-    from probing_bridge.interop import dump_to_liu, dump_to_npz
 
     with open_dump(arguments.dump) as dump:
         if arguments.to == "npz":
@@ -55,8 +55,8 @@ def _export_dump(arguments: argparse.Namespace) -> None:
 
 
 def _export_representations(arguments: argparse.Namespace) -> None:
+    from probing_bridge.exchange.interop import copy_representations, representations_to_npz
     from probing_bridge.formats.representations import Representations
-    from probing_bridge.interop import copy_representations, representations_to_npz
 
     with Representations(arguments.reps) as representations:
         if arguments.to == "npz":
@@ -69,7 +69,7 @@ def _export_representations(arguments: argparse.Namespace) -> None:
 def _export_tasks(arguments: argparse.Namespace) -> None:
     from probing_bridge.corpora.suite import load_suite
     from probing_bridge.corpora.tasks import TASKS, find_task
-    from probing_bridge.jiant_files import write_task
+    from probing_bridge.exchange.jiant_files import write_task
 
     suite = load_suite(arguments.suite, arguments.data)
     chosen = {find_task(name).name for name in arguments.tasks or suite.tasks}

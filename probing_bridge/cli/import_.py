@@ -36,7 +36,8 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         BridgeError: Bad input; nothing is written then.
     """
-    from probing_bridge import __version__, interop
+    from probing_bridge import __version__
+    from probing_bridge.exchange import interop
     from probing_bridge.formats.representations import Representations
 
     if (arguments.format == "vectors") != (arguments.sentences is not None):

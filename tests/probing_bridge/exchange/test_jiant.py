@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from probing_bridge import jiant_adapter
+from probing_bridge.exchange import jiant_adapter
+from probing_bridge.exchange.jiant_adapter import micro_f1
 from probing_bridge.formats.representations import Representations, RepresentationWriter
-from probing_bridge.jiant_adapter import micro_f1
 from probing_bridge.run import main
 
 TAGS = {"the": "DET", "otter": "NOUN", "river": "NOUN", "naps": "VERB", "sees": "VERB", "it": "PRON", "-": "PUNCT"}

@@ -1,6 +1,6 @@
 """Our activations in jiant 2.2.0: its task class, its head and its metric on frozen vectors of words.
 
-`python -m probing_bridge.jiant_adapter --task DIR/pos --reps REPS.hdf5 --layer 3` trains jiant's edge-probing head on
+`python -m probing_bridge.exchange.jiant_adapter --task DIR/pos --reps REPS.hdf5 --layer 3` trains jiant's edge-probing head on
 the files that `export --to jiant` wrote and prints jiant's own scores beside ours, on the same predictions. jiant
 registers no head for its edge-probing task type: the adapter does. Its reader throws test labels away: the test file
 is read as a validation file. It calls a class predicted when its raw logit is above 0.5, which is p > 0.62: we
@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from probing_bridge.errors import BridgeError, InputError
+from probing_bridge.exchange.jiant_files import FILES, LABELS
 from probing_bridge.formats.representations import Representations
-from probing_bridge.jiant_files import FILES, LABELS
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 JIANT_THRESHOLD = 0.5  # on raw logits, as in jiant.tasks.evaluate.core.MultiLabelAccAndF1EvaluationScheme
@@ -254,7 +254,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 done, 2 bad input (one line on standard error says what and where).
     """
-    parser = argparse.ArgumentParser(prog="python -m probing_bridge.jiant_adapter", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m probing_bridge.exchange.jiant_adapter", description=__doc__.splitlines()[0]
+    )
     parser.add_argument(
         "--task", required=True, type=Path, metavar="DIR", help="a task's folder of `export --to jiant`"
     )
@@ -269,7 +271,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with Representations(arguments.reps) as representations:
             scores = round_trip(arguments.task, representations, arguments.layer, arguments.epochs, arguments.seed)
     except BridgeError as error:
-        print(f"probing_bridge.jiant_adapter: error: {error}", file=sys.stderr)
+        print(f"probing_bridge.exchange.jiant_adapter: error: {error}", file=sys.stderr)
         return 2
     print(f"{arguments.task.name}, layer {arguments.layer}, {scores.n_items} test items")
     print(f"jiant:  micro F1 {scores.jiant_f1:.6f}  accuracy {scores.jiant_accuracy:.6f}  (logit > 0.5, p > 0.62)")

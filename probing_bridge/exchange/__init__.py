@@ -1,0 +1,1 @@
+"""Formats of other tools, one module each: what is written for them and read from them."""
