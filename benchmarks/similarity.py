@@ -68,7 +68,7 @@ def bare_products(layers: list, gemm: Any) -> None:
 def main() -> None:
     import numpy as np
 
-    from probing_bridge.similarity.gemm import choose_gemm
+    from probing_bridge.similarity.sums.gemm import choose_gemm
 
     gemm = choose_gemm()
     random = np.random.default_rng(0)

@@ -41,7 +41,7 @@ def group(n_tokens: int) -> tuple[str, dict[str, Callable[[], Any]]]:
     """All pairs of 12 layers x 512 over a group of few tokens."""
     import numpy as np
 
-    from probing_bridge.similarity.groups import gram_cka
+    from probing_bridge.similarity.run.groups import gram_cka
 
     random = np.random.default_rng(0)
     layers = [random.standard_normal((n_tokens, 512), dtype=np.float32) for _ in range(12)]
@@ -56,7 +56,7 @@ def spectra() -> tuple[str, dict[str, Callable[[], Any]]]:
     import numpy as np
 
     from probing_bridge.similarity import moments_of
-    from probing_bridge.similarity.spectra import spectrum
+    from probing_bridge.similarity.measures.spectra import spectrum
 
     rows = np.random.default_rng(0).standard_normal((20_000, 512), dtype=np.float32)
     return "spectrum", {

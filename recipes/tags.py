@@ -21,7 +21,7 @@ from probing_bridge.corpora.suite import load_suite
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.activations.reader import Dump, open_dump
 from probing_bridge.formats.files import written_beside
-from probing_bridge.similarity.groups import SPECIAL
+from probing_bridge.similarity.run.groups import SPECIAL
 
 UNKNOWN = "unknown"
 NO_WORDS = SPECIAL - {"<unk>"}  # an unknown piece is still a word

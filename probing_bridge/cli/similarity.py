@@ -13,8 +13,8 @@ from probing_bridge.cli.cluster import add_cluster_arguments, asked_cluster
 from probing_bridge.errors import BridgeError, InputError
 
 if TYPE_CHECKING:
-    from probing_bridge.similarity.dumps import DumpSet
-    from probing_bridge.similarity.plan import Plan
+    from probing_bridge.similarity.run.dumps import DumpSet
+    from probing_bridge.similarity.run.plan import Plan
 
 MEASURES = ("neuron_similarity", "linear_cka", "svcca", "pwcca", "procrustes", "linear_predictivity")
 
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     if "numpy" not in sys.modules:  # let OpenBLAS take the kernel of this CPU: an inherited choice may cost half
         os.environ.pop("OPENBLAS_CORETYPE", None)
-    from probing_bridge.similarity.dumps import DumpSet
+    from probing_bridge.similarity.run.dumps import DumpSet
 
     if not 0 < arguments.threshold < 1:
         raise BridgeError(f"--threshold {arguments.threshold}: expected a share of attention between 0 and 1")
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
-    from probing_bridge.similarity.plan import Plan
+    from probing_bridge.similarity.run.plan import Plan
 
     return Plan(
         dumps=tuple(str(path.resolve()) for path in arguments.dumps),
@@ -92,8 +92,8 @@ def _plan(arguments: argparse.Namespace) -> Plan:
 
 
 def _compare(plan: Plan, dumps: DumpSet, arguments: argparse.Namespace) -> None:
-    from probing_bridge.similarity import work
-    from probing_bridge.similarity.group_runner import token_groups
+    from probing_bridge.similarity.run import tile as work
+    from probing_bridge.similarity.run.group_tile import token_groups
 
     output: Path = arguments.output
     fingerprint = plan.fingerprint()

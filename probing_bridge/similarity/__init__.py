@@ -4,7 +4,7 @@
 """
 
 from probing_bridge.similarity.arrays import compare, compare_layers, moments_of, pair_moments_of
-from probing_bridge.similarity.blocks import MomentsError
-from probing_bridge.similarity.measures import MEASURES
+from probing_bridge.similarity.measures.registry import MEASURES
+from probing_bridge.similarity.sums.blocks import MomentsError
 
 __all__ = ["MEASURES", "MomentsError", "compare", "compare_layers", "moments_of", "pair_moments_of"]

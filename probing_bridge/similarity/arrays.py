@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probing_bridge.similarity import resampling
-from probing_bridge.similarity.blocks import N_BLOCKS, Blocks, MomentsError, cut_blocks
-from probing_bridge.similarity.gemm import Gemm, choose_gemm, one_thread
-from probing_bridge.similarity.measures import MEASURES, PAPER
-from probing_bridge.similarity.moments import LayerMoments, PairMoments, layer_moments, pair_moments
-from probing_bridge.similarity.scoring import Scorer, describe_layer
-from probing_bridge.similarity.streaming import Moments, accumulate, array_layer, take_pilot
+from probing_bridge.similarity.measures.registry import MEASURES, PAPER
+from probing_bridge.similarity.run.scoring import Scorer, describe_layer
+from probing_bridge.similarity.sums import resampling
+from probing_bridge.similarity.sums.blocks import N_BLOCKS, Blocks, MomentsError, cut_blocks
+from probing_bridge.similarity.sums.gemm import Gemm, choose_gemm, one_thread
+from probing_bridge.similarity.sums.moments import LayerMoments, PairMoments, layer_moments, pair_moments
+from probing_bridge.similarity.sums.streaming import Moments, accumulate, array_layer, take_pilot
 
 
 def accumulate_arrays(

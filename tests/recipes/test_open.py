@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from probing_bridge.corpora.instances import Instance
-from probing_bridge.similarity.groups import tag_groups
+from probing_bridge.similarity.run.groups import tag_groups
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "recipes" / "open_en_de"

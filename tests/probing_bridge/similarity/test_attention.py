@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from probing_bridge.similarity.attention import DistributionCounter, distribution_statistics
+from probing_bridge.similarity.measures.attention_distributions import DistributionCounter, distribution_statistics
 
 
 def test_statistics_of_each_distribution() -> None:

@@ -7,11 +7,11 @@ import pytest
 
 from probing_bridge.errors import InputError
 from probing_bridge.similarity import compare
-from probing_bridge.similarity.dumps import Component
-from probing_bridge.similarity.gemm import NumpyGemm
-from probing_bridge.similarity.group_runner import group_scores
-from probing_bridge.similarity.groups import frequency_groups, gram_cka, tag_groups, word_starts
-from probing_bridge.similarity.streaming import array_layer
+from probing_bridge.similarity.run.dumps import Component
+from probing_bridge.similarity.run.group_tile import group_scores
+from probing_bridge.similarity.run.groups import frequency_groups, gram_cka, tag_groups, word_starts
+from probing_bridge.similarity.sums.gemm import NumpyGemm
+from probing_bridge.similarity.sums.streaming import array_layer
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 
 from probing_bridge.similarity import MEASURES, MomentsError, compare, compare_layers, pair_moments_of
-from probing_bridge.similarity.neuron_sim import match_neurons
+from probing_bridge.similarity.measures.neuron_sim import match_neurons
 
 CASES = [(name, variant) for name, measure in MEASURES.items() for variant in measure.variants]
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
 
 from probing_bridge.similarity import MomentsError, compare_layers, moments_of
-from probing_bridge.similarity.blocks import Blocks, cut_blocks
-from probing_bridge.similarity.gemm import GEMMS, NumpyGemm, TorchGemm, one_thread
-from probing_bridge.similarity.moments import layer_moments
-from probing_bridge.similarity.spectra import spectrum
-from probing_bridge.similarity.streaming import Pilot, accumulate, array_layer, merge, plan_strips, take_pilot
+from probing_bridge.similarity.measures.spectra import spectrum
+from probing_bridge.similarity.sums.blocks import Blocks, cut_blocks
+from probing_bridge.similarity.sums.gemm import GEMMS, NumpyGemm, TorchGemm, one_thread
+from probing_bridge.similarity.sums.moments import layer_moments
+from probing_bridge.similarity.sums.streaming import Pilot, accumulate, array_layer, merge, plan_strips, take_pilot
 
 
 @settings(max_examples=60, deadline=None)

@@ -6,17 +6,17 @@ import scipy.linalg
 
 from probing_bridge.similarity import MEASURES, compare_layers
 from probing_bridge.similarity.arrays import accumulate_arrays
-from probing_bridge.similarity.blocks import cut_blocks
-from probing_bridge.similarity.cka import HsicBlocks, debiased_linear_cka, linear_cka, resampled_cka
-from probing_bridge.similarity.moments import layer_moments, pair_moments
-from probing_bridge.similarity.neuron_sim import (
+from probing_bridge.similarity.measures.cka import HsicBlocks, debiased_linear_cka, linear_cka, resampled_cka
+from probing_bridge.similarity.measures.neuron_sim import (
     correlations,
     match_neurons,
     resampled_neuron_similarity,
     resampled_own_index_share,
 )
-from probing_bridge.similarity.resampling import draw_blocks, interval
-from probing_bridge.similarity.spectra import resampled_spectra, spectrum
+from probing_bridge.similarity.measures.spectra import resampled_spectra, spectrum
+from probing_bridge.similarity.sums.blocks import cut_blocks
+from probing_bridge.similarity.sums.moments import layer_moments, pair_moments
+from probing_bridge.similarity.sums.resampling import draw_blocks, interval
 
 
 def test_draws_and_intervals() -> None:

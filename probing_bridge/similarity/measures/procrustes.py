@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from probing_bridge.similarity.blocks import MomentsError
-from probing_bridge.similarity.moments import PairMoments
+from probing_bridge.similarity.sums.blocks import MomentsError
+from probing_bridge.similarity.sums.moments import PairMoments
 
 
 def procrustes(pair: PairMoments) -> float:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from probing_bridge.similarity.blocks import MomentsError
-from probing_bridge.similarity.moments import LayerMoments, PairMoments
+from probing_bridge.similarity.sums.blocks import MomentsError
+from probing_bridge.similarity.sums.moments import LayerMoments, PairMoments
 
 VARIANCE = 0.99
 RELIABLE = 1e-5  # eigenvalues below this share of the largest are rounding of float32 products

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from probing_bridge.similarity import resampling
-from probing_bridge.similarity.blocks import MomentsError
-from probing_bridge.similarity.scoring import Score
+from probing_bridge.similarity.run.scoring import Score
+from probing_bridge.similarity.sums import resampling
+from probing_bridge.similarity.sums.blocks import MomentsError
 
 
 def distribution_statistics(rows: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

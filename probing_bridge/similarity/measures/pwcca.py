@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from probing_bridge.similarity.moments import PairMoments
-from probing_bridge.similarity.svcca import canonical_correlations
+from probing_bridge.similarity.measures.svcca import canonical_correlations
+from probing_bridge.similarity.sums.moments import PairMoments
 
 
 def pwcca(pair: PairMoments) -> float:

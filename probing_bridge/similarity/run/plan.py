@@ -16,8 +16,8 @@ from typing import Any
 
 from probing_bridge import __version__
 from probing_bridge.errors import BridgeError
-from probing_bridge.similarity.blocks import N_BLOCKS
-from probing_bridge.similarity.dumps import Component, DumpSet
+from probing_bridge.similarity.run.dumps import Component, DumpSet
+from probing_bridge.similarity.sums.blocks import N_BLOCKS
 
 PAIRS = ("within", "dense", "all")
 STORE_BYTES = 1.0e9  # products of blocks kept in memory; more go to files

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from probing_bridge.similarity.cka import debiased_linear_cka, linear_cka
-from probing_bridge.similarity.moments import PairMoments
-from probing_bridge.similarity.neuron_sim import neuron_similarity
-from probing_bridge.similarity.predictivity import linear_predictivity, ridge_predictivity
-from probing_bridge.similarity.procrustes import procrustes
-from probing_bridge.similarity.pwcca import pwcca
-from probing_bridge.similarity.svcca import svcca
+from probing_bridge.similarity.measures.cka import debiased_linear_cka, linear_cka
+from probing_bridge.similarity.measures.neuron_sim import neuron_similarity
+from probing_bridge.similarity.measures.predictivity import linear_predictivity, ridge_predictivity
+from probing_bridge.similarity.measures.procrustes import procrustes
+from probing_bridge.similarity.measures.pwcca import pwcca
+from probing_bridge.similarity.measures.svcca import svcca
+from probing_bridge.similarity.sums.moments import PairMoments
 
 
 @dataclass(frozen=True)

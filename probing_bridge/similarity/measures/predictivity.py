@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from probing_bridge.similarity.blocks import MomentsError
-from probing_bridge.similarity.moments import PairMoments
-from probing_bridge.similarity.svcca import principal_directions
+from probing_bridge.similarity.measures.svcca import principal_directions
+from probing_bridge.similarity.sums.blocks import MomentsError
+from probing_bridge.similarity.sums.moments import PairMoments
 
 RIDGE = 0.01  # penalty of the ridge variant, in units of the mean variance of Y
 

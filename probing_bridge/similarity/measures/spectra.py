@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probing_bridge.similarity.blocks import MomentsError
-from probing_bridge.similarity.moments import LayerMoments, PairBlocks
+from probing_bridge.similarity.sums.blocks import MomentsError
+from probing_bridge.similarity.sums.moments import LayerMoments, PairBlocks
 
 VARIANTS = ("centred", "uncentred")
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from probing_bridge.similarity.blocks import Blocks, MomentsError
-from probing_bridge.similarity.gemm import Gemm
-from probing_bridge.similarity.moments import LayerSums, PairBlocks
-from probing_bridge.similarity.store import Pair, ProductStore
+from probing_bridge.similarity.sums.blocks import Blocks, MomentsError
+from probing_bridge.similarity.sums.gemm import Gemm
+from probing_bridge.similarity.sums.moments import LayerSums, PairBlocks
+from probing_bridge.similarity.sums.store import Pair, ProductStore
 
 PILOT_ROWS = 2000
 PILOT_RUN = 16  # neighbouring rows read at once

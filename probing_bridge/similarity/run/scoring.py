@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from probing_bridge.similarity import resampling
-from probing_bridge.similarity.blocks import MomentsError
-from probing_bridge.similarity.cka import HsicBlocks, debiased_linear_cka, linear_cka, resampled_cka
-from probing_bridge.similarity.measures import CLOSED_FORM, MEASURES
-from probing_bridge.similarity.moments import LayerMoments, PairBlocks, PairMoments, layer_moments, pair_moments
-from probing_bridge.similarity.neuron_sim import (
+from probing_bridge.similarity.measures.cka import HsicBlocks, debiased_linear_cka, linear_cka, resampled_cka
+from probing_bridge.similarity.measures.neuron_sim import (
     Matches,
     correlations,
     match_neurons,
     resampled_neuron_similarity,
 )
-from probing_bridge.similarity.spectra import VARIANTS, Spectrum, resampled_spectra, spectrum
+from probing_bridge.similarity.measures.registry import CLOSED_FORM, MEASURES
+from probing_bridge.similarity.measures.spectra import VARIANTS, Spectrum, resampled_spectra, spectrum
+from probing_bridge.similarity.sums import resampling
+from probing_bridge.similarity.sums.blocks import MomentsError
+from probing_bridge.similarity.sums.moments import LayerMoments, PairBlocks, PairMoments, layer_moments, pair_moments
 
 VARIANCE_SHARE = 0.8  # of k80
 

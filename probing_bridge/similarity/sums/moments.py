@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from probing_bridge.similarity.blocks import MomentsError
+from probing_bridge.similarity.sums.blocks import MomentsError
 
 CONSTANT = 1e-6  # a variance below this share of the mean square about the pilot mean is rounding
 

@@ -17,19 +17,19 @@ import numpy as np
 
 from probing_bridge.formats.activations.reader import ATTENTION_KINDS
 from probing_bridge.formats.files import written_beside
-from probing_bridge.similarity import resampling
-from probing_bridge.similarity.attention import DistributionCounter
-from probing_bridge.similarity.blocks import N_BLOCKS, MomentsError, cut_blocks
-from probing_bridge.similarity.dumps import Component, DumpSet
-from probing_bridge.similarity.gemm import GEMMS, one_thread
-from probing_bridge.similarity.group_runner import group_scores, token_groups
-from probing_bridge.similarity.measures import CLOSED_FORM
-from probing_bridge.similarity.moments import LayerMoments, LayerSums, PairBlocks
-from probing_bridge.similarity.neuron_sim import Matches, resampled_own_index_share
-from probing_bridge.similarity.plan import ATTENTION_ROWS, CHUNK_ROWS, GroupTile, Plan, Tile, level_pairs
-from probing_bridge.similarity.rows import RowMaker, TileRows
-from probing_bridge.similarity.scoring import LayerRecord, Score, Scorer, describe_layer, score_spectrum
-from probing_bridge.similarity.streaming import Moments, accumulate, take_pilot
+from probing_bridge.similarity.measures.attention_distributions import DistributionCounter
+from probing_bridge.similarity.measures.neuron_sim import Matches, resampled_own_index_share
+from probing_bridge.similarity.measures.registry import CLOSED_FORM
+from probing_bridge.similarity.run.dumps import Component, DumpSet
+from probing_bridge.similarity.run.group_tile import group_scores, token_groups
+from probing_bridge.similarity.run.plan import ATTENTION_ROWS, CHUNK_ROWS, GroupTile, Plan, Tile, level_pairs
+from probing_bridge.similarity.run.rows import RowMaker, TileRows
+from probing_bridge.similarity.run.scoring import LayerRecord, Score, Scorer, describe_layer, score_spectrum
+from probing_bridge.similarity.sums import resampling
+from probing_bridge.similarity.sums.blocks import N_BLOCKS, MomentsError, cut_blocks
+from probing_bridge.similarity.sums.gemm import GEMMS, one_thread
+from probing_bridge.similarity.sums.moments import LayerMoments, LayerSums, PairBlocks
+from probing_bridge.similarity.sums.streaming import Moments, accumulate, take_pilot
 
 HEAD_MEASURES = ("neuron_similarity", "linear_cka")
 

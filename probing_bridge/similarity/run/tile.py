@@ -16,11 +16,11 @@ from tqdm import tqdm
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.tables import read_table
-from probing_bridge.similarity.dumps import DumpSet
-from probing_bridge.similarity.gemm import choose_gemm
-from probing_bridge.similarity.plan import GroupTile, Plan, Tile, level_pairs, plan_tiles
-from probing_bridge.similarity.rows import RESULT_TABLES, collect
-from probing_bridge.similarity.runner import TileRunner
+from probing_bridge.similarity.run.all_tiles import TileRunner
+from probing_bridge.similarity.run.dumps import DumpSet
+from probing_bridge.similarity.run.plan import GroupTile, Plan, Tile, level_pairs, plan_tiles
+from probing_bridge.similarity.run.rows import RESULT_TABLES, collect
+from probing_bridge.similarity.sums.gemm import choose_gemm
 
 WORK = ".similarity"
 MANIFEST = ".similarity.json"

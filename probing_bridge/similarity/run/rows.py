@@ -14,10 +14,10 @@ import pandas as pd
 from probing_bridge import __version__
 from probing_bridge.formats.files import folder_beside
 from probing_bridge.formats.tables import TABLES, write_table
-from probing_bridge.similarity.dumps import DumpSet
-from probing_bridge.similarity.neuron_sim import Matches
-from probing_bridge.similarity.plan import Plan
-from probing_bridge.similarity.scoring import Score
+from probing_bridge.similarity.measures.neuron_sim import Matches
+from probing_bridge.similarity.run.dumps import DumpSet
+from probing_bridge.similarity.run.plan import Plan
+from probing_bridge.similarity.run.scoring import Score
 
 RESULT_TABLES = ("similarity", "neurons", "heads", "spectrum")
 Key = tuple[int, str]  # place of the level, layer

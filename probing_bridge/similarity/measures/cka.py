@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probing_bridge.similarity.blocks import MomentsError
-from probing_bridge.similarity.moments import LayerMoments, PairBlocks, PairMoments
+from probing_bridge.similarity.sums.blocks import MomentsError
+from probing_bridge.similarity.sums.moments import LayerMoments, PairBlocks, PairMoments
 
 
 def linear_cka(pair: PairMoments) -> float:

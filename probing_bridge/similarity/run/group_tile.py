@@ -8,12 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from probing_bridge.formats.activations.reader import SIDES
-from probing_bridge.similarity import resampling
-from probing_bridge.similarity.blocks import N_BLOCKS, Blocks, MomentsError, cut_blocks
-from probing_bridge.similarity.cka import HsicBlocks, resampled_cka
-from probing_bridge.similarity.dumps import Component, DumpSet
-from probing_bridge.similarity.gemm import Gemm, one_thread
-from probing_bridge.similarity.groups import (
+from probing_bridge.similarity.measures.cka import HsicBlocks, resampled_cka
+from probing_bridge.similarity.run.dumps import Component, DumpSet
+from probing_bridge.similarity.run.groups import (
     blocks_of_group,
     frequency_groups,
     gram_blocks,
@@ -21,9 +18,12 @@ from probing_bridge.similarity.groups import (
     tag_groups,
     takes_grams,
 )
-from probing_bridge.similarity.plan import CHUNK_ROWS, Plan
-from probing_bridge.similarity.scoring import Score, Scorer, describe_layer
-from probing_bridge.similarity.streaming import Layer, accumulate, take_pilot
+from probing_bridge.similarity.run.plan import CHUNK_ROWS, Plan
+from probing_bridge.similarity.run.scoring import Score, Scorer, describe_layer
+from probing_bridge.similarity.sums import resampling
+from probing_bridge.similarity.sums.blocks import N_BLOCKS, Blocks, MomentsError, cut_blocks
+from probing_bridge.similarity.sums.gemm import Gemm, one_thread
+from probing_bridge.similarity.sums.streaming import Layer, accumulate, take_pilot
 
 HELD_BYTES = 1.0e9  # two layers are held in memory while their groups are compared if they are not larger
 FEWEST = 10  # tokens of a group worth a score

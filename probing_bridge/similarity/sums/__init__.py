@@ -1,0 +1,1 @@
+"""Sums over tokens that the measures are made of, block by block."""
