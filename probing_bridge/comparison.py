@@ -16,14 +16,14 @@ import pandas as pd
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from probing_bridge import summaries
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.figures.pruning import bleu_data, draw_bleu, run_name
 from probing_bridge.figures.style import COLUMN, DIVERGING, WIDE, color_bar, heat_map, mark, new_figure, number
 from probing_bridge.figures.tables import concentration_data, draw_table, own_index_data
-from probing_bridge.paper_numbers import COLUMNS, paper_measures, read_reference
-from probing_bridge.results import Results, read_results
-from probing_bridge.summaries import rows_of, task_label
+from probing_bridge.results import summaries
+from probing_bridge.results.folder import Results, read_results
+from probing_bridge.results.paper import COLUMNS, paper_measures, read_reference
+from probing_bridge.results.summaries import rows_of, task_label
 
 PAPER = "paper"
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from probing_bridge.summaries import rows_of
-from probing_bridge.trends import ALPHA, Trend, kendall, smallest_p, trends_by
+from probing_bridge.results.statistics import ALPHA, Trend, kendall, smallest_p, trends_by
+from probing_bridge.results.summaries import rows_of
 
 HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "not decidable here", "not run"
 VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_RUN)

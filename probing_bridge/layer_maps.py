@@ -12,11 +12,11 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.colors import Normalize, to_hex
 
-from probing_bridge import summaries
 from probing_bridge.figures import Exhibit
 from probing_bridge.figures.similarity import COMPONENTS
 from probing_bridge.figures.style import SEQUENTIAL, cell_text_color
-from probing_bridge.results import Results
+from probing_bridge.results import summaries
+from probing_bridge.results.folder import Results
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
-from probing_bridge import __version__, summaries
+from probing_bridge import __version__
 from probing_bridge.claims import CLAIMS, Claim, claims_table, judge
 from probing_bridge.comparison import Comparison
 from probing_bridge.errors import InputError
@@ -30,7 +30,8 @@ from probing_bridge.formats.files import written_beside
 from probing_bridge.judging import FAILS, HOLDS, UNDECIDED, VERDICTS, Judgement
 from probing_bridge.layer_maps import LayerMap, maps_by_level
 from probing_bridge.markdown import to_markdown
-from probing_bridge.results import Results
+from probing_bridge.results import summaries
+from probing_bridge.results.folder import Results
 
 _NAMES_TASKS = ("fig_1_linear_probes", "fig_2_mlp_probes")  # say which of the paper's tasks were not run
 _LONG_COMMAND = 400  # characters; a longer one is cut on the page, whole in the CSV files

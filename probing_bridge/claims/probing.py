@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from probing_bridge import summaries
 from probing_bridge.corpora.tasks import SEMANTIC, SYNTACTIC
 from probing_bridge.figures.tables import PAPER_KINDS
 from probing_bridge.judging import (
@@ -19,7 +18,8 @@ from probing_bridge.judging import (
     no_trends,
     task_trend,
 )
-from probing_bridge.results import Results
+from probing_bridge.results import summaries
+from probing_bridge.results.folder import Results
 
 
 def best_rows(results: Results, probe: str = "linear") -> pd.DataFrame:

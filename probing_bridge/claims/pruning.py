@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from probing_bridge import summaries
 from probing_bridge.figures.pruning import modules_data, parts_data
 from probing_bridge.judging import (
     FAILS,
@@ -19,8 +18,9 @@ from probing_bridge.judging import (
     last_level,
     need,
 )
-from probing_bridge.results import Results
-from probing_bridge.trends import ALPHA
+from probing_bridge.results import summaries
+from probing_bridge.results.folder import Results
+from probing_bridge.results.statistics import ALPHA
 
 _BOTH = ("magnitude", "random")
 _PAPER_SPARSITY, _NEAR = 0.664, 0.05  # overall sparsity of the paper's LTH7, and what counts as the same

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from probing_bridge import summaries
 from probing_bridge.figures.similarity import distribution_rows, groups_data
 from probing_bridge.figures.tables import concentration_data, own_index_data
 from probing_bridge.judging import (
@@ -24,7 +23,8 @@ from probing_bridge.judging import (
     mean_value,
     need,
 )
-from probing_bridge.results import Results
+from probing_bridge.results import summaries
+from probing_bridge.results.folder import Results
 
 
 def own_index(results: Results) -> Judgement:

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise BridgeError("nothing to report on: give --results DIR, or --compare A B")
     from probing_bridge.comparison import compare
     from probing_bridge.report import build
-    from probing_bridge.results import read_results, with_baselines
+    from probing_bridge.results.folder import read_results, with_baselines
 
     folder = arguments.results
     if folder is None:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from probing_bridge.figures import probing, pruning, similarity, tables
 from probing_bridge.figures.style import settle, style
-from probing_bridge.results import Results
+from probing_bridge.results.folder import Results
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from probing_bridge import summaries
 from probing_bridge.corpora.tasks import POS, SEMANTIC, SYNTACTIC
 from probing_bridge.figures.style import (
     COLUMN,
@@ -27,8 +26,9 @@ from probing_bridge.figures.style import (
     number,
     percent,
 )  # fmt: skip
-from probing_bridge.results import Results
-from probing_bridge.summaries import rows_of, task_group, task_label
+from probing_bridge.results import summaries
+from probing_bridge.results.folder import Results
+from probing_bridge.results.summaries import rows_of, task_group, task_label
 
 MLP_TASKS = ("ps_fxn", "ps_role", "coref", "syn_arc_prediction", "sem_arc_prediction")
 _SIDES = {"selectivity": "selectivity", "mdl_compression": "MDL compression"}

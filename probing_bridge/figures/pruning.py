@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from probing_bridge import summaries
 from probing_bridge.figures.style import (
     COLUMN,
     DASHES,
@@ -25,8 +24,9 @@ from probing_bridge.figures.style import (
     ramp,
 )  # fmt: skip
 from probing_bridge.formats.origin import lineage
-from probing_bridge.results import Results
-from probing_bridge.summaries import rows_of
+from probing_bridge.results import summaries
+from probing_bridge.results.folder import Results
+from probing_bridge.results.summaries import rows_of
 
 KINDS = {"self_attn": "self-attention", "encoder_attn": "encoder-decoder attention", "fc": "fully connected"}
 PARTS = {"q": "Wq", "k": "Wk", "v": "Wv", "out": "Wo"}

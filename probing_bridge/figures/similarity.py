@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from probing_bridge import summaries
 from probing_bridge.figures.style import (
     COLUMN,
     INK,
@@ -29,8 +28,9 @@ from probing_bridge.figures.style import (
     number,
     ramp,
 )  # fmt: skip
-from probing_bridge.results import Results
-from probing_bridge.summaries import rows_of
+from probing_bridge.results import summaries
+from probing_bridge.results.folder import Results
+from probing_bridge.results.summaries import rows_of
 
 COMPONENTS = {
     "encoder": "encoder",

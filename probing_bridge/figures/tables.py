@@ -11,12 +11,12 @@ from collections.abc import Callable
 import pandas as pd
 from matplotlib.figure import Figure
 
-from probing_bridge import summaries
 from probing_bridge.figures.similarity import COMPONENTS
 from probing_bridge.figures.style import GRID, INK, WIDE, empty, new_figure, number, percent
-from probing_bridge.results import Results
-from probing_bridge.summaries import rows_of, task_group, task_label
-from probing_bridge.trends import task_trends
+from probing_bridge.results import summaries
+from probing_bridge.results.folder import Results
+from probing_bridge.results.statistics import task_trends
+from probing_bridge.results.summaries import rows_of, task_group, task_label
 
 
 def show_levels(frame: pd.DataFrame) -> pd.DataFrame:

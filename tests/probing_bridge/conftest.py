@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from probing_bridge.report import build
-from probing_bridge.results import Results, read_results, with_baselines
+from probing_bridge.results.folder import Results, read_results, with_baselines
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from probing_bridge.claims import CLAIMS, Claim, judge
 from probing_bridge.figures import FIGURES
 from probing_bridge.formats.tables import TABLES
 from probing_bridge.judging import FAILS, HOLDS, NOT_RUN, UNDECIDED, Value
-from probing_bridge.results import Results, read_results
-from probing_bridge.trends import Trend, holm, kendall, smallest_p, task_trends
+from probing_bridge.results.folder import Results, read_results
+from probing_bridge.results.statistics import Trend, holm, kendall, smallest_p, task_trends
 
 KEPT = next(claim for claim in CLAIMS if "99 % of BLEU" in claim.statement)
 RANDOM = next(claim for claim in CLAIMS if "random pruning" in claim.statement)

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle, StepPatch
 from PIL import Image
 
-from probing_bridge import summaries
 from probing_bridge.figures import FIGURES, SECTIONS
 from probing_bridge.figures.style import DIVERGING, SEQUENTIAL, style, to_bytes, to_svg
-from probing_bridge.results import Results
+from probing_bridge.results import summaries
+from probing_bridge.results.folder import Results
 
 CURVES = {
     "fig_bleu_sparsity": ("sparsity", "score", 100),

@@ -17,7 +17,7 @@ from probing_bridge.errors import BridgeError
 from probing_bridge.figures import FIGURES
 from probing_bridge.markdown import to_markdown
 from probing_bridge.report import draw_files
-from probing_bridge.results import read_results, with_baselines
+from probing_bridge.results.folder import read_results, with_baselines
 from probing_bridge.run import main
 
 FEW = ("table_a1_levels", "fig_bleu_sparsity", "fig_4_neuron_similarity")

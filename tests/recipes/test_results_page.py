@@ -7,7 +7,7 @@ import pytest
 
 from probing_bridge import report
 from probing_bridge.comparison import compare
-from probing_bridge.results import read_results, with_baselines
+from probing_bridge.results.folder import read_results, with_baselines
 
 ROOT = Path(__file__).resolve().parents[2]
 MAGNITUDE, RANDOM = (ROOT / "docs/results/open_en_de" / name for name in ("magnitude", "random"))

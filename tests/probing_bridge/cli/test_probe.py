@@ -18,7 +18,7 @@ import pytest
 
 from probing_bridge.corpora.suite import load_suite
 from probing_bridge.formats.representations import RepresentationWriter
-from probing_bridge.results import read_results
+from probing_bridge.results.folder import read_results
 from probing_bridge.run import main
 
 TAGS = {"the": "DET", "cat": "NOUN", "dog": "NOUN", "sees": "VERB", "runs": "VERB", "now": "ADV"}

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from probing_bridge.corpora.tasks import TASKS
-from probing_bridge.results import Results
+from probing_bridge.results.folder import Results
 
 # Task key -> its short name and group in Movva & Zhao (2020), in the order of its Fig. 1.
 TASK_NAMES: dict[str, tuple[str, str]] = {name: (task.title, task.group) for name, task in TASKS.items()}

@@ -1,0 +1,1 @@
+"""Result tables read together: levels, probes, similarity, statistics, the paper's numbers."""
