@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from probing_bridge.report import build
+from probing_bridge.report.page import build
 from probing_bridge.results.folder import Results, read_results, with_baselines
 
 

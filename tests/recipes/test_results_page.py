@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from probing_bridge import report
-from probing_bridge.comparison import compare
+from probing_bridge.report import page as report
+from probing_bridge.report.comparison import compare
 from probing_bridge.results.folder import read_results, with_baselines
 
 ROOT = Path(__file__).resolve().parents[2]

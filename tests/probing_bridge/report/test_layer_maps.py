@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 
 from probing_bridge.figures import FIGURES
 from probing_bridge.figures.style import SEQUENTIAL
-from probing_bridge.layer_maps import maps_by_level
+from probing_bridge.report.layer_maps import maps_by_level
 from probing_bridge.results.folder import Results
 
 BY_LEVEL = {

@@ -10,13 +10,13 @@ from types import ModuleType
 import pandas as pd
 import pytest
 
-from probing_bridge import report
 from probing_bridge.claims import CLAIMS, judge
-from probing_bridge.comparison import compare
 from probing_bridge.errors import BridgeError
 from probing_bridge.figures import FIGURES
-from probing_bridge.markdown import to_markdown
-from probing_bridge.report import draw_files
+from probing_bridge.report import page as report
+from probing_bridge.report.comparison import compare
+from probing_bridge.report.markdown import to_markdown
+from probing_bridge.report.page import draw_files
 from probing_bridge.results.folder import read_results, with_baselines
 from probing_bridge.run import main
 
