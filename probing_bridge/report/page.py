@@ -324,7 +324,7 @@ def _render(
     sprite: dict[str, str],
 ) -> str:
     """The page's text."""
-    loader = PackageLoader("probing_bridge", "")
+    loader = PackageLoader("probing_bridge.report", "")
     environment = Environment(loader=loader, autoescape=select_autoescape(default=True), trim_blocks=True,
                               lstrip_blocks=True)  # fmt: skip
     source = {name: loader.get_source(environment, name)[0] for name in ("report.css", "report.js")}
