@@ -62,7 +62,11 @@ setup(
     license="MIT",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["fairseq_lth", "fairseq_lth.*", "probing_bridge", "probing_bridge.*"]),
-    package_data={"probing_bridge": ["py.typed"], "probing_bridge.report": ["*.j2", "*.css", "*.js"], "fairseq_lth": ["py.typed"]},
+    package_data={
+        "probing_bridge": ["py.typed"],
+        "probing_bridge.report": ["*.j2", "*.css", "*.js"],
+        "fairseq_lth": ["py.typed"],
+    },
     install_requires=TRAINING + BRIDGE,
     extras_require={"slurm": SLURM, "jiant-runtime": JIANT_RUNTIME, "dev": DEV + SLURM},
 )

@@ -15,8 +15,8 @@ from functools import partial
 import pandas as pd
 
 from probing_bridge.claims import probing, pruning, similarity
+from probing_bridge.claims.judging import NOT_RUN, Judgement, MissingRows, frame_trend
 from probing_bridge.corpora.tasks import POS, SYNTACTIC
-from probing_bridge.judging import NOT_RUN, Judgement, MissingRows, frame_trend
 from probing_bridge.results.folder import Results
 
 

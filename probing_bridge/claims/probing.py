@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from probing_bridge.corpora.tasks import SEMANTIC, SYNTACTIC
-from probing_bridge.figures.tables import PAPER_KINDS
-from probing_bridge.judging import (
+from probing_bridge.claims.judging import (
     FAILS,
     HOLDS,
     Judgement,
@@ -18,6 +16,8 @@ from probing_bridge.judging import (
     no_trends,
     task_trend,
 )
+from probing_bridge.corpora.tasks import SEMANTIC, SYNTACTIC
+from probing_bridge.figures.tables import PAPER_KINDS
 from probing_bridge.results import summaries
 from probing_bridge.results.folder import Results
 

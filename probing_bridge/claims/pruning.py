@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from probing_bridge.figures.pruning import modules_data, parts_data
-from probing_bridge.judging import (
+from probing_bridge.claims.judging import (
     FAILS,
     HOLDS,
     UNDECIDED,
@@ -18,6 +17,7 @@ from probing_bridge.judging import (
     last_level,
     need,
 )
+from probing_bridge.figures.pruning import modules_data, parts_data
 from probing_bridge.results import summaries
 from probing_bridge.results.folder import Results
 from probing_bridge.results.statistics import ALPHA

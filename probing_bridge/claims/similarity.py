@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from probing_bridge.figures.similarity import distribution_rows, groups_data
-from probing_bridge.figures.tables import concentration_data, own_index_data
-from probing_bridge.judging import (
+from probing_bridge.claims.judging import (
     FAILS,
     HOLDS,
     UNDECIDED,
@@ -23,6 +21,8 @@ from probing_bridge.judging import (
     mean_value,
     need,
 )
+from probing_bridge.figures.similarity import distribution_rows, groups_data
+from probing_bridge.figures.tables import concentration_data, own_index_data
 from probing_bridge.results import summaries
 from probing_bridge.results.folder import Results
 

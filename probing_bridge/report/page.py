@@ -21,12 +21,12 @@ from markupsafe import Markup
 
 from probing_bridge import __version__
 from probing_bridge.claims import CLAIMS, Claim, claims_table, judge
+from probing_bridge.claims.judging import FAILS, HOLDS, UNDECIDED, VERDICTS, Judgement
 from probing_bridge.errors import InputError
 from probing_bridge.figures import FIGURES, SECTIONS, Exhibit, style
 from probing_bridge.figures.pruning import run_name
 from probing_bridge.figures.style import THEME, level_labels, number, percent, settle, to_bytes, to_svg
 from probing_bridge.formats.files import written_beside
-from probing_bridge.judging import FAILS, HOLDS, UNDECIDED, VERDICTS, Judgement
 from probing_bridge.report.comparison import Comparison
 from probing_bridge.report.layer_maps import LayerMap, maps_by_level
 from probing_bridge.report.markdown import to_markdown

@@ -7,11 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from probing_bridge import judging
-from probing_bridge.claims import CLAIMS, Claim, judge
+from probing_bridge.claims import CLAIMS, Claim, judge, judging
+from probing_bridge.claims.judging import FAILS, HOLDS, NOT_RUN, UNDECIDED, Value
 from probing_bridge.figures import FIGURES
 from probing_bridge.formats.tables import TABLES
-from probing_bridge.judging import FAILS, HOLDS, NOT_RUN, UNDECIDED, Value
 from probing_bridge.results.folder import Results, read_results
 from probing_bridge.results.statistics import Trend, holm, kendall, smallest_p, task_trends
 
