@@ -48,9 +48,9 @@ def run(repetitions: int) -> dict[str, Any]:
     from fairseq.criterions import CRITERION_REGISTRY
 
     import fairseq_lth  # noqa: F401 - registers what fairseq's models need
-    from fairseq_lth.masks import Mask
-    from fairseq_lth.pruning import prunable_parameters, prune
-    from fairseq_lth.zeros import GradientMasks
+    from fairseq_lth.pruning.criteria import prunable_parameters, prune
+    from fairseq_lth.pruning.masks import Mask
+    from fairseq_lth.pruning.zeros import GradientMasks
 
     torch.manual_seed(0)
     model, dictionary = iwslt_model(10000)

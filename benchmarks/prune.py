@@ -59,8 +59,8 @@ def by_sorting(weights: dict[str, Any], rate: float) -> float:
 
 def run() -> dict[str, Any]:
     """Measures both ways."""
-    from fairseq_lth.masks import Mask
-    from fairseq_lth.pruning import prune
+    from fairseq_lth.pruning.criteria import prune
+    from fairseq_lth.pruning.masks import Mask
 
     weights = big_weights()
     full = Mask.full(weights)

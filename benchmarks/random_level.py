@@ -41,8 +41,8 @@ def make_level(path: Path, data: Path, flags: str) -> Path:
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf, merge_with_parent
     from omegaconf import OmegaConf, open_dict
 
-    from fairseq_lth.checkpoints import STATE_FORMAT, STATE_KEY
     from fairseq_lth.config import ImpConfig
+    from fairseq_lth.levels.checkpoints import STATE_FORMAT, STATE_KEY
 
     given = f"{data} -s en -t de --arch transformer --share-all-embeddings --optimizer adam --cpu {flags}"
     given += " --criterion label_smoothed_cross_entropy --label-smoothing 0.1 --max-tokens 4000"

@@ -9,13 +9,14 @@ import logging
 
 logging.getLogger("h5py").setLevel(logging.INFO)  # importing fairseq's tasks sets the root logger to DEBUG
 
-from fairseq_lth.checkpoints import allow_checkpoint_globals  # noqa: E402
+from fairseq_lth.levels.checkpoints import allow_checkpoint_globals  # noqa: E402
 from fairseq_lth.preflight import require_tested_fairseq  # noqa: E402
 
 require_tested_fairseq()
 allow_checkpoint_globals()
 
-from fairseq_lth import criterion, guards, lr_scheduler, task  # noqa: E402, F401
+from fairseq_lth import criterion, guards, task
+from fairseq_lth.training import lr_scheduler
 
 guards.guard_loading()
 lr_scheduler.register_all()

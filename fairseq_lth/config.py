@@ -6,10 +6,10 @@ from typing import Any, List  # noqa: UP035 - fairseq reads the annotation, and 
 from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks.translation import TranslationConfig
 
-from fairseq_lth.dump import DumpConfig
+from fairseq_lth.capture.dump import DumpConfig
 from fairseq_lth.errors import RunRefused
-from fairseq_lth.pruning import PRUNING_CRITERIA
-from fairseq_lth.schedule import Schedule
+from fairseq_lth.pruning.criteria import PRUNING_CRITERIA
+from fairseq_lth.training.schedule import Schedule
 
 REWINDS = ("lr", "weights", "none")
 SCOPES = ("global", "layer")

@@ -25,9 +25,9 @@ from fairseq.registry import REGISTRIES
 from omegaconf import MISSING
 from torch import Tensor
 
-from fairseq_lth.checkpoints import level_record, require_dictionary, require_loadable
-from fairseq_lth.recorder import Recorder
-from fairseq_lth.words import NO_WORD, POOLINGS, Segmenter, Window, WordsError, pool
+from fairseq_lth.capture.recorder import Recorder
+from fairseq_lth.capture.words import NO_WORD, POOLINGS, Segmenter, Window, WordsError, pool
+from fairseq_lth.levels.checkpoints import level_record, require_dictionary, require_loadable
 from probing_bridge import __version__
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.formats.representations import RepresentationWriter

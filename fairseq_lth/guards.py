@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from fairseq import checkpoint_utils
 
-from fairseq_lth.checkpoints import require_loadable
 from fairseq_lth.errors import RunRefused
+from fairseq_lth.levels.checkpoints import require_loadable
 from probing_bridge.errors import BridgeError
 
 _LOADING = ("load_checkpoint_to_cpu", "load_model_ensemble_and_task")

@@ -18,16 +18,16 @@ from fairseq.tasks.translation import TranslationTask
 from omegaconf import DictConfig
 
 from fairseq_lth import config
-from fairseq_lth.checkpoints import require_loadable
+from fairseq_lth.capture.dump import ActivationDump, require_dumping_task
 from fairseq_lth.config import ImpConfig
 from fairseq_lth.criterion import resolve_alias
-from fairseq_lth.dump import ActivationDump, require_dumping_task
-from fairseq_lth.engine import PruningEngine
 from fairseq_lth.errors import RunRefused
-from fairseq_lth.experiment import check_data
 from fairseq_lth.guards import guard_saving
-from fairseq_lth.lr_scheduler import rewindable
-from fairseq_lth.start import find_start
+from fairseq_lth.levels.checkpoints import require_loadable
+from fairseq_lth.training.engine import PruningEngine
+from fairseq_lth.training.experiment import check_data
+from fairseq_lth.training.lr_scheduler import rewindable
+from fairseq_lth.training.start import find_start
 from probing_bridge.errors import BridgeError
 
 _LEVEL_STATE = "imp"  # level and sparsity in fairseq's own task state, which generate and validate do load

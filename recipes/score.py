@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 from sacrebleu.metrics import BLEU
 
-from fairseq_lth.checkpoints import level_record
+from fairseq_lth.levels.checkpoints import level_record
 from probing_bridge import __version__
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.tables import write_table

@@ -135,7 +135,7 @@ def free_port():
 @pytest.fixture(scope="session")
 def same_level():
     """Asserts that two checkpoints have bit-identical weights, optimizer, schedule and mask."""
-    from fairseq_lth.checkpoints import imp_state, read_checkpoint
+    from fairseq_lth.levels.checkpoints import imp_state, read_checkpoint
 
     def equal(a, b) -> bool:
         if torch.is_tensor(a):

@@ -5,7 +5,7 @@ import csv
 import pytest
 import torch
 
-from fairseq_lth.checkpoints import imp_state, level_record, read_checkpoint
+from fairseq_lth.levels.checkpoints import imp_state, level_record, read_checkpoint
 
 
 def rows(folder):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fairseq_lth.checkpoints import imp_state, read_checkpoint
+from fairseq_lth.levels.checkpoints import imp_state, read_checkpoint
 
 BACKENDS = ("legacy_ddp", "pytorch_ddp", "no_c10d")
 

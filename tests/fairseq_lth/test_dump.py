@@ -10,7 +10,7 @@ import pytest
 import torch
 from random_models import VARIANTS, save_level, validate_until_killed
 
-from fairseq_lth.checkpoints import allow_checkpoint_globals
+from fairseq_lth.levels.checkpoints import allow_checkpoint_globals
 from probing_bridge.formats.activations.reader import (
     ATTENTION_KINDS,
     SIDES,
@@ -112,7 +112,7 @@ def test_the_dump_does_not_depend_on_batching_and_is_in_corpus_order(validate, l
 
 
 def test_the_root_says_where_the_values_come_from(validate, dense, tmp_path):
-    from fairseq_lth.checkpoints import file_hash
+    from fairseq_lth.levels.checkpoints import file_hash
 
     validate(dense / "checkpoint_lth2.pt", "--dump-activations", tmp_path / "a.h5", "--max-tokens", 200)
     with open_dump(tmp_path / "a.h5") as dump:

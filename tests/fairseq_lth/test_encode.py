@@ -15,8 +15,8 @@ import torch
 from random_models import VARIANTS, save_level
 
 from fairseq_lth import encode
-from fairseq_lth.checkpoints import allow_checkpoint_globals
-from fairseq_lth.words import NO_WORD, Segmenter, Window, pool
+from fairseq_lth.capture.words import NO_WORD, Segmenter, Window, pool
+from fairseq_lth.levels.checkpoints import allow_checkpoint_globals
 from probing_bridge.formats.representations import Representations, RepresentationWriter
 
 PIECES = [*"abcdefghilmnorstuvwxyz12.,-'?🙂中文▁", "&quot;", "&apos;s", "un", "der", "stand", "ing"]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from fairseq_lth.checkpoints import level_record, read_checkpoint
-from fairseq_lth.levels import main
-from fairseq_lth.masks import Mask
+from fairseq_lth.levels.__main__ import main
+from fairseq_lth.levels.checkpoints import level_record, read_checkpoint
+from fairseq_lth.pruning.masks import Mask
 
 
 @pytest.fixture

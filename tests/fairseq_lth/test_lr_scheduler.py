@@ -11,7 +11,7 @@ from fairseq.optim import FairseqOptimizer, build_optimizer
 from fairseq.optim.lr_scheduler import LR_SCHEDULER_DATACLASS_REGISTRY, LR_SCHEDULER_REGISTRY, build_lr_scheduler
 from omegaconf import OmegaConf
 
-from fairseq_lth.lr_scheduler import PREFIX, RewindMixin
+from fairseq_lth.training.lr_scheduler import PREFIX, RewindMixin
 
 SCHEDULERS = {
     "inverse_sqrt": "--lr 0.01 --warmup-updates 3",

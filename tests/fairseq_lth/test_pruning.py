@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_lth.masks import Mask, MaskError
-from fairseq_lth.pruning import PRUNING_CRITERIA, prunable_parameters, prune
+from fairseq_lth.pruning.criteria import PRUNING_CRITERIA, prunable_parameters, prune
+from fairseq_lth.pruning.masks import Mask, MaskError
 
 
 def by_sorting(weights, mask, rate):

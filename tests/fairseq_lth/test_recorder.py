@@ -22,7 +22,7 @@ SENTENCES = [([4, 5, 6, 7], [9, 8]), ([10], [4, 5, 6, 7, 11]), ([12, 4, 3, 9, 22
 
 
 def heard(model, inputs):
-    from fairseq_lth.recorder import Recorder
+    from fairseq_lth.capture.recorder import Recorder
 
     recorder, states, attention = Recorder(model), {}, {}
     keep = [lambda *name_and_value, kept=kept: kept.__setitem__(name_and_value[:2], name_and_value[2].clone())
@@ -73,7 +73,7 @@ def test_attention_is_that_of_fairseqs_own_code_per_head(corpus, flags):
 
         return hook
 
-    from fairseq_lth.recorder import Recorder
+    from fairseq_lth.capture.recorder import Recorder
 
     for name, module in Recorder(model)._attentions.items():
         handles.append(module.register_forward_hook(again(name), with_kwargs=True))
@@ -103,7 +103,7 @@ def test_listening_draws_no_random_numbers_and_leaves_no_hooks(corpus):
 
 
 def test_a_model_without_transformer_layers_is_refused(corpus):
-    from fairseq_lth.recorder import Recorder, RecorderError
+    from fairseq_lth.capture.recorder import Recorder, RecorderError
 
     with pytest.raises(RecorderError, match="SimpleNamespace"):
         Recorder(SimpleNamespace(encoder=torch.nn.LSTM(2, 2), decoder=torch.nn.LSTM(2, 2)))

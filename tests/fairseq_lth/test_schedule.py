@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_lth.schedule import Schedule
+from fairseq_lth.training.schedule import Schedule
 
 
 @given(st.integers(1, 9).flatmap(lambda e: st.tuples(st.just(e), st.lists(st.integers(0, e - 1), max_size=5))))

@@ -13,8 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_lth.checkpoints import CheckpointError, level_record, read_checkpoint
 from fairseq_lth.criterion import PREFIX
+from fairseq_lth.levels.checkpoints import CheckpointError, level_record, read_checkpoint
 
 PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
 REFUSED = {
@@ -108,9 +108,9 @@ def test_a_masked_criterion_never_sees_an_unmasked_weight(train, dense, corpus):
     from fairseq import checkpoint_utils
     from fairseq.criterions import CRITERION_REGISTRY
 
-    from fairseq_lth.masks import Mask
-    from fairseq_lth.pruning import prunable_parameters
-    from fairseq_lth.zeros import GradientMasks
+    from fairseq_lth.pruning.criteria import prunable_parameters
+    from fairseq_lth.pruning.masks import Mask
+    from fairseq_lth.pruning.zeros import GradientMasks
 
     level = str(dense / "checkpoint_lth2.pt")
     (model,), _, task = checkpoint_utils.load_model_ensemble_and_task([level], arg_overrides={"data": str(corpus)})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_lth.word_attention import WordBorders, pool_attention
+from fairseq_lth.capture.word_attention import WordBorders, pool_attention
 
 SYMBOLS = ["<s>", "<pad>", "</s>", "<unk>", "a", "b@@", "\u2581c", "d"]
 

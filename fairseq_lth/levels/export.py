@@ -17,9 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fairseq_lth import criterion, lr_scheduler
-from fairseq_lth.checkpoints import require_state
-from fairseq_lth.masks import Mask
+from fairseq_lth import criterion
+from fairseq_lth.levels.checkpoints import require_state
+from fairseq_lth.pruning.masks import Mask
+from fairseq_lth.training import lr_scheduler
 from probing_bridge.errors import InputError
 from probing_bridge.formats.files import written_beside
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fairseq_lth.masks import Mask, MaskError
+from fairseq_lth.pruning.masks import Mask, MaskError
 
 _INFINITY = 0x7F800000  # the bits of float32 infinity; NaN is above
 

@@ -17,18 +17,18 @@ import torch
 from fairseq import checkpoint_utils
 from torch import nn
 
-from fairseq_lth import paths, records
-from fairseq_lth.checkpoints import STATE_FORMAT, file_hash, imp_state, place, read_checkpoint, require_state
 from fairseq_lth.config import rewind_epochs
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.guards import writing
-from fairseq_lth.lr_scheduler import ATTRIBUTE, RewindMixin, Rewound
-from fairseq_lth.masks import Mask, MaskError
-from fairseq_lth.pruning import prunable_parameters, prune
-from fairseq_lth.rewind import load_rewind_point, place_rewind_point, rewind_weights, save_initialisation
-from fairseq_lth.schedule import Schedule
-from fairseq_lth.start import Start
-from fairseq_lth.zeros import GradientMasks, zero_pruned
+from fairseq_lth.levels import paths, records
+from fairseq_lth.levels.checkpoints import STATE_FORMAT, file_hash, imp_state, place, read_checkpoint, require_state
+from fairseq_lth.pruning.criteria import prunable_parameters, prune
+from fairseq_lth.pruning.masks import Mask, MaskError
+from fairseq_lth.pruning.zeros import GradientMasks, zero_pruned
+from fairseq_lth.training.lr_scheduler import ATTRIBUTE, RewindMixin, Rewound
+from fairseq_lth.training.rewind import load_rewind_point, place_rewind_point, rewind_weights, save_initialisation
+from fairseq_lth.training.schedule import Schedule
+from fairseq_lth.training.start import Start
 from probing_bridge.errors import BridgeError
 
 logger = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ import torch
 from fairseq.distributed import utils as distributed_utils
 from torch import nn
 
-from fairseq_lth import paths
-from fairseq_lth.checkpoints import imp_state, place, read_checkpoint
 from fairseq_lth.errors import RunRefused
-from fairseq_lth.zeros import copy_to_masters
+from fairseq_lth.levels import paths
+from fairseq_lth.levels.checkpoints import imp_state, place, read_checkpoint
+from fairseq_lth.pruning.zeros import copy_to_masters
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import written_beside
 

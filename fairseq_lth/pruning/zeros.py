@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fairseq_lth.masks import Mask
+from fairseq_lth.pruning.masks import Mask
 
 
 class GradientMasks:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairseq_lth.masks import Mask
+from fairseq_lth.pruning.masks import Mask
 from probing_bridge.formats.files import written_beside
 
 LEVEL_COLUMNS = (

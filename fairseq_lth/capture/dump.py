@@ -20,11 +20,11 @@ import torch
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from torch import Tensor
 
-from fairseq_lth.checkpoints import level_record, read_checkpoint, require_dictionary
+from fairseq_lth.capture.recorder import Recorder
+from fairseq_lth.capture.word_attention import JOINS, WordBorders, pool_attention
 from fairseq_lth.errors import RunRefused
-from fairseq_lth.experiment import check_data
-from fairseq_lth.recorder import Recorder
-from fairseq_lth.word_attention import JOINS, WordBorders, pool_attention
+from fairseq_lth.levels.checkpoints import level_record, read_checkpoint, require_dictionary
+from fairseq_lth.training.experiment import check_data
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.activations.reader import (
     ATTENTION_KINDS,

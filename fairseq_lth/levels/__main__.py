@@ -15,10 +15,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from fairseq_lth import paths, records
-from fairseq_lth.checkpoints import file_hash, imp_state, read_checkpoint
-from fairseq_lth.export import expand_compact, export_plain, write_compact
-from fairseq_lth.masks import Mask
+from fairseq_lth.levels import paths, records
+from fairseq_lth.levels.checkpoints import file_hash, imp_state, read_checkpoint
+from fairseq_lth.levels.export import expand_compact, export_plain, write_compact
+from fairseq_lth.pruning.masks import Mask
 from probing_bridge.errors import BridgeError, InputError
 
 SPEED_NOTE = (

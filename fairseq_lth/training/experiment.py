@@ -15,7 +15,7 @@ from fairseq.optim.lr_scheduler import LR_SCHEDULER_REGISTRY
 from omegaconf import DictConfig, OmegaConf
 
 from fairseq_lth.errors import RunRefused
-from fairseq_lth.lr_scheduler import PREFIX
+from fairseq_lth.training.lr_scheduler import PREFIX
 
 # Part of the identity; everything else (folders, logging, workers, saving, validation) leaves the weights alone.
 _DATASET = (

@@ -11,12 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairseq_lth import paths
-from fairseq_lth.checkpoints import CheckpointError, imp_state, newest_complete, place, read_checkpoint, require_state
 from fairseq_lth.config import rewind_epochs
 from fairseq_lth.errors import RunRefused
-from fairseq_lth.experiment import experiment_id
 from fairseq_lth.guards import writing
+from fairseq_lth.levels import paths
+from fairseq_lth.levels.checkpoints import (
+    CheckpointError,
+    imp_state,
+    newest_complete,
+    place,
+    read_checkpoint,
+    require_state,
+)
+from fairseq_lth.training.experiment import experiment_id
 from probing_bridge.errors import BridgeError
 
 logger = logging.getLogger(__name__)

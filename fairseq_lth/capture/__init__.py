@@ -1,0 +1,1 @@
+"""Hidden states and attention while a model runs: hooks, dumps, words."""

@@ -1,0 +1,1 @@
+"""The levels a run leaves: files, records, checks and exports."""

@@ -1,0 +1,1 @@
+"""Which weights go: prunable parameters, scores, masks, and keeping zeros zero."""

@@ -1,0 +1,1 @@
+"""Train, prune, rewind, retrain: the engine, its schedule, and where a training starts."""
