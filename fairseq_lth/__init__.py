@@ -15,8 +15,8 @@ from fairseq_lth.preflight import require_tested_fairseq  # noqa: E402
 require_tested_fairseq()
 allow_checkpoint_globals()
 
-from fairseq_lth import criterion, guards, task
-from fairseq_lth.training import lr_scheduler
+from fairseq_lth import criterion, guards, task  # noqa: E402, F401
+from fairseq_lth.training import lr_scheduler  # noqa: E402
 
 guards.guard_loading()
 lr_scheduler.register_all()

@@ -1,9 +1,9 @@
 """Our activations in jiant 2.2.0: its task class, its head and its metric on frozen vectors of words.
 
-`python -m probing_bridge.exchange.jiant_adapter --task DIR/pos --reps REPS.hdf5 --layer 3` trains jiant's edge-probing head on
-the files that `export --to jiant` wrote and prints jiant's own scores beside ours, on the same predictions. jiant
-registers no head for its edge-probing task type: the adapter does. Its reader throws test labels away: the test file
-is read as a validation file. It calls a class predicted when its raw logit is above 0.5, which is p > 0.62: we
+`python -m probing_bridge.exchange.jiant_adapter --task DIR/pos --reps REPS.hdf5 --layer 3` trains jiant's edge-probing
+head on the files that `export --to jiant` wrote and prints jiant's own scores beside ours, on the same predictions.
+jiant registers no head for its edge-probing task type: the adapter does. Its reader throws test labels away: the test
+file is read as a validation file. It calls a class predicted when its raw logit is above 0.5, which is p > 0.62: we
 report that, and p > 0.5 beside it. docs/jiant.md says how jiant is installed.
 """
 
