@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probing_bridge.cli.cluster import add_cluster_arguments, asked_cluster
+from probing_bridge.cluster import add_cluster_arguments, asked_cluster
 from probing_bridge.errors import BridgeError, InputError
 
 if TYPE_CHECKING:
@@ -121,8 +121,7 @@ def _executor(arguments: argparse.Namespace, folder: Path) -> Executor:
     from probing_bridge.probes import executors
 
     if cluster := asked_cluster(arguments):
-        name, settings = cluster
-        return executors.run_on_cluster(name, folder / "submitit", settings)
+        return executors.run_on_cluster(cluster, folder / "submitit")
     return executors.run_here if arguments.jobs == 1 else executors.run_in_processes(arguments.jobs)
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probing_bridge.cli.cluster import add_cluster_arguments, asked_cluster
+from probing_bridge.cluster import add_cluster_arguments, asked_cluster
 from probing_bridge.errors import BridgeError, InputError
 
 if TYPE_CHECKING:
@@ -102,10 +102,8 @@ def _compare(plan: Plan, dumps: DumpSet, arguments: argparse.Namespace) -> None:
         return
     if plan.tags:
         token_groups(plan, dumps, dumps.components["encoder"])  # a tag file that does not fit is found now
-    asked = asked_cluster(arguments)
-    cluster = None if asked is None else work.Cluster(*asked)
     output.mkdir(parents=True, exist_ok=True)
-    for note in work.run_all(plan, dumps, output, cluster):
+    for note in work.run_all(plan, dumps, output, asked_cluster(arguments)):
         print(f"note: {note}", file=sys.stderr)
     work.finish(output, fingerprint)
     print(work.summary(output))

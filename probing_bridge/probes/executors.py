@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from probing_bridge.errors import BridgeError
+from probing_bridge.cluster import Cluster
 from probing_bridge.probes.grid import Report, Unit, iterate_unit, run_unit
 
 Executor = Callable[[Sequence[Unit], bool], Iterator[list[Report]]]
@@ -53,38 +52,20 @@ def run_in_processes(workers: int) -> Executor:
     return run
 
 
-def run_on_cluster(cluster: str, folder: Path, parameters: dict[str, Any]) -> Executor:
-    """Makes an executor that submits each unit as one job with submitit.
+def run_on_cluster(cluster: Cluster, folder: Path) -> Executor:
+    """Makes an executor that submits each unit as one job.
 
     Args:
-        cluster: `slurm`, or `local`: processes of this machine, to try it out.
+        cluster: Where.
         folder: Where submitit keeps its files.
-        parameters: Of submitit's `update_parameters`, e.g. timeout_min, slurm_partition.
 
     Returns:
-        The executor.
-
-    Raises:
-        BridgeError: submitit is not installed, or does not know a parameter, or there is no such cluster here.
+        The executor; it raises BridgeError where the jobs cannot be submitted.
     """
 
     def run(units: Sequence[Unit], wait: bool) -> Iterator[list[Report]]:
-        try:
-            import submitit
-        except ImportError as error:
-            raise BridgeError("--executor slurm needs submitit: pip install 'fairseq-lth[slurm]'") from error
-        try:
-            executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
-            executor.update_parameters(**{"timeout_min": 24 * 60, **parameters})
-            submitted = [executor.submit(run_unit, unit, wait) for unit in units]
-        except (RuntimeError, NameError, ValueError, AttributeError, FileNotFoundError) as error:
-            raise BridgeError(f"the jobs cannot be submitted: {str(error).splitlines()[0]}") from error
-        units_of = dict(zip((job.job_id for job in submitted), units, strict=True))
-        for job in submitit.helpers.as_completed(submitted, poll_frequency=1):
-            try:
-                yield job.result()
-            except Exception as error:  # the job died on its node
-                reason = f"job {job.job_id} ended without a result ({type(error).__name__}); see {folder}"
-                yield [Report(one, "failed", reason) for one in units_of[job.job_id].jobs]
+        for ended in cluster.run(run_unit, [(unit, wait) for unit in units], folder):
+            lost = [Report(job, "failed", ended.failure) for job in units[ended.place].jobs]
+            yield lost if ended.failure else ended.result
 
     return run

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
+from probing_bridge.cluster import Cluster
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.tables import read_table
@@ -96,7 +96,7 @@ def run_all(plan: Plan, dumps: DumpSet, output: Path, cluster: Cluster | None = 
         else:  # tiles of two groups of levels need those of one: two rounds
             for own in (True, False):
                 some = [tile for tile in missing if tile.own is own]
-                for tile in cluster.run(work, some):
+                for tile in _run_on(cluster, work, some):
                     bar.update(_cost(tile, dumps, wanted))
     return collect(work, [tile.name for tile in tiles], output)
 
@@ -114,52 +114,19 @@ def run_tile(work: Path, name: str) -> None:
         TileRunner(plan, dumps, work).run(tile)
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """Computes each tile as a job of submitit.
+def _run_on(cluster: Cluster, work: Path, tiles: Sequence[Tile | GroupTile]) -> Iterator[Tile | GroupTile]:
+    """Computes tiles that do not need each other on a cluster; gives each as it ends.
 
-    Attributes:
-        name: `slurm`, or `local`: processes of this machine.
-        parameters: Of submitit's `update_parameters`, e.g. timeout_min, slurm_partition.
+    Raises:
+        BridgeError: The jobs cannot be submitted, or some failed; finished tiles are kept.
     """
-
-    name: str
-    parameters: Mapping[str, Any]
-
-    def run(self, work: Path, tiles: Sequence[Tile | GroupTile]) -> Iterator[Tile | GroupTile]:
-        """Submits tiles that do not need each other as one array.
-
-        Args:
-            work: The work folder.
-            tiles: The tiles.
-
-        Yields:
-            Each tile as it ends.
-
-        Raises:
-            BridgeError: submitit is missing, refuses the jobs, or a job failed; finished tiles are kept.
-        """
-        try:
-            import submitit
-        except ImportError as error:
-            raise BridgeError("--executor needs submitit: pip install 'fairseq-lth[slurm]'") from error
-        folder = work / "jobs"
-        try:
-            executor = submitit.AutoExecutor(folder=folder, cluster=self.name)
-            executor.update_parameters(**{"timeout_min": 24 * 60, **self.parameters})
-            jobs = executor.map_array(run_tile, [work.resolve()] * len(tiles), [tile.name for tile in tiles])
-        except (RuntimeError, NameError, ValueError, AttributeError, FileNotFoundError) as error:
-            raise BridgeError(f"the jobs cannot be submitted: {str(error).splitlines()[0]}") from error
-        tile_of = dict(zip((job.job_id for job in jobs), tiles, strict=True))
-        failed = []
-        for job in submitit.helpers.as_completed(jobs, poll_frequency=1):
-            failure = job.exception()
-            if failure is not None:
-                reason = str(failure).strip().splitlines()[-1]
-                failed.append(f"{tile_of[job.job_id].name} ({reason})")
-            yield tile_of[job.job_id]
-        if failed:
-            raise BridgeError(f"jobs failed: {'; '.join(failed)}; run the same command again, logs are in {folder}")
+    failed = []
+    for ended in cluster.run(run_tile, [(work.resolve(), tile.name) for tile in tiles], work / "jobs"):
+        if ended.failure:
+            failed.append(f"{tiles[ended.place].name}: {ended.failure}")
+        yield tiles[ended.place]
+    if failed:
+        raise BridgeError("; ".join([*failed, "run the same command again"]))
 
 
 def _cost(tile: Tile | GroupTile, dumps: DumpSet, wanted: set[tuple[int, int]]) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from probing_bridge.cluster import Cluster
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.formats.representations import RepresentationWriter
 from probing_bridge.formats.tables import read_table, write_table
@@ -203,7 +204,7 @@ def test_other_executors_give_the_same_rows(models: list[grid.ModelInfo], tmp_pa
     if where == "processes":
         executor = executors.run_in_processes(2)
     else:
-        executor = executors.run_on_cluster("local", tmp_path / "submitit", {"timeout_min": 5})
+        executor = executors.run_on_cluster(Cluster("local", {"timeout_min": 5}), tmp_path / "submitit")
     done = reports_of(units(tmp_path / "there"), executor)
     assert len(units(tmp_path / "there")) == 2 and [report.status for report in done] == ["done"] * 3
     assert rows(tmp_path / "there") == rows(tmp_path / "here")

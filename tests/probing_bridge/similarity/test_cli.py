@@ -301,7 +301,6 @@ def test_bad_dumps(
         (["--resamples", "-1"], "--resamples -1"),
         (["--tags", "pos=none.txt"], "none.txt: cannot be read"),
         (["--pairs", "dense"], "needs a dump of level 0; the lowest level given is 1"),
-        (["--executor", "slurm"], "the jobs cannot be submitted"),
     ],
 )
 def test_bad_options(
