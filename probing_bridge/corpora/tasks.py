@@ -1,7 +1,8 @@
 """The probing tasks of Liu et al. (2019), one row each, and how their files become what a probe sees.
 
-The table follows PROBING section 2 and the groups of Movva & Zhao (2020), Fig. 1. A new task is one row here, and a
-module in `readers` if its format is new.
+Metrics and patience are those of experiment_configs/ in their code (github.com/nelson-liu/contextual-repr-analysis),
+the groups those of Movva & Zhao (2020), Fig. 1. A new task is one row here, and a module in `readers` if its format is
+new.
 """
 
 from __future__ import annotations
@@ -186,7 +187,9 @@ def read_instances(task: str, path: str | Path, *, compat: bool = False, format:
 
 
 def label_vocabulary(*splits: Iterable[Instance]) -> tuple[str, ...]:
-    """The labels in the order of their class numbers: most frequent first, then by first occurrence (PROBING 1.3).
+    """The labels in the order of their class numbers: most frequent first, then by first occurrence.
+
+    That is the order of the `Vocabulary` of AllenNLP 0.7, with the labels of dev and test, as in the original.
 
     Args:
         splits: Train, dev and test, in this order; all of them count.

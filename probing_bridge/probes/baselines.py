@@ -1,4 +1,6 @@
-"""Baselines that see no features: the most frequent training label, of all items or of the word (PROBING 3.2).
+"""Baselines that see no features: the most frequent training label, of all items or of the word.
+
+The latter is the original's, contexteval/models/word_conditional_majority_tagger.py and its two siblings.
 
 A probe says something about features only where it beats them. The label of an unknown word, or ordered pair of
 words, is the most frequent of all. For a regression the mean takes the place of the most frequent label.

@@ -116,7 +116,10 @@ def lay_out(
 
 
 def _without_zero_sums(items: Items, features: Features) -> Items:
-    """Items of words whose features sum to exactly zero do not count, layer by layer (PROBING 3.1, trap 1)."""
+    """Items of words whose features sum to exactly zero do not count, layer by layer.
+
+    The original tells padding by it (`get_text_mask_from_representations` in contexteval/common/util.py).
+    """
     sums = np.stack([layer.sum(dim=-1).cpu().numpy() for layer in features.values])  # (layers, words)
     return replace(items, counted=sums[:, items.rows[:, 0]] != 0)
 

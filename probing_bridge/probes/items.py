@@ -2,7 +2,7 @@
 
 An item is one prediction: a word (taggers, selected words, regression) or a pair of words (child, parent). Batches
 are instances (sentences, or documents for coreference), as in Liu et al. (2019); the loss averages over the items
-of an instance first and over the instances of the batch then (PROBING section 4).
+of an instance first and over the instances of the batch then (`loss_average` in contexteval/models/tagger.py).
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def build_items(
         instances: From the readers; each has at least one item.
         vocabulary: Label -> number; None for a regression.
         starts: Sentence text -> first row of the features.
-        zero_pairs_count: Whether a pair (0, 0) counts; in the original it does not (PROBING 3.1).
+        zero_pairs_count: Whether a pair (0, 0) counts; in the original it is padding (pairwise_tagger.py).
 
     Returns:
         The items.

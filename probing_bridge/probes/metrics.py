@@ -136,7 +136,7 @@ def find_spans(tags: np.ndarray, first: np.ndarray, labels: Sequence[str]) -> np
     """Finds the spans of label sequences; the BIO and IOB1 decoders of the original agree on these labels.
 
     A span starts at any B, and at an I that follows an O, a sentence start or a label of another type; it goes on
-    with I of the same type (PROBING section 5).
+    with I of the same type (`bio_tags_to_spans` and `iob1_tags_to_spans` of AllenNLP 0.7, which the original calls).
 
     Args:
         tags: (n_items,) label numbers of all sentences, one after the other.
@@ -164,7 +164,7 @@ def _span_statistics(predictions: Predictions) -> np.ndarray:
     offsets = predictions.offsets
     sentence = np.repeat(np.arange(predictions.n_sentences), np.diff(offsets))
     gold, predicted = predictions.gold, predictions.predicted
-    if predictions.counted is not None:  # the original cuts as many last items as are masked anywhere (PROBING 3.1)
+    if predictions.counted is not None:  # the original cuts as many last items as are masked anywhere
         counted = _per_sentence(predictions.counted[:, None], offsets)[:, 0]
         kept = np.arange(len(gold)) - offsets[sentence] < counted[sentence]
         gold, predicted, sentence = gold[kept], predicted[kept], sentence[kept]

@@ -53,7 +53,7 @@ def padded(n_outputs: int) -> int:
 
 
 def combine(words: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """The input of a probe in parts: x, or x, y and x*y (PROBING section 3).
+    """The input of a probe in parts: x, or x, y and x*y (`combination` in contexteval/models/pairwise_tagger.py).
 
     Args:
         words: One or two (n_probes, n, d) arrays.
@@ -212,7 +212,7 @@ MODELS: dict[str, type[Linear] | type[Mlp]] = {"linear": Linear, "mlp": Mlp}
 class Mix:
     """One probe on a learned mix of all layers, gamma * sum_k softmax(w)_k x_k, trained with the probe.
 
-    w starts at 0 and gamma at 1 (PROBING 3.2; ELMo's scalar mix, Peters et al. 2018, equation 1).
+    w starts at 0 and gamma at 1 (ELMo's scalar mix, Peters et al. 2018, equation 1).
     """
 
     def __init__(self, inner: Linear | Mlp, n_layers: int) -> None:

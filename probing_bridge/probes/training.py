@@ -1,4 +1,4 @@
-"""The training recipe of Liu et al. (2019, as PROBING section 6 gives it), for all layers of a model at once.
+"""The training recipe of Liu et al. (2019, their experiment_configs/), for all layers of a model at once.
 
 Adam (0.001) on batches of 80 instances, at most 50 epochs, early stopping on the development score, weights of the
 best epoch. Layers share the batches, as they would with the same seeds one by one; a layer that has stopped drops

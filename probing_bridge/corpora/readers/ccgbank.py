@@ -1,4 +1,4 @@
-"""CCGbank AUTO: one derivation a line; each leaf gives a word and its category (PROBING 2.2)."""
+"""CCGbank AUTO: one derivation a line; each leaf gives a word and its category (Hockenmaier & Steedman 2007)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Formats of a word and its tag a line, blank lines between sentences (PROBING 2.4, 2.6 to 2.8).
+"""Formats of a word and its tag a line, blank lines between sentences.
 
-CoNLL-2000 chunks, FCE error detection, conjuncts, semantic tags, and CCG categories as columns. By default the number
+CoNLL-2000 chunks (conll2000_chunking.py), FCE error detection (grammatical_error_correction.py), conjuncts
+(conjunct_identification.py), semantic tags (semantic_tagging.py), and CCG categories as columns. By default the number
 of columns and the tags are checked; the original (compat) takes any tag, and splits CoNLL-2000 lines at every single
 space, so that two spaces in a row shift the columns.
 """

@@ -1,4 +1,7 @@
-"""CoNLL-2003 named entities: word, part of speech, chunk, entity tag in IOB1 or IOB2 (PROBING 2.5)."""
+"""CoNLL-2003 named entities: word, part of speech, chunk, entity tag in IOB1 or IOB2.
+
+The layout is that of Tjong Kim Sang & De Meulder (2003, Section 2.1).
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""CoNLL-2012 (OntoNotes): coreference arcs between mentions of one word (PROBING 2.13).
+"""CoNLL-2012 (OntoNotes): coreference arcs between mentions of one word (Liu et al. 2019, Section 2.3).
 
 A document is one instance. Pairs of a cluster that are spelt differently are arcs (label 1); after each, a mention of
 another cluster that comes before the child is drawn as a pair that is none (label 0). Clusters and mentions are in
 the order of the text; the original's order is that of Python's hash tables and differs between Python versions, so
 of its negatives only the children are the same. By default the drawn mention is spelt differently too, as the task is
-described; the code of the original does not check that (compat).
+described; the code of the original, coreference_arc_prediction.py, does not check that (compat).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CoNLL-U (Universal Dependencies): parts of speech and syntactic arcs (PROBING 2.1, 2.11).
+"""CoNLL-U (Universal Dependencies): parts of speech and syntactic arcs (universaldependencies.org/format).
 
 By default lines of multiword tokens (2-3) and of empty nodes (4.1) are left out, so that word numbers and positions
 agree, and the columns, numbers and heads of all words are checked. The original (compat) takes such lines for words

@@ -1,4 +1,4 @@
-"""CoNLL-X: fine parts of speech of the Penn Treebank (PROBING 2.1)."""
+"""CoNLL-X: fine parts of speech of the Penn Treebank (Buchholz & Marsi 2006, Section 3)."""
 
 from __future__ import annotations
 

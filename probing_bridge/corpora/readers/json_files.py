@@ -1,4 +1,7 @@
-"""The two JSON formats: STREUSLE (adposition supersenses) and It-Happened (event factuality); PROBING 2.9, 2.10.
+"""The two JSON formats: STREUSLE (adposition supersenses) and It-Happened (event factuality).
+
+Read as in adposition_supersense_tagging.py and event_factuality.py, from files of Schneider et al. (2018) and of
+Rudinger et al. (2018).
 
 By default a key that occurs twice is refused; the original (compat) keeps the last of the two.
 """

@@ -1,4 +1,4 @@
-"""Semantic dependencies in SDP columns (PROBING 2.12), in two layouts told apart by content.
+"""Semantic dependencies in SDP columns (Oepen et al. 2015), in two layouts told apart by content.
 
 Official SDP 2015: id, form, lemma, POS, top, pred, frame, arguments. Augmented, the one that the original reads: a
 HEAD and a relation before `top`. The original takes the wrong columns of an official file; here both are read right,

@@ -1,4 +1,4 @@
-"""Bracketed trees, one a line: the phrases above each word (PROBING 2.3).
+"""Bracketed trees, one a line: the phrases above each word (constituency_ancestor_prediction.py).
 
 By default the outermost bracket goes if it is "", TOP, VROOT, ROOT or S1, whatever it holds stays; function tags and
 indices are cut off (NP-SBJ=2 is NP), empty elements (-NONE-) are left out. The original (compat) strips only "", TOP

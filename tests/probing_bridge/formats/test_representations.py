@@ -12,7 +12,7 @@ from probing_bridge.formats.representations import Representations, Representati
 
 
 def write_plainly(path: Path, entries: dict[str, np.ndarray]) -> None:
-    """The layout as PROBING.md 1.1 gives it, written without our writer."""
+    """The layout of Liu et al.'s files, written without our writer."""
     with h5py.File(path, "w") as file:
         index = {text: str(i) for i, text in enumerate(entries)}
         for i, array in enumerate(entries.values()):

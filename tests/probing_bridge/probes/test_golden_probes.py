@@ -1,4 +1,4 @@
-"""The models, losses and metrics against what the original code computed on given weights (PROBING section 10)."""
+"""The models, losses and metrics against what the original code computed on given weights."""
 
 from __future__ import annotations
 

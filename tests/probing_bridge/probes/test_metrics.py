@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn, seqeval, scipy, and against slow loops written from PROBING section 5."""
+"""Metrics against scikit-learn, seqeval, scipy, and against slow loops written from the original's decoders."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def sentences_of(values: list[list[int]], labels: tuple[str, ...], answers: list
 
 
 def slow_spans(tags: list[str]) -> set[tuple[int, int, str]]:
-    """The original's IOB1 decoder as PROBING section 5 words it."""
+    """`iob1_tags_to_spans` of AllenNLP 0.7, item by item."""
     spans, start = [], None
     for i, tag in enumerate([*tags, "O"]):
         before = tags[i - 1] if i else "O"
@@ -163,7 +163,7 @@ def test_pearson_of_constants_is_undefined() -> None:
 
 
 def test_masked_items_as_in_the_original() -> None:
-    """The masked item leaves accuracy; from spans the last item of its sentence is cut instead (PROBING 3.1)."""
+    """The masked item leaves accuracy; from spans the last item of its sentence is cut instead, as in the original."""
     counted = np.array([True, False, True, True, True])
     plain = sentences_of([[0, 1, 2], [1, 2]], ("O", "B-X", "I-X"), [[0, 0, 2], [1, 2]])
     masked = Predictions(plain.gold, plain.predicted, plain.offsets, plain.labels, None, counted)

@@ -1,4 +1,4 @@
-"""The engine against a slow and obvious PyTorch loop per probe, written from PROBING sections 3-6."""
+"""The engine against a slow and obvious PyTorch loop per probe, written from Liu et al.'s models and configurations."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_layers_together_equal_layers_alone(family: str) -> None:
 
 
 def slow_run(train_set: list[Sentence], dev: list[Sentence], features: Features, layer: int, patience: int) -> tuple:
-    """A whole run by the letter of PROBING section 6: scores of dev, the best epoch, its weights."""
+    """A whole run by the letter of the recipe: scores of dev, the best epoch, its weights."""
     slow, scores, best = SlowProbe(train_set, features, layer), [], (-1, torch.zeros(0))
     random.seed(13370)
     shuffled = list(train_set)

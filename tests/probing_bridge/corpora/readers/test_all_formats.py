@@ -143,7 +143,7 @@ def test_outputs_of_the_original(folder, name, file, parameters):
 
 
 def comparable(tokens, labels, pairs):
-    """Arcs as a set, and of the drawn pairs the children as often as they occur (PROBING 2.13, 7)."""
+    """Arcs as a set, and of the drawn pairs the children as often as they occur: what Python's hash order leaves."""
     arcs = sorted(tuple(pair) for pair, label in zip(pairs, labels, strict=True) if label == "1")
     return tokens, arcs, sorted(child for (child, _), label in zip(pairs, labels, strict=True) if label == "0")
 
