@@ -68,5 +68,11 @@ setup(
         "fairseq_lth": ["py.typed"],
     },
     install_requires=TRAINING + BRIDGE,
+    entry_points={
+        "console_scripts": [
+            "fairseq-lth = fairseq_lth.__main__:main",
+            "probing-bridge = probing_bridge.run:main",
+        ],
+    },
     extras_require={"slurm": SLURM, "jiant-runtime": JIANT_RUNTIME, "dev": DEV + SLURM},
 )

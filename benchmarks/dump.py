@@ -75,8 +75,9 @@ def main() -> None:
     be_quiet()
     import torch
 
-    import fairseq_lth  # noqa: F401 - registers the task
+    from fairseq_lth import register
 
+    register()
     torch.set_num_threads(1)
 
     result: dict[str, Any] = {"threads": 1}

@@ -69,6 +69,7 @@ def main() -> None:
     be_quiet()
     import fairseq_lth
 
+    fairseq_lth.register()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         data = make_data(folder, arguments.sentences, 8000, (8, 16))

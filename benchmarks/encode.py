@@ -45,17 +45,18 @@ def hub(level: Path, lines: list[list[str]]) -> Callable[[], None]:
 
 def ours(level: Path, lines: list[list[str]]) -> Callable[[], None]:
     """Encodes with fairseq_lth.encode, without loading the model anew."""
-    from fairseq_lth import encode
+    from fairseq_lth.capture import encoder
+    from fairseq_lth.encode import parse
 
     folder = level.parent
     (folder / "words.txt").write_text("".join(" ".join(words) + "\n" for words in lines))
     argv = ["--path", str(level), "--sentences", str(folder / "words.txt"), "--output", str(folder / "r.hdf5"), "--cpu"]
-    arguments = encode._parse([*argv, "--tokenizer", "moses"])
-    loaded = encode._load(arguments)
+    arguments = parse([*argv, "--tokenizer", "moses"])
+    loaded = encoder._load(arguments)
 
     def run() -> None:
-        with patch.object(encode, "_load", return_value=loaded):
-            encode.encode_file(arguments)
+        with patch.object(encoder, "_load", return_value=loaded):
+            encoder.encode_file(arguments)
 
     return run
 
@@ -69,8 +70,9 @@ def main() -> None:
     be_quiet()
     import torch
 
-    import fairseq_lth  # noqa: F401 - registers the task
+    from fairseq_lth import register
 
+    register()
     torch.set_num_threads(1)
 
     rng = random.Random(2)

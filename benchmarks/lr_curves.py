@@ -180,8 +180,9 @@ def main() -> None:
     be_quiet()
     import torch
 
-    import fairseq_lth  # noqa: F401 - registers the task
+    from fairseq_lth import register
 
+    register()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

@@ -47,11 +47,12 @@ def run(repetitions: int) -> dict[str, Any]:
     import torch
     from fairseq.criterions import CRITERION_REGISTRY
 
-    import fairseq_lth  # noqa: F401 - registers what fairseq's models need
+    from fairseq_lth import register
     from fairseq_lth.pruning.criteria import prunable_parameters, prune
     from fairseq_lth.pruning.masks import Mask
     from fairseq_lth.pruning.zeros import GradientMasks
 
+    register()
     torch.manual_seed(0)
     model, dictionary = iwslt_model(10000)
     parameters = prunable_parameters(model)

@@ -1,23 +1,37 @@
 """fairseq plugin: iterative magnitude pruning, activation dumps and word encoding (Movva & Zhao 2020).
 
-`--user-dir fairseq_lth` imports this module, which registers the task, the masked criteria and the rewindable
-learning-rate schedulers, tells torch which types fairseq's checkpoints hold, and has one that cannot be loaded named
-in one line.
+fairseq imports this package for `--user-dir` (`python -m fairseq_lth` prints what to give there), which registers the
+plugin. Imported by anything else it is empty, so that a command can show its help without fairseq and torch.
 """
 
+import functools
 import logging
+import sys
 
-logging.getLogger("h5py").setLevel(logging.INFO)  # importing fairseq's tasks sets the root logger to DEBUG
 
-from fairseq_lth.levels.checkpoints import allow_checkpoint_globals  # noqa: E402
-from fairseq_lth.preflight import require_tested_fairseq  # noqa: E402
+@functools.cache
+def register() -> None:
+    """Registers the task, the masked criteria and the rewindable learning-rate schedulers with fairseq.
 
-require_tested_fairseq()
-allow_checkpoint_globals()
+    It also tells torch which types fairseq's checkpoints hold, and has one that cannot be loaded named in one line. A
+    program that imports this package before fairseq calls it by itself.
 
-from fairseq_lth import criterion, guards, task  # noqa: E402, F401
-from fairseq_lth.training import lr_scheduler  # noqa: E402
+    Raises:
+        ImportError: fairseq is missing or too old, with what to install.
+    """
+    logging.getLogger("h5py").setLevel(logging.INFO)  # importing fairseq's tasks sets the root logger to DEBUG
+    from fairseq_lth.preflight import require_tested_fairseq
 
-guards.guard_loading()
-lr_scheduler.register_all()
-criterion.register_all()
+    require_tested_fairseq()
+    from fairseq_lth import criterion, guards, task  # noqa: F401
+    from fairseq_lth.levels.checkpoints import allow_checkpoint_globals
+    from fairseq_lth.training import lr_scheduler
+
+    allow_checkpoint_globals()
+    guards.guard_loading()
+    lr_scheduler.register_all()
+    criterion.register_all()
+
+
+if "fairseq" in sys.modules:
+    register()

@@ -10,32 +10,11 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-from fairseq import checkpoint_utils, utils
-from fairseq.data import Dictionary, encoders
-from fairseq.data.data_utils import collate_tokens, infer_language_pair
-from fairseq.dataclass.utils import gen_parser_from_dataclass
-from fairseq.registry import REGISTRIES
-from omegaconf import MISSING
-from torch import Tensor
-
-from fairseq_lth.capture.recorder import Recorder
-from fairseq_lth.capture.words import NO_WORD, POOLINGS, Segmenter, Window, WordsError, pool
-from fairseq_lth.levels.checkpoints import level_record, require_dictionary, require_loadable
-from probing_bridge import __version__
-from probing_bridge.errors import BridgeError, InputError
-from probing_bridge.formats.representations import RepresentationWriter
-
-logger = logging.getLogger("fairseq_lth.encode")
-ENOUGH = 256  # pieces in a batch with which matrix products run at full rate
-BLOCK = 16384  # pieces that are sorted by length together, and whose vectors are held at once
-_Placed = tuple[Window, np.ndarray]  # a window and the array of its sentence
+import fairseq_lth
+from probing_bridge.errors import BridgeError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,18 +26,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 done, 2 bad input (one line on standard error says what and where).
     """
-    arguments = _parse(argv)
+    arguments = parse(argv)
+    fairseq_lth.register()
+    from fairseq_lth.capture import encoder
+
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout, force=True)
-    logger.setLevel(logging.INFO)
+    encoder.logger.setLevel(logging.INFO)
     try:
-        encode_file(arguments)
+        encoder.encode_file(arguments)
     except BridgeError as error:
         print(f"fairseq_lth.encode: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Reads the command line; fairseq is imported only where a tokenizer or a BPE with flags of its own is named.
+
+    Args:
+        argv: Arguments after the program's name; those of the process if None.
+
+    Returns:
+        The arguments, with those of fairseq's tokenizer and BPE.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m fairseq_lth.encode", description=__doc__.splitlines()[0], allow_abbrev=False
     )
@@ -66,255 +56,24 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sentences", required=True, type=Path, metavar="WORDS.txt", help="one sentence a line")
     parser.add_argument("--output", required=True, type=Path, metavar="REPS.hdf5", help="the file to write")
     parser.add_argument("--data", metavar="DIR", help="folder of the dictionaries, if it has moved since the training")
-    parser.add_argument("--pooling", choices=POOLINGS, default="mean", help="how pieces become a word (%(default)s)")
+    parser.add_argument(
+        "--pooling", choices=("mean", "first", "last"), default="mean", help="how pieces become a word (%(default)s)"
+    )
     parser.add_argument("--max-tokens", type=int, default=1000, metavar="N", help="pieces in a batch (%(default)s)")
     parser.add_argument("--cpu", action="store_true", help="use the CPU even if there is a GPU")
     parser.add_argument("--fp16", action="store_true", help="half precision on the GPU")
+    named = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("tokenizer", "bpe"):
-        choices = sorted(REGISTRIES[name]["registry"])
-        parser.add_argument(f"--{name}", choices=choices, help=f"fairseq's {name}, with its own flags")
-    chosen = parser.parse_known_args(argv)[0]
-    for name in ("tokenizer", "bpe"):
-        own = REGISTRIES[name]["dataclass_registry"].get(getattr(chosen, name))
-        if own is not None:
-            gen_parser_from_dataclass(parser, own())
+        parser.add_argument(f"--{name}", metavar="NAME", help=f"fairseq's; with its own flags: --{name} NAME --help")
+        named.add_argument(f"--{name}")
+    chosen = vars(named.parse_known_args(argv)[0])
+    if any(chosen.values()):
+        fairseq_lth.register()
+        from fairseq_lth.capture.encoder import add_segmentation_flags
+
+        add_segmentation_flags(parser, chosen)
     parser.set_defaults(source_lang=None, target_lang=None)  # of the checkpoint, unless given
     return parser.parse_args(argv)
-
-
-def encode_file(arguments: argparse.Namespace) -> None:
-    """Encodes the sentences of a file, in its order, each different one once.
-
-    Args:
-        arguments: The command line.
-
-    Raises:
-        BridgeError: A checkpoint, dictionary, BPE file or sentence that cannot be used; nothing is written then.
-    """
-    lines = _Lines(arguments.sentences)
-    record = level_record(arguments.path)
-    model, task = _load(arguments)
-    segmenter = _segmenter(arguments, task)
-    encoder = Encoder(model, task, arguments.pooling, arguments.max_tokens)
-    attributes = {
-        **asdict(record),
-        "layers": ",".join(encoder.layers),
-        "pooling": arguments.pooling,
-        "package_version": __version__,
-    }
-    try:
-        with RepresentationWriter(arguments.output, attributes) as writer:
-            for block in lines.blocks(segmenter, encoder.limit, writer):
-                for sentence, array in zip(block, encoder.encode(block), strict=True):
-                    if not np.isfinite(array).all():
-                        raise BridgeError(f"{arguments.path}: computes values that are not finite (NaN or too large)")
-                    writer.add(sentence.words, array)
-            n_sentences = len(writer)
-            if not n_sentences:
-                raise InputError("holds no sentence", arguments.sentences)
-    except OSError as error:
-        raise InputError(f"cannot be written ({error})", arguments.output) from error
-    unknown = segmenter.n_unknown / max(1, segmenter.n_pieces)
-    if lines.n_long:
-        logger.info("%d sentences are longer than the model's positions: overlapping windows", lines.n_long)
-    logger.info(
-        "%s: %d sentences, %d pieces (%.2f %% unknown)",
-        arguments.output,
-        n_sentences,
-        segmenter.n_pieces,
-        100 * unknown,
-    )
-
-
-@dataclass(frozen=True)
-class _Sentence:
-    """A line of the file: its words, and the windows that are encoded for it."""
-
-    words: list[str]
-    windows: list[Window]
-
-    @property
-    def n_pieces(self) -> int:
-        return sum(len(window.ids) for window in self.windows)
-
-
-class _Lines:
-    """The sentences file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.n_long = 0
-        if not path.is_file():
-            raise InputError("no such file; write it with `python -m probing_bridge.run sentences`", path)
-
-    def blocks(self, segmenter: Segmenter, limit: int, done: RepresentationWriter) -> Iterator[list[_Sentence]]:
-        """The different sentences that are not done yet, cut into windows, in blocks of about BLOCK pieces."""
-        block: dict[str, _Sentence] = {}
-        pieces = 0
-        with open(self._path, encoding="utf-8", newline="\n") as file:
-            try:
-                for number, line in enumerate(file, start=1):
-                    text = line.rstrip("\r\n")
-                    words = text.replace("\t", " ").split(" ")
-                    if not text or " ".join(words) in block or words in done:
-                        continue
-                    sentence = self._sentence(text, words, segmenter, limit, number)
-                    block[" ".join(words)] = sentence
-                    pieces += sentence.n_pieces
-                    if pieces >= BLOCK:
-                        yield list(block.values())
-                        block, pieces = {}, 0
-            except UnicodeDecodeError as error:
-                raise InputError(f"is not UTF-8 ({error.reason} at byte {error.start})", self._path) from error
-        if block:
-            yield list(block.values())
-
-    def _sentence(self, text: str, words: list[str], segmenter: Segmenter, limit: int, number: int) -> _Sentence:
-        windows, before = [], 0
-        for part in text.split("\t"):
-            own = part.split(" ")
-            try:
-                cut = list(segmenter.windows(own, limit))
-            except WordsError as error:
-                raise InputError(str(error), self._path, number) from error
-            self.n_long += len(cut) > 1
-            windows += [replace(window, first=window.first + before) for window in cut]
-            before += len(own)
-        return _Sentence(words, windows)
-
-
-def _load(arguments: argparse.Namespace) -> tuple[Any, Any]:
-    """The model, ready for inference, and its task."""
-    saved = require_loadable(arguments.path)
-    task_cfg = saved["cfg"]["task"] if saved.get("cfg") is not None else vars(saved["args"])
-    data = arguments.data or task_cfg["data"]
-    folder = utils.split_paths(data)[0]
-    try:
-        source, target = task_cfg.get("source_lang"), task_cfg.get("target_lang")
-        if source is None or target is None:  # then fairseq took them from the folder
-            source, target = infer_language_pair(folder)
-    except OSError:
-        source = target = None
-    if source is None or not all((Path(folder) / f"dict.{language}.txt").is_file() for language in (source, target)):
-        raise BridgeError(f"{folder}: the dictionaries of the training are not there; give their folder with --data")
-    require_dictionary(saved, Dictionary.load(str(Path(folder) / f"dict.{source}.txt")), folder)
-    models, _, task = checkpoint_utils.load_model_ensemble_and_task([arguments.path], arg_overrides={"data": data})
-    model = models[0].eval()
-    if torch.cuda.is_available() and not arguments.cpu:
-        model = model.cuda()
-        model = model.half() if arguments.fp16 else model
-    return model, task
-
-
-def _segmenter(arguments: argparse.Namespace, task: Any) -> Segmenter:
-    arguments.source_lang = arguments.source_lang or task.cfg.source_lang
-    arguments.target_lang = arguments.target_lang or task.cfg.target_lang
-    for name in ("tokenizer", "bpe"):
-        own = REGISTRIES[name]["dataclass_registry"].get(getattr(arguments, name))
-        for field in fields(own) if own is not None else ():
-            if field.default == MISSING and getattr(arguments, field.name, None) in (None, MISSING):
-                flag = field.name.replace("_", "-")
-                raise BridgeError(f"--{name} {getattr(arguments, name)} needs --{flag}")
-    try:
-        tokenizer, bpe = encoders.build_tokenizer(arguments), encoders.build_bpe(arguments)
-    except (OSError, ImportError, ValueError, RuntimeError) as error:
-        raise BridgeError(f"--tokenizer {arguments.tokenizer} --bpe {arguments.bpe}: {error}") from error
-    return Segmenter(task.source_dictionary, tokenizer, bpe, arguments.bpe)
-
-
-def in_batches(windows: Sequence[_Placed], max_tokens: int) -> Iterator[list[_Placed]]:
-    """Cuts windows that are sorted by length into batches.
-
-    Args:
-        windows: Windows with the arrays their vectors go to, shortest first.
-        max_tokens: The largest number of pieces in a batch, padding included; a longer window is a batch by itself.
-
-    Yields:
-        Batches. One that has ENOUGH pieces ends where the length changes, so that it needs no padding.
-    """
-    batch: list[_Placed] = []
-    longest = 0
-    for placed in windows:
-        length = len(placed[0].ids)
-        is_enough = length > longest and len(batch) * longest >= ENOUGH
-        if batch and (is_enough or (len(batch) + 1) * length > max_tokens):
-            yield batch
-            batch = []
-        batch.append(placed)
-        longest = length
-    if batch:
-        yield batch
-
-
-class Encoder:
-    """The encoder of a model, with pooling.
-
-    Attributes:
-        layers: Names of the layers, in the order of the arrays: 0, 1, .., and norm in pre-norm models.
-        limit: The largest number of pieces it takes, EOS included.
-    """
-
-    def __init__(self, model: Any, task: Any, pooling: str, max_tokens: int) -> None:
-        """Takes a model.
-
-        Args:
-            model: A fairseq Transformer, in evaluation mode.
-            task: Its task.
-            pooling: How pieces become a word: mean, first or last.
-            max_tokens: Pieces in a batch, padding included.
-
-        Raises:
-            RecorderError: Not a Transformer.
-        """
-        self._model, self._pooling, self._max_tokens = model, pooling, max_tokens
-        self._recorder = Recorder(model)
-        self._pad = task.source_dictionary.pad()
-        self._left_pad = task.cfg.left_pad_source
-        self._device = next(model.parameters()).device
-        self.layers = list(self._recorder.states["encoder"])
-        self.dim = next(iter(self._recorder.states["encoder"].values()))
-        self.limit = min(int(model.encoder.max_positions()), int(task.max_positions()[0]))
-
-    def encode(self, sentences: Sequence[_Sentence]) -> list[np.ndarray]:
-        """Encodes sentences, sorted by length inside.
-
-        Returns:
-            For each sentence (n_layers, n_words, d) float32.
-        """
-        arrays = [np.empty((len(self.layers), len(one.words), self.dim), np.float32) for one in sentences]
-        windows = [(window, array) for one, array in zip(sentences, arrays, strict=True) for window in one.windows]
-        windows.sort(key=lambda pair: len(pair[0].ids))
-        for batch in in_batches(windows, self._max_tokens):
-            for (window, array), vectors in zip(batch, self._encode([window for window, _ in batch]), strict=True):
-                keep = window.keep
-                array[:, window.first + keep.start : window.first + keep.stop] = vectors[:, keep.start : keep.stop]
-        return arrays
-
-    @torch.inference_mode()
-    def _encode(self, windows: Sequence[Window]) -> list[np.ndarray]:
-        """(n_layers, n_words, d) of each window of a batch."""
-        ids = [torch.tensor(window.ids) for window in windows]
-        tokens = collate_tokens(ids, self._pad, left_pad=self._left_pad).to(self._device)
-        lengths = torch.tensor([len(one) for one in ids], device=self._device)
-        # number the words of the batch through, and give every real piece, sentence by sentence, the number of its word
-        counts = [max(window.owners) + 1 for window in windows]
-        starts = np.concatenate(([0], np.cumsum(counts)))
-        owners = np.concatenate([np.asarray(window.owners) for window in windows])
-        owned = owners != NO_WORD
-        numbers = (owners + np.repeat(starts[:-1], [len(one) for one in ids]))[owned]
-        sentence, position = tokens.ne(self._pad).nonzero(as_tuple=True)
-        places = (position * len(ids) + sentence)[torch.from_numpy(owned).to(self._device)]
-        words = torch.from_numpy(numbers).to(self._device)
-        layers: dict[str, Tensor] = {}
-
-        def keep(component: str, layer: str, states: Tensor) -> None:
-            rows = states.reshape(-1, states.shape[-1]).index_select(0, places).float()
-            layers[layer] = pool(rows, words, int(starts[-1]), self._pooling)
-
-        with self._recorder.listen({"encoder": self._recorder.states["encoder"]}, {}, keep, keep):
-            self._model.encoder(tokens, src_lengths=lengths)
-        vectors = torch.stack([layers[name] for name in self.layers]).cpu().numpy()  # (n_layers, n_words, d)
-        return np.split(vectors, starts[1:-1], axis=1)
 
 
 if __name__ == "__main__":

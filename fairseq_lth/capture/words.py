@@ -17,7 +17,6 @@ from torch import Tensor
 
 from probing_bridge.errors import BridgeError
 
-POOLINGS = ("mean", "first", "last")
 SPACE_IS_A_PIECE = ("characters", "bytes")  # in these BPEs the model sees a symbol for the space between two words
 NO_WORD = -1
 

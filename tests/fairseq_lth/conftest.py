@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+import fairseq_lth
+
 sys.path.insert(0, str(Path(__file__).parent))  # the forked processes import training_child by name
+fairseq_lth.register()  # in this process fairseq comes after the plugin
 PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
 
 

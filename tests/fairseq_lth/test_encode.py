@@ -15,6 +15,7 @@ import torch
 from random_models import VARIANTS, save_level
 
 from fairseq_lth import encode
+from fairseq_lth.capture import encoder
 from fairseq_lth.capture.words import NO_WORD, Segmenter, Window, pool
 from fairseq_lth.levels.checkpoints import allow_checkpoint_globals
 from probing_bridge.formats.representations import Representations, RepresentationWriter
@@ -37,12 +38,12 @@ def test_batches_are_full_or_without_padding():
     rng = np.random.default_rng(1)
     lengths = [*sorted(int(length) for length in rng.integers(2, 30, 900)), 700]
     windows = [(Window([0] * length, [], 0, range(0)), np.empty(0)) for length in lengths]
-    batches = list(encode.in_batches(windows, 500))
+    batches = list(encoder.in_batches(windows, 500))
     assert [len(window.ids) for batch in batches for window, _ in batch] == lengths
     for batch in batches[:-1]:
         own = [len(window.ids) for window, _ in batch]
         assert len(own) * own[-1] <= 500
-        enough = [n for n in range(1, len(own)) if n * own[n - 1] >= encode.ENOUGH]
+        enough = [n for n in range(1, len(own)) if n * own[n - 1] >= encoder.ENOUGH]
         assert not enough or own[enough[0] - 1] == own[-1]  # nothing longer joins a batch that has enough
     assert [len(window.ids) for window, _ in batches[-1]] == [700]
 
@@ -153,7 +154,7 @@ def test_the_sentences_of_a_document_are_encoded_one_by_one(encoded, data):
 def test_batching_and_repetition_change_nothing(encoded, data, monkeypatch):
     with encoded() as together:
         expected = [together.read(line.replace("\t", " ").split(" ")) for line in LINES]
-    monkeypatch.setattr(encode, "BLOCK", 1)
+    monkeypatch.setattr(encoder, "BLOCK", 1)
     with encoded(*flags_of(data), "--max-tokens", 1, lines=LINES * 2) as alone:
         assert len(alone) == 7
         for line, array in zip(LINES, expected, strict=True):

@@ -1,0 +1,142 @@
+"""The levels of a run: their table, the checks, and what the command line asks for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from fairseq_lth.levels import paths, records
+from fairseq_lth.levels.checkpoints import file_hash, imp_state, read_checkpoint
+from fairseq_lth.levels.export import expand_compact, export_plain, write_compact
+from fairseq_lth.pruning.masks import Mask
+from probing_bridge.errors import BridgeError, InputError
+
+SPEED_NOTE = (
+    "Unstructured sparsity saves disk (--compact), not time: dense kernels multiply by zeros as fast as by anything."
+)
+
+
+def read_run(directory: Path) -> list[dict[str, str]]:
+    """Reads the records of a run.
+
+    Raises:
+        InputError: The folder is missing or has no levels.
+    """
+    if not directory.is_dir():
+        raise InputError("no such folder; give the --save-dir of a training", directory)
+    rows = records.read_rows(directory / paths.RECORDS)
+    if not rows:
+        raise InputError(f"has no {paths.RECORDS}: no level has been finished there", directory)
+    missing = [column for column in records.LEVEL_COLUMNS if column not in rows[0]]
+    if missing:
+        raise InputError(f"has no column {missing[0]!r}", directory / paths.RECORDS, 1)
+    return rows
+
+
+def check_run(directory: Path, rows: list[dict[str, str]]) -> Iterator[str]:
+    """Checks every level: readable, unchanged, of this experiment, zero where the mask says, masks only shrink.
+
+    Args:
+        directory: The run directory.
+        rows: Its records.
+
+    Yields:
+        One line for each problem.
+    """
+    before: tuple[str, Mask] | None = None
+    for row in rows:
+        path = directory / row["checkpoint"]
+        try:
+            checkpoint = read_checkpoint(path)
+            state = imp_state(checkpoint)
+            if state is None:
+                raise InputError("was not written by --task lth_imp", path)
+            yield from _differences(path, row, state)
+            if state["mask"] is None:
+                continue
+            mask = Mask.unpack(state["mask"])
+            if mask.hash() != row["mask_hash"]:
+                yield f"{path}: its mask is not the one in {paths.RECORDS}"
+            if before is not None and not before[1].shrinks_to(mask):
+                yield f"{path}: its mask keeps weights that {before[0]} has pruned"
+            before = path.name, mask
+            mask.check(checkpoint["model"])
+        except BridgeError as error:
+            yield str(error) if str(path) in str(error) else f"{path}: {error}"
+    named = {row["checkpoint"] for row in rows}
+    yield from (
+        f"{path}: is not in {paths.RECORDS}"
+        for path in paths.level_checkpoints(directory).values()
+        if path.name not in named
+    )
+
+
+def _differences(path: Path, row: dict[str, str], state: dict) -> Iterator[str]:
+    """What a checkpoint says about itself against the records."""
+    if state["experiment"] != row["experiment"]:
+        yield f"{path}: is of experiment {state['experiment']}, the records are of {row['experiment']}"
+    if str(state["level"]) != row["level"]:
+        yield f"{path}: is level {state['level']}"
+    if repr(state["sparsity"]) != row["sparsity"]:
+        yield f"{path}: has sparsity {state['sparsity']}, the records say {row['sparsity']}"
+    if file_hash(path) != row["checkpoint_hash"]:
+        yield f"{path}: has been changed since it was written (sha256 differs from {paths.RECORDS})"
+
+
+def table(directory: Path, rows: list[dict[str, str]]) -> str:
+    """The table of a run, one line a level."""
+    head = ("level", "epoch", "updates", "lr", "sparsity", "prunable", "pruned weights", "MB", "mask")
+    lines = []
+    for row in rows:
+        path = directory / row["checkpoint"]
+        lines.append(
+            (
+                row["level"],
+                row["epoch"],
+                row["updates"],
+                f"{float(row['lr']):.4g}" if row["lr"] else "-",
+                f"{float(row['sparsity']):.4f}",
+                f"{float(row['sparsity_prunable']):.4f}",
+                f"{int(row['pruned_weights']):,}",
+                f"{path.stat().st_size / 1e6:.1f}" if path.is_file() else "-",
+                row["mask_hash"][:12],
+            )
+        )
+    widths = [max(len(line[column]) for line in [head, *lines]) for column in range(len(head))]
+    padded = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in [head, *lines]]
+    parent = f", branched from {rows[0]['parent']}" if rows[0]["parent"] else ""
+    return "\n".join([f"experiment {rows[0]['experiment']}{parent}", *padded])
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does what the command line asks for.
+
+    Returns:
+        The exit status.
+    """
+    source = arguments.source
+    if source.suffix == ".safetensors":
+        if arguments.export is None:
+            raise InputError("is a compact level: give --export FILE.pt to expand it", source)
+        expand_compact(source, arguments.export)
+        print(f"{arguments.export}: {arguments.export.stat().st_size:,} bytes")
+        return 0
+    rows = read_run(source)
+    if arguments.export is None and arguments.compact is None:
+        print(table(source, rows))
+        problems = list(check_run(source, rows))
+        print(*problems, sep="\n", file=sys.stderr, end="\n" if problems else "")
+        print(f"{len(problems)} problem(s) found" if problems else f"All {len(rows)} levels are as they were written.")
+        print(SPEED_NOTE)
+        return 1 if problems else 0
+    level = paths.level_checkpoint(source, arguments.level if arguments.level is not None else int(rows[-1]["level"]))
+    if arguments.export is not None:
+        export_plain(level, arguments.export)
+    if arguments.compact is not None:
+        write_compact(level, arguments.compact)
+    for path in filter(None, (arguments.export, arguments.compact)):
+        print(f"{path}: {path.stat().st_size:,} bytes; {level.name} has {level.stat().st_size:,}")
+    print(SPEED_NOTE)
+    return 0
