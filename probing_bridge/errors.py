@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class BridgeError(Exception):
@@ -24,3 +29,28 @@ class InputError(BridgeError):
         super().__init__(f"{place}: {message}")
         self.path = Path(path)
         self.line = line
+
+
+class Faults:
+    """What is wrong with a command's input, collected so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        """Starts without any."""
+        self._found: list[str] = []
+
+    def add(self, *faults: str) -> None:
+        """Adds faults, a line each."""
+        self._found += faults
+
+    def of(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | None:
+        """The result of a call; None if it raised a BridgeError, which is added."""
+        try:
+            return work(*arguments, **named)
+        except BridgeError as error:
+            self.add(str(error))
+            return None
+
+    def tell(self) -> None:
+        """Raises a BridgeError with all faults, each once, a line each; does nothing if there are none."""
+        if self._found:
+            raise BridgeError("\n".join(dict.fromkeys(self._found)))

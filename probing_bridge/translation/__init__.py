@@ -1,0 +1,1 @@
+"""Translation quality of the levels: BLEU with its paired tests."""

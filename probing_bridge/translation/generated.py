@@ -1,0 +1,75 @@
+"""What fairseq-generate writes (`generate-test.txt`): one sentence's lines together, in the order of its batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from probing_bridge.errors import InputError
+
+KINDS = {"D": "detokenised translation", "H": "translation", "T": "reference"}
+
+
+@dataclass(frozen=True)
+class Generated:
+    """The lines of one file, whose sentences are numbered from 0 in corpus order.
+
+    Attributes:
+        path: The file.
+        lines: Kind (a key of KINDS) -> number of the sentence -> text.
+    """
+
+    path: Path
+    lines: dict[str, dict[int, str]]
+
+    def texts(self, kind: str, count: int) -> list[str]:
+        """One kind of lines in corpus order.
+
+        Args:
+            kind: A key of KINDS.
+            count: How many sentences there are.
+
+        Raises:
+            InputError: A sentence is missing, or there are others.
+        """
+        found = self.lines[kind]
+        if sorted(found) != list(range(count)):
+            message = f"has {kind} lines for {len(found)} of {count} references: generate again, skipping nothing"
+            raise InputError(message, self.path)
+        return [found[number] for number in range(count)]
+
+
+def read_generated(path: str | Path) -> Generated:
+    """Reads a file of fairseq-generate.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: The file cannot be read, or a line has no number where one belongs.
+    """
+    path = Path(path)
+    lines: dict[str, dict[int, str]] = {kind: {} for kind in KINDS}
+    for number, line in enumerate(plain_lines(path), 1):
+        kind, dash, rest = line.partition("-")
+        if dash and kind in lines:
+            sentence, *fields = rest.split("\t")
+            if not sentence.isdecimal() or not fields:
+                raise InputError(f"expected {kind}-NUMBER and a TAB, found {line[:20]!r}", path, number)
+            lines[kind][int(sentence)] = fields[-1]
+    return Generated(path, lines)
+
+
+def plain_lines(path: Path) -> list[str]:
+    """The lines of a text file; a line ends with a line feed, which a carriage return may precede.
+
+    Raises:
+        InputError: The file cannot be read or is not UTF-8.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror or error})", path) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot be read ({error})", path) from error
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
