@@ -14,6 +14,7 @@ TRAINING = [
     "subword-nmt>=0.3.8",
 ]
 BRIDGE = [
+    "filelock>=4.0",
     "h5py>=3.10",
     "jinja2>=3.1",
     "joblib>=1.3",

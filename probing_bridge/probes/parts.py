@@ -7,9 +7,7 @@ its process ends, however it ends; two runners on one folder share the work.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 import zipfile
 from collections.abc import Iterator
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.origin import Origin
@@ -152,7 +151,7 @@ def all_parts(folder: Path) -> list[Part]:
 
 @contextmanager
 def claim(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Claims a name for this process.
+    """Claims a name for this process; the claim ends with the process, however that ends.
 
     Args:
         path: A lock file; removed after use.
@@ -162,27 +161,14 @@ def claim(path: Path, *, wait: bool) -> Iterator[bool]:
         Whether the name is claimed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-                return
-            if not _is_still(path, descriptor):  # whoever had it removed the file meanwhile
-                continue
-            try:
-                yield True
-            finally:
-                path.unlink(missing_ok=True)
-            return
-        finally:
-            os.close(descriptor)
-
-
-def _is_still(path: Path, descriptor: int) -> bool:
+    lock = FileLock(path, blocking=wait, fallback_to_soft=False)
     try:
-        return os.stat(path).st_ino == os.fstat(descriptor).st_ino
-    except FileNotFoundError:
-        return False
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        path.unlink(missing_ok=True)  # while it is ours: who waits for it sees that its file is gone, and tries again
+        lock.release()
