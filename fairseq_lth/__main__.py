@@ -52,8 +52,11 @@ def _fairseq(command: str, words: list[str]) -> int:
     else:
         last = words[given[-1]]
         folder = last.partition("=")[2] if "=" in last else "".join(words[given[-1] + 1 : given[-1] + 2])
-        if not Path(folder).is_dir():
-            print(f"fairseq_lth: error: {folder}: no such folder; leave it out or give {ADVICE}", file=sys.stderr)
+        if not folder or not Path(folder).is_dir():
+            print(
+                f"fairseq_lth: error: --user-dir {folder}: no such folder; leave it out or give {ADVICE}",
+                file=sys.stderr,
+            )
             return 2
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", f"fairseq_cli.{command}", *words])

@@ -1,5 +1,6 @@
 """`python -m fairseq_lth`: the folder of the plugin, and fairseq's commands with it, from any folder."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ def test_a_command_of_fairseq_gets_the_plugin(tmp_path, monkeypatch):
 @pytest.mark.parametrize("flags", [["--user-dir", "fairseq_lth"], ["--user-dir=nowhere"], ["--user-dir"]])
 def test_a_user_dir_that_is_not_there_is_one_line(tmp_path, monkeypatch, capsys, flags):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delattr(os, "execv")
     assert main(["train", "DATA", *flags]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and error.endswith('give --user-dir "$(python -m fairseq_lth)"\n')
