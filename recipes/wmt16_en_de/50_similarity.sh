@@ -14,7 +14,7 @@ for experiment in $(analysed); do
     if [ "$experiment" != magnitude ] && [[ " $ANALYSED " = *" magnitude "* ]]; then dumps=("$(dump magnitude 0)"); fi
     for k in $(levels_of "$experiment"); do dumps+=("$(dump "$experiment" "$k")"); done
     for task in "${TAGS[@]}"; do
-        step "tags-$task" "$task of the dumped words" python recipes/tags.py --dump "${dumps[0]}" "${suite[@]}" \
+        step "tags-$task" "$task of the dumped words" python -m probing_bridge.run tags --dump "${dumps[0]}" "${suite[@]}" \
             --task "$task" --output "$state/tags/$task.txt"
     done
     run mkdir -p "$state/$experiment/results"

@@ -6,12 +6,8 @@ import shlex
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-
-from probing_bridge.corpora.instances import Instance
-from probing_bridge.similarity.run.groups import tag_groups
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "recipes" / "open_en_de"
@@ -103,50 +99,6 @@ def test_data_that_is_not_there_is_one_line(tmp_path, run):
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("open_en_de: ") and "no such folder" in done.stderr
-
-
-class FakeDump:
-    """The part of a dump that tags.py reads."""
-
-    def symbols(self, side: str) -> list[str]:
-        assert side == "source"
-        return ["<s>", "<pad>", "</s>", "<unk>", "The", "d@@", "og", "sees", "see@@", "cats"]
-
-    def tokens(self, side: str) -> np.ndarray:
-        return np.array([4, 5, 6, 7, 2, 3, 8, 6, 9, 2, 2])
-
-    def offsets(self, side: str) -> np.ndarray:
-        return np.array([0, 5, 10, 11])
-
-
-class TestTags:
-    def test_words_are_those_that_similarity_sees(self, script, tmp_path):
-        tags, dump = script("tags.py"), FakeDump()
-        words = list(tags.source_words(dump))
-        assert words == [["The", "dog", "sees"], ["<unk>", "seeog", "cats"], []]
-        lexicon = tags.most_frequent_tags(
-            [Instance(("the", "dog", "Dog"), ("DT", "NN", "NP"), None), Instance(("dog", "sees"), ("NN", "VB"), None)]
-        )
-        lines = [" ".join(tags.tag(word, lexicon) for word in sentence) for sentence in words]
-        assert lines == ["DT NN VB", "unknown unknown unknown", ""]
-        (tmp_path / "pos").write_text("".join(f"{line}\n" for line in lines))
-        groups = tag_groups(
-            tmp_path / "pos", "pos", dump.tokens("source"), dump.symbols("source"), dump.offsets("source")
-        )
-        rows = {name: rows.tolist() for name, rows in groups.items()}
-        assert rows == {"pos:DT": [0], "pos:NN": [1, 2], "pos:VB": [3], "pos:unknown": [5, 6, 7, 8]}
-
-    def test_task_that_the_suite_lacks(self, run, tmp_path):
-        for split in ("train", "dev", "test"):
-            (tmp_path / f"{split}.conllu").write_text("1\tdog\t_\tNOUN\t_\t_\t0\troot\t_\t_\n\n")
-        files = ", ".join(f"{split}: {split}.conllu" for split in ("train", "dev", "test"))
-        (tmp_path / "suite.yaml").write_text(f"tasks:\n  pos: {{{files}}}\n")
-        done = run(
-            "python", "recipes/tags.py", "--dump", tmp_path / "none.h5", "--suite", tmp_path / "suite.yaml",
-            "--task", "st", "--output", tmp_path / "tags",
-        )  # fmt: skip
-        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
-        assert "no task 'st'" in done.stderr
 
 
 class TestGather:

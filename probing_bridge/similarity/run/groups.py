@@ -8,12 +8,12 @@ give the inner products between blocks of sentences from which CKA is resampled.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
 
-from probing_bridge.errors import InputError
+from probing_bridge.formats.tags import read_tags
 from probing_bridge.similarity.measures.cka import HsicBlocks
 from probing_bridge.similarity.sums.blocks import Blocks
 from probing_bridge.similarity.sums.streaming import Layer
@@ -65,7 +65,7 @@ def tag_groups(
     """Tokens by the tag of their word; subwords take their word's tag, end-of-sentence symbols have none.
 
     Args:
-        path: One sentence a line, one tag a word, with spaces between.
+        path: The tag file.
         kind: Name of the tags, e.g. "pos".
         tokens: (n_tokens,) ids.
         symbols: The dictionary.
@@ -75,30 +75,18 @@ def tag_groups(
         Group name, e.g. "pos:NNP", -> rising rows.
 
     Raises:
-        InputError: The file cannot be read, or does not have a line for each sentence and a tag for each word.
+        InputError: As read_tags.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read ({error})", path) from error
-    if lines and not lines[-1]:
-        lines.pop()
-    if len(lines) != len(offsets) - 1:
-        raise InputError(f"{len(lines)} lines, but the dumps have {len(offsets) - 1} sentences; one line each", path)
     sentencepiece = sum(s.startswith("▁") for s in symbols) > sum(s.endswith("@@") for s in symbols)
+    places, begins = [], []
+    for start, stop in pairwise(offsets.tolist()):
+        places.append([row for row in range(start, stop) if symbols[tokens[row]] not in SPECIAL - {"<unk>"}])
+        begins.append(word_starts([symbols[tokens[row]] for row in places[-1]], sentencepiece))
     rows: dict[str, list[int]] = {}
-    for number, (line, (start, stop)) in enumerate(zip(lines, pairwise(offsets.tolist()), strict=True), 1):
-        places = [row for row in range(start, stop) if symbols[tokens[row]] not in SPECIAL - {"<unk>"}]
-        begins = word_starts([symbols[tokens[row]] for row in places], sentencepiece)
-        tags = line.split()
-        if sum(begins) != len(tags):
-            raise InputError(
-                f"{len(tags)} tags, but the sentence has {sum(begins)} words; one tag a word", path, number
-            )
-        word = -1
-        for row, begin in zip(places, begins, strict=True):
-            word += begin
-            rows.setdefault(f"{kind}:{tags[word]}", []).append(row)
+    sentences = read_tags(path, [sum(starts) for starts in begins])
+    for tags, words, starts in zip(sentences, places, begins, strict=True):
+        for row, word in zip(words, accumulate(starts), strict=True):
+            rows.setdefault(f"{kind}:{tags[word - 1]}", []).append(row)
     return {name: np.array(rows[name], dtype=np.int64) for name in sorted(rows)}
 
 
