@@ -3,7 +3,7 @@
 A claim is one entry of CLAIMS: what the paper says, its number, the rule in words, the figure to look at and a small
 function Results -> Judgement. Numbers of "the sparsest level" are those of the highest level that has the rows.
 The tests stand in pruning, probing and similarity of this package, in the paper's order.
-Place in the flow: summaries, trends, judging -> claims -> report.
+Place in the flow: results, judging -> claims -> report.
 """
 
 from __future__ import annotations

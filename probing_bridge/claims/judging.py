@@ -2,7 +2,7 @@
 
 Verdicts. `holds` and `does not hold` need evidence of their own; `not decidable here` means that the rows are there
 but cannot tell (too few levels for any order to be significant, intervals that overlap, a sparsity not reached);
-`not run` means that rows are missing. Place in the flow: trends -> judging -> claims.
+`not run` means that rows are missing. Place in the flow: statistics -> judging -> claims.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from probing_bridge.results.naming import rows_of
 from probing_bridge.results.statistics import ALPHA, Trend, kendall, smallest_p, trends_by
-from probing_bridge.results.summaries import rows_of
 
 HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "not decidable here", "not run"
 VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_RUN)

@@ -17,14 +17,15 @@ from probing_bridge.claims.judging import (
     task_trend,
 )
 from probing_bridge.corpora.tasks import SEMANTIC, SYNTACTIC
-from probing_bridge.figures.tables import PAPER_KINDS
-from probing_bridge.results import summaries
+from probing_bridge.results import probing
 from probing_bridge.results.folder import Results
+from probing_bridge.results.naming import final_layer, real_layers, task_label
+from probing_bridge.results.paper import PAPER_KINDS
 
 
 def best_rows(results: Results, probe: str = "linear") -> pd.DataFrame:
     """Best layers; only tasks with at least two levels can tell anything."""
-    return need(summaries.best_layers(summaries.probe_scores(results, probe)), f"probes.csv, probe {probe}")
+    return need(probing.best_layers(probing.probe_scores(results, probe)), f"probes.csv, probe {probe}")
 
 
 def task(results: Results, task: str, up: bool, probe: str = "linear") -> Judgement:
@@ -37,7 +38,7 @@ def invariant(results: Results) -> Judgement:
     tasks = [task for task, kind in PAPER_KINDS.items() if kind == "invariant"]
     best = best_rows(results)
     judgement = no_trends(best[best["task"].isin(tasks)], "task", "probes of the ten invariant tasks")
-    missing = [summaries.task_label(task) for task in tasks if task not in set(best["task"])]
+    missing = [task_label(task) for task in tasks if task not in set(best["task"])]
     note = f"; not run: {', '.join(missing)}" if missing else ""
     return Judgement(judgement.verdict, judgement.ours, judgement.detail + note)
 
@@ -73,16 +74,16 @@ def mlp_no_gain(results: Results) -> Judgement:
 
 def mlp_degrading(results: Results) -> Judgement:
     """Whether the three degrading tasks still degrade with an MLP."""
-    return all_of([(summaries.task_label(t), task(results, t, False, "mlp")) for t in ("ps_fxn", "ps_role", "coref")])
+    return all_of([(task_label(t), task(results, t, False, "mlp")) for t in ("ps_fxn", "ps_role", "coref")])
 
 
 def final_best(results: Results) -> Judgement:
     """Whether no layer is better than the last one."""
-    scores = summaries.real_layers(summaries.probe_scores(results, "linear"), "layer").dropna(subset=["score"])
+    scores = real_layers(probing.probe_scores(results, "linear"), "layer").dropna(subset=["score"])
     need(scores, "probes.csv, probe linear")
-    final = summaries.final_layer(list(scores["layer"]))
+    final = final_layer(list(scores["layer"]))
     last = scores[scores["layer"] == final].set_index(["task", "level"])
-    best = summaries.best_layers(scores).set_index(["task", "level"])
+    best = probing.best_layers(scores).set_index(["task", "level"])
     both = best.join(last[["score", "low", "high"]], rsuffix="_final").dropna(subset=["score_final"])
     beaten = both["low"].fillna(both["score"]) > both["high_final"].fillna(both["score_final"])
     ours = f"no layer is better in {len(both) - beaten.sum()} of {len(both)} (task, level)"
@@ -91,9 +92,9 @@ def final_best(results: Results) -> Judgement:
 
 def layer_group(results: Results, group: str, final: bool) -> pd.DataFrame:
     """Mean z of a group in the last layer, or in the layers below it, as score."""
-    rows = summaries.layer_z_scores(summaries.probe_scores(results, "linear"))
+    rows = probing.layer_z_scores(probing.probe_scores(results, "linear"))
     rows = need(rows[rows["group"] == group], f"probes of {group} tasks").rename(columns={"z": "score"})
-    last = summaries.final_layer(list(rows["layer"]))
+    last = final_layer(list(rows["layer"]))
     return rows[(rows["layer"] == last) == final].assign(all=group)
 
 

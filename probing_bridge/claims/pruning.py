@@ -17,9 +17,9 @@ from probing_bridge.claims.judging import (
     last_level,
     need,
 )
-from probing_bridge.figures.pruning import modules_data, parts_data
-from probing_bridge.results import summaries
+from probing_bridge.results import levels
 from probing_bridge.results.folder import Results
+from probing_bridge.results.levels import modules_data, parts_data
 from probing_bridge.results.statistics import ALPHA
 
 _BOTH = ("magnitude", "random")
@@ -28,7 +28,7 @@ _PAPER_SPARSITY, _NEAR = 0.664, 0.05  # overall sparsity of the paper's LTH7, an
 
 def bleu(results: Results) -> pd.DataFrame:
     """Score of the first test set and metric, by level, with sparsity."""
-    rows = need(summaries.with_sparsity(results["bleu"], results), "bleu.csv")
+    rows = need(levels.with_sparsity(results["bleu"], results), "bleu.csv")
     rows = rows[(rows["test_set"] == rows["test_set"].iloc[0]) & (rows["metric"] == rows["metric"].iloc[0])]
     rows = rows.dropna(subset=["score"]).sort_values("level")
     need(rows[rows["level"] == 0], "BLEU of level 0")
@@ -69,7 +69,7 @@ def beats_random(results: Results) -> Judgement:
     both = found["magnitude"].merge(found["random"], on=keys, suffixes=("", "_random"))
     both = both[both["level"] > 0].dropna(subset=["score", "score_random"])
     row = last_level(need(both, "BLEU of a pruned level, test set and metric of both")).iloc[0]
-    known = [summaries.levels(runs[name]).set_index("level")["sparsity"] for name in _BOTH]
+    known = [levels.known_levels(runs[name]).set_index("level")["sparsity"] for name in _BOTH]
     sparsities = [float(levels.get(row["level"], float("nan"))) for levels in known]
     if abs(sparsities[0] - sparsities[1]) > 0.01:
         return Judgement(UNDECIDED, detail=f"LTH{row['level']} of the two differ in sparsity")

@@ -21,10 +21,10 @@ from probing_bridge.claims.judging import (
     mean_value,
     need,
 )
-from probing_bridge.figures.similarity import distribution_rows, groups_data
-from probing_bridge.figures.tables import concentration_data, own_index_data
-from probing_bridge.results import summaries
+from probing_bridge.results import similarity
 from probing_bridge.results.folder import Results
+from probing_bridge.results.naming import final_layer, layer_order, real_layers
+from probing_bridge.results.similarity import concentration_data, distribution_rows, groups_data, own_index_data
 
 
 def own_index(results: Results) -> Judgement:
@@ -52,7 +52,7 @@ def all_neurons(results: Results) -> Judgement:
 
 def to_dense(results: Results, measure: str, component: str) -> pd.DataFrame:
     """Similarity of one component's layers to LTH0, pruned levels only."""
-    rows = summaries.to_dense(results, measure)
+    rows = similarity.to_dense(results, measure)
     rows = rows[(rows["component"] == component) & (rows["level"] > 0)]
     return need(rows, f"{measure} of LTH0 and pruned levels, {component}")
 
@@ -73,7 +73,7 @@ def decoder_top(results: Results) -> Judgement:
     """Whether the decoder's last layer stays closer than the one below."""
     rows = to_dense(results, "linear_cka", "decoder")
     table = rows.pivot(index="level", columns="layer", values="score")
-    order = summaries.layer_order(list(table.columns))
+    order = layer_order(list(table.columns))
     if len(order) < 2:
         raise MissingRows("two decoder layers")
     gaps = (table[order[-1]] - table[order[-2]]).dropna()
@@ -83,7 +83,7 @@ def decoder_top(results: Results) -> Judgement:
 
 def decoder_apart(results: Results) -> Judgement:
     """Whether decoder layers differ more from each other than encoder layers."""
-    rows = summaries.off_diagonal(results, "linear_cka")
+    rows = similarity.off_diagonal(results, "linear_cka")
     rows = rows[(rows["level"] == 0) & (rows["layer"] == "all")]
     means = {
         c: mean_value(rows[rows["component"] == c], f"linear_cka within LTH0, {c}") for c in ("encoder", "decoder")
@@ -93,9 +93,9 @@ def decoder_apart(results: Results) -> Judgement:
 
 def early_late(results: Results, component: str) -> pd.DataFrame:
     """CKA of the layers below the last with the last, within each level."""
-    rows = summaries.real_layers(summaries.similarity(results, "linear_cka", component), "layer_a", "layer_b")
+    rows = real_layers(similarity.similarity_rows(results, "linear_cka", component), "layer_a", "layer_b")
     rows = rows[rows["level_a"] == rows["level_b"]]
-    last = summaries.final_layer(list(need(rows, f"linear_cka within levels, {component}")["layer_b"]))
+    last = final_layer(list(need(rows, f"linear_cka within levels, {component}")["layer_b"]))
     rows = rows[(rows["layer_b"] == last) & (rows["layer_a"] != last)]
     return rows.rename(columns={"level_a": "level"})
 
@@ -110,8 +110,8 @@ def sparse_to_dense_final(results: Results) -> Judgement:
     """Whether early sparse decoder layers are closer to the dense final layer than dense ones are."""
     within = early_late(results, "decoder")
     dense = within[within["level"] == 0].set_index("layer_a")["score"]
-    rows = summaries.real_layers(summaries.similarity(results, "linear_cka", "decoder"), "layer_a", "layer_b")
-    last = summaries.final_layer(list(rows["layer_a"]))
+    rows = real_layers(similarity.similarity_rows(results, "linear_cka", "decoder"), "layer_a", "layer_b")
+    last = final_layer(list(rows["layer_a"]))
     rows = rows[(rows["level_a"] == 0) & (rows["level_b"] > 0) & (rows["layer_a"] == last) & (rows["layer_b"] != last)]
     sparse = last_level(need(rows, "linear_cka between LTH0 and pruned levels"), "level_b").set_index("layer_b")[
         "score"
@@ -125,10 +125,10 @@ def sparse_to_dense_final(results: Results) -> Judgement:
 
 def spectrum(results: Results) -> Judgement:
     """Whether k for 80 % of the variance falls."""
-    rows, parts = summaries.one_layer(results, "spectrum_k80"), []
+    rows, parts = similarity.one_layer(results, "spectrum_k80"), []
     for component in ("encoder", "decoder"):
         part = need(rows[rows["component"] == component], f"spectrum_k80, {component}")
-        part = part[part["layer"] == summaries.final_layer(list(part["layer"]))]
+        part = part[part["layer"] == final_layer(list(part["layer"]))]
         parts.append((component, frame_trend(part, False, "spectrum_k80", digits=0)))
     return all_of(parts)
 
@@ -171,7 +171,7 @@ def first_layer_differs(results: Results) -> Judgement:
 
 def off_diagonal(results: Results, kind: str, layer: str = "all") -> pd.DataFrame:
     """Mean AttentionSim of one layer, or of all, with the other layers."""
-    rows = summaries.off_diagonal(results, "attention_cka")
+    rows = similarity.off_diagonal(results, "attention_cka")
     rows = rows[(rows["component"] == kind) & (rows["layer"] == layer)]
     return need(rows, f"attention_cka of different layers, {kind}")
 
@@ -196,7 +196,7 @@ def cross_varies(results: Results) -> Judgement:
 
 def cross_halves(results: Results) -> Judgement:
     """Whether its first and second half differ."""
-    rows = summaries.layer_pairs(results, "attention_cka", "encoder_decoder")
+    rows = similarity.layer_pairs(results, "attention_cka", "encoder_decoder")
     rows = rows[(rows["level_a"] == 0) & (rows["level_b"] == 0) & (rows["layer_a"] != rows["layer_b"])]
     need(rows, "attention_cka within LTH0, encoder_decoder")
     half = max(int(layer) for layer in rows["layer_a"]) / 2

@@ -38,8 +38,8 @@ def run(arguments: argparse.Namespace) -> None:
     """
     if arguments.results is None and arguments.compare is None:
         raise BridgeError("nothing to report on: give --results DIR, or --compare A B")
-    from probing_bridge.report.comparison import compare
     from probing_bridge.report.page import build
+    from probing_bridge.results.compared import compare
     from probing_bridge.results.folder import read_results, with_baselines
 
     folder = arguments.results

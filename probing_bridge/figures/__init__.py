@@ -6,7 +6,8 @@ the file) and `FIGURES[name](frame)` draws that frame as a matplotlib Figure, so
     results = read_results("results")
     FIGURES["fig_4_neuron_similarity"](FIGURES["fig_4_neuron_similarity"].data(results))
 
-Place in the flow: result tables -> summaries -> figures -> report. To add a figure: two functions and one entry here.
+Place in the flow: result tables -> results -> figures -> report. To add a figure: one entry here, and two
+functions: its frame in results, its drawing in this package.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from dataclasses import dataclass, field
 import matplotlib.figure
 import pandas as pd
 
-from probing_bridge.figures import probing, pruning, similarity, tables
+from probing_bridge.figures import tables
+from probing_bridge.figures.probing import draw_best, draw_layers, draw_sides
+from probing_bridge.figures.pruning import draw_bleu, draw_modules, draw_parts
+from probing_bridge.figures.similarity import draw_distribution, draw_groups, draw_pairs, draw_spectrum, draw_to_dense
 from probing_bridge.figures.style import settle, style
+from probing_bridge.results import levels, probing, similarity
 from probing_bridge.results.folder import Results
 
 
@@ -92,129 +97,129 @@ def _as_table(paper: str, title: str, section: str, show: Callable, **rest: obje
 
 FIGURES: dict[str, Exhibit] = {
     "table_a1_levels": _as_table(
-        "Table A1", "Sparsity and BLEU of every level", "levels", tables.show_levels, data=pruning.levels_data,
+        "Table A1", "Sparsity and BLEU of every level", "levels", tables.show_levels, data=levels.levels_data,
         caption="Sparsity as a share of the prunable (non-embedding) and of all weights; score with its 95 % interval "
         "where the evaluation gave one. A run that branched off a level has that level's score.",
         source="lth", command="fairseq-train ... --task lth_imp, then fairseq-generate and sacrebleu",
     ),
     "table_bleu_differences": _as_table(
-        "beyond the paper", "Paired tests of BLEU", "levels", tables.show_differences, data=pruning.differences_data,
+        "beyond the paper", "Paired tests of BLEU", "levels", tables.show_differences, data=levels.differences_data,
         caption="Score of each level less that of LTH0, and less that of the same level of another run, on the same "
         "sentences; p is two-sided and not corrected for the number of levels.",
         source="bleu_differences", command="fairseq-generate and recipes/score.py",
     ),
     "fig_bleu_sparsity": Exhibit(
-        "Section 3.3", "BLEU against sparsity", "levels", pruning.bleu_data, pruning.draw_bleu,
+        "Section 3.3", "BLEU against sparsity", "levels", levels.bleu_data, draw_bleu,
         "Test score of each level against its overall sparsity, one line a run; bars are 95 % intervals.",
         "bleu", command="fairseq-generate and sacrebleu", wide=False,
     ),
     "fig_a1_modules": Exhibit(
-        "Fig. A1", "Sparsity of each module", "modules", pruning.modules_data, pruning.draw_modules,
+        "Fig. A1", "Sparsity of each module", "modules", levels.modules_data, draw_modules,
         "Pruned share of each module's weights against that of all prunable weights, one line a layer. Above the "
         "dotted line a module is pruned more than the whole.",
         "lth_modules", command="fairseq-train ... --task lth_imp (lth_modules.csv)",
     ),
     "fig_a2_projections": Exhibit(
-        "Fig. A2", "Sparsity of Wq, Wk, Wv and Wo", "modules", pruning.parts_data, pruning.draw_parts,
+        "Fig. A2", "Sparsity of Wq, Wk, Wv and Wo", "modules", levels.parts_data, draw_parts,
         "Pruned share of the four attention matrices, all layers together, against that of all prunable weights.",
         "lth_modules", command="fairseq-train ... --task lth_imp (lth_modules.csv)",
     ),
     "fig_1_linear_probes": Exhibit(
-        "Fig. 1", "Linear probes: every task, every level", "probing", probing.linear_data, probing.draw_best,
+        "Fig. 1", "Linear probes: every task, every level", "probing", probing.linear_data, draw_best,
         "Score of the best encoder layer, as z-score over the levels of the task (rows: sparsity grows downwards). "
         "Hatched: not run.",
         "probes", _LINEAR, _PROBE,
     ),
     "table_a2_linear_scores": _as_table(
-        "Table A2", "Raw scores of the linear probes", "probing", tables.show_scores, data=tables.linear_scores_data,
+        "Table A2", "Raw scores of the linear probes", "probing", tables.show_scores, data=probing.linear_scores_data,
         caption="Score of the best encoder layer on the test split; ± is the mean half width of the 95 % intervals. "
         "Baselines: the most frequent label, and the most frequent label of each word.",
         source="probes", where=_LINEAR, command=_PROBE,
     ),
     "table_4_2_trends": _as_table(
-        "Section 4.2", "Tasks that stay, degrade or improve", "probing", tables.show_trends, data=tables.trends_data,
+        "Section 4.2", "Tasks that stay, degrade or improve", "probing", tables.show_trends, data=probing.trends_data,
         caption="Kendall's tau of the best layer's score over levels, two-sided, Holm's correction over the tasks. "
         "Degrading or improving: corrected p < 0.05; invariant: not; undecided: too few levels for any order to be "
         "significant.",
         source="probes", where=_LINEAR, command=_PROBE,
     ),
     "fig_2_mlp_probes": Exhibit(
-        "Fig. 2", "MLP probes", "probing", probing.mlp_data, probing.draw_best,
+        "Fig. 2", "MLP probes", "probing", probing.mlp_data, draw_best,
         "As Fig. 1, with a probe that has one hidden layer.", "probes", _MLP, _PROBE, wide=False,
     ),
     "table_a3_mlp_scores": _as_table(
-        "Table A3", "Raw scores of the MLP probes", "probing", tables.show_scores, data=tables.mlp_scores_data,
+        "Table A3", "Raw scores of the MLP probes", "probing", tables.show_scores, data=probing.mlp_scores_data,
         caption="As Table A2, with a probe that has one hidden layer.", source="probes", where=_MLP, command=_PROBE,
     ),
     "fig_3_layers": Exhibit(
-        "Fig. 3", "Syntactic and semantic tasks by layer", "probing", probing.group_data, probing.draw_layers,
+        "Fig. 3", "Syntactic and semantic tasks by layer", "probing", probing.group_data, draw_layers,
         "Mean over the tasks of a group of the z-scores of linear probes, taken per task over all layers and levels.",
         "probes", _LINEAR, _PROBE,
     ),
     "fig_a3_pos_layers": Exhibit(
-        "Fig. A3", "Part-of-speech tagging by layer", "probing", probing.pos_data, probing.draw_layers,
+        "Fig. A3", "Part-of-speech tagging by layer", "probing", probing.pos_data, draw_layers,
         "As Fig. 3, for part-of-speech tagging.", "probes", _LINEAR, _PROBE, wide=False,
     ),
     "fig_mdl_selectivity": Exhibit(
         "beyond the paper", "Selectivity and description length beside the score", "probing", probing.sides_data,
-        probing.draw_sides,
+        draw_sides,
         "Linear probe at the best layer of its score: the score (% where at most 1), selectivity (score minus that on "
         "a control task, Hewitt & Liang 2019) and compression of the online code (Voita & Titov 2020; 1 = none). "
         "Colour: z-score over the levels of the task.",
         "probes", {"metric": ("selectivity", "mdl_compression")}, _PROBE,
     ),
     "fig_4_neuron_similarity": Exhibit(
-        "Fig. 4", "NeuronSim with the dense model", "activations", similarity.neuron_data, similarity.draw_to_dense,
+        "Fig. 4", "NeuronSim with the dense model", "activations", similarity.neuron_data, draw_to_dense,
         "Mean over the neurons of a layer of LTH0 of the highest correlation with a neuron of the same layer of each "
         "level; bars are bootstrap intervals over sentences.",
         "similarity", {"measure": ("neuron_similarity",)}, _SIMILARITY,
     ),
     "table_own_index": _as_table(
         "Section 5.2", "Neurons and heads that keep their own index", "activations", tables.show_own_index,
-        data=tables.own_index_data,
+        data=similarity.own_index_data,
         caption="Share of the neurons (attention heads) of LTH0 whose best match in the same layer of a level is the "
         "one of their own index.",
         source="neurons", command=_SIMILARITY,
     ),
     "fig_a4_neuron_distribution": Exhibit(
         "Fig. A4", "Distribution of neuron correlations", "activations", similarity.distribution_data,
-        similarity.draw_distribution,
+        draw_distribution,
         "Neurons by their correlation with the same neuron of LTH0, lowest and highest layer, bins of 0.025.",
         "neurons", command=_SIMILARITY,
     ),
     "fig_5_encoder_layers": Exhibit(
-        "Fig. 5", "LayerSim in the encoder", "activations", similarity.encoder_pairs_data, similarity.draw_pairs,
+        "Fig. 5", "LayerSim in the encoder", "activations", similarity.encoder_pairs_data, draw_pairs,
         "Linear CKA of every two layers within the dense model, within the sparsest, and between the two.",
         "similarity", {"measure": ("linear_cka",), "component": ("encoder",), "group": ("",)}, _SIMILARITY,
         by_level=True,
     ),
     "fig_a5_layers_to_dense": Exhibit(
-        "Fig. A5", "LayerSim with the dense model", "activations", similarity.cka_data, similarity.draw_to_dense,
+        "Fig. A5", "LayerSim with the dense model", "activations", similarity.cka_data, draw_to_dense,
         "Linear CKA of each layer with the same layer of LTH0; bars are bootstrap intervals over sentences.",
         "similarity", {"measure": ("linear_cka",), "group": ("",)}, _SIMILARITY,
     ),
     "fig_a6_decoder_layers": Exhibit(
-        "Fig. A6", "LayerSim in the decoder", "activations", similarity.decoder_pairs_data, similarity.draw_pairs,
+        "Fig. A6", "LayerSim in the decoder", "activations", similarity.decoder_pairs_data, draw_pairs,
         "As Fig. 5, for the decoder.",
         "similarity", {"measure": ("linear_cka",), "component": ("decoder",), "group": ("",)}, _SIMILARITY,
         by_level=True,
     ),
     "fig_a7_spectrum": Exhibit(
         "Fig. A7", "Variance in the first k directions", "activations", similarity.spectrum_data,
-        similarity.draw_spectrum,
+        draw_spectrum,
         "Cumulative variance of the last encoder and decoder layer over its principal directions; dotted: 80 %.",
         "spectrum", command=_SIMILARITY,
     ),
     "fig_groups": Exhibit(
         "Section 5.3", "Dense against sparse by group of tokens", "activations", similarity.groups_data,
-        similarity.draw_groups,
+        draw_groups,
         "Linear CKA of the last encoder layer of LTH0 and of the sparsest level, over the tokens of one group; bars "
         "are bootstrap intervals over sentences.",
         "similarity", {"measure": ("linear_cka",), "component": ("encoder",)}, _SIMILARITY,
     ),
     "fig_6_encoder_attention": Exhibit(
         "Fig. 6", "AttentionSim in encoder self-attention", "attention", similarity.encoder_attention_data,
-        similarity.draw_pairs,
+        draw_pairs,
         "Linear CKA over pairs of positions with heads as features: within the dense model, within the sparsest, and "
         "between the two.",
         "similarity", {"measure": ("attention_cka",), "component": ("encoder_self",)}, _SIMILARITY,
@@ -222,21 +227,21 @@ FIGURES: dict[str, Exhibit] = {
     ),
     "fig_a8_decoder_attention": Exhibit(
         "Fig. A8", "AttentionSim in the decoder", "attention", similarity.decoder_attention_data,
-        similarity.draw_pairs,
+        draw_pairs,
         "As Fig. 6, for encoder-decoder attention (above) and decoder self-attention (below).",
         "similarity", {"measure": ("attention_cka",), "component": ("encoder_decoder", "decoder_self")}, _SIMILARITY,
         by_level=True,
     ),
     "table_off_diagonal": _as_table(
         "Section 5.4", "AttentionSim of different layers", "attention", tables.show_off_diagonal,
-        data=tables.off_diagonal_data,
+        data=similarity.off_diagonal_data,
         caption="Mean linear CKA of the attention of different layers of one level: of all pairs, and of each layer "
         "with all others.",
         source="similarity", where={"measure": ("attention_cka",)}, command=_SIMILARITY,
     ),
     "table_concentration": _as_table(
         "Section 5.4.3", "Concentrated attention", "attention", tables.show_concentration,
-        data=tables.concentration_data,
+        data=similarity.concentration_data,
         caption="Share of the attention distributions that put more than 0.95 of their mass on one position; the last "
         "column is the mean over layers.",
         source="similarity", where={"measure": ("attention_concentration",)}, command=_SIMILARITY,

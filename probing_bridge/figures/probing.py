@@ -26,22 +26,10 @@ from probing_bridge.figures.style import (
     number,
     percent,
 )  # fmt: skip
-from probing_bridge.results import summaries
-from probing_bridge.results.folder import Results
-from probing_bridge.results.summaries import rows_of, task_group, task_label
+from probing_bridge.results.naming import TASK_NAMES, layer_order, rows_of, task_group, task_label, task_order
+from probing_bridge.results.probing import SIDES
 
 MLP_TASKS = ("ps_fxn", "ps_role", "coref", "syn_arc_prediction", "sem_arc_prediction")
-_SIDES = {"selectivity": "selectivity", "mdl_compression": "MDL compression"}
-
-
-def linear_data(results: Results) -> pd.DataFrame:
-    """Best layer of every task and level, linear probe: task, level, layer, metric, score, low, high, n, z, ..."""
-    return summaries.best_layers(summaries.probe_scores(results, "linear"))
-
-
-def mlp_data(results: Results) -> pd.DataFrame:
-    """Best layer of every task and level, MLP probe."""
-    return summaries.best_layers(summaries.probe_scores(results, "mlp"))
 
 
 def draw_best(frame: pd.DataFrame) -> Figure:
@@ -75,9 +63,7 @@ def draw_best(frame: pd.DataFrame) -> Figure:
     _group_bars(axes, tasks)
     color_bar(figure, axes, norm, DIVERGING, "z-score within the task")
     if missing:
-        figure.supxlabel(
-            f"not run: {len(missing)} of the paper's {len(summaries.TASK_NAMES)} tasks", fontsize=7, color=MUTED
-        )
+        figure.supxlabel(f"not run: {len(missing)} of the paper's {len(TASK_NAMES)} tasks", fontsize=7, color=MUTED)
     return figure
 
 
@@ -87,10 +73,10 @@ def shown_tasks(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
     A task without results is a hatched column while those are fewer than half of the columns; more would drown what
     was run.
     """
-    run = summaries.task_order(list(frame["task"]))
-    missing = [task for task in summaries.TASK_NAMES if task not in run]
+    run = task_order(list(frame["task"]))
+    missing = [task for task in TASK_NAMES if task not in run]
     if len(missing) < len(run):
-        return summaries.task_order(run + missing), []
+        return task_order(run + missing), []
     return run, missing
 
 
@@ -113,30 +99,13 @@ def _group_bars(axes: Axes, tasks: list[str]) -> None:
         axes.text((columns[0] + columns[-1] + 1) / 2, -0.04, group, ha="center", va="top", fontsize=7, transform=across)
 
 
-def layers_data(results: Results) -> pd.DataFrame:
-    """Mean z-score over the tasks of each group, by layer and level: group, level, sparsity, layer, z, tasks."""
-    return summaries.layer_z_scores(summaries.probe_scores(results, "linear"))
-
-
-def group_data(results: Results) -> pd.DataFrame:
-    """layers_data of the syntactic and the semantic tasks (Fig. 3)."""
-    rows = layers_data(results)
-    return rows[rows["group"].isin([SYNTACTIC, SEMANTIC])].reset_index(drop=True)
-
-
-def pos_data(results: Results) -> pd.DataFrame:
-    """layers_data of part-of-speech tagging (Fig. A3)."""
-    rows = layers_data(results)
-    return rows[rows["group"] == POS].reset_index(drop=True)
-
-
 def draw_layers(frame: pd.DataFrame) -> Figure:
     """Mean z-score by layer (rows, highest on top) and level (columns), one panel a group (Fig. 3, A3)."""
     if not len(frame):
         return empty()
     groups = list(dict.fromkeys(frame["group"]))
     groups.sort(key=[POS, SYNTACTIC, SEMANTIC].index)
-    labels, layers = level_labels(frame), summaries.layer_order(list(frame["layer"]))[::-1]
+    labels, layers = level_labels(frame), layer_order(list(frame["layer"]))[::-1]
     width = min(WIDE, (1.2 if len(groups) == 1 else 0.9) + len(groups) * max(1.5, 0.36 * len(labels)))
     figure = new_figure(max(width, COLUMN), 0.9 + 0.26 * len(layers))
     grid = np.atleast_1d(figure.subplots(1, len(groups), sharey=True))
@@ -161,32 +130,13 @@ def draw_layers(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def sides_data(results: Results) -> pd.DataFrame:
-    """Score, selectivity and MDL compression of each task and level at the best layer of the score.
-
-    Returns:
-        measure (score, selectivity, mdl_compression), task, level, sparsity, layer, score, z.
-    """
-    best = linear_data(results)
-    frames = [best.assign(measure="score")]
-    for metric in _SIDES:
-        side = summaries.probe_scores(results, "linear", metric)
-        keys = best[["task", "level", "layer"]]
-        side = keys.merge(side, on=["task", "level", "layer"]).assign(measure=metric)
-        frames.append(side.assign(z=summaries.z_scores(side)))
-    columns = ["measure", "task", "level", "sparsity", "layer", "score", "z"]
-    if not any(len(frame) for frame in frames[1:]):
-        return frames[0].iloc[:0].reindex(columns=columns)
-    return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)[columns]
-
-
 def draw_sides(frame: pd.DataFrame) -> Figure:
     """Score, selectivity and MDL compression as numbers, coloured by their z-score within the task."""
     if not len(frame):
         return empty(width=WIDE)
-    tasks = summaries.task_order(list(frame["task"]))
+    tasks = task_order(list(frame["task"]))
     labels = level_labels(frame)
-    names = {"score": "score of the task", **_SIDES}
+    names = {"score": "score of the task", **SIDES}
     figure = new_figure(max(COLUMN, min(WIDE, 1.6 + 0.4 * len(tasks))), 0.8 + len(names) * (0.35 + 0.21 * len(labels)))
     grid = figure.subplots(len(names), 1, sharex=True)
     bound = max(1.0, float(frame["z"].abs().max()))

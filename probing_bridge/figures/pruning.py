@@ -23,114 +23,8 @@ from probing_bridge.figures.style import (
     percent,
     ramp,
 )  # fmt: skip
-from probing_bridge.formats.origin import lineage
-from probing_bridge.results import summaries
-from probing_bridge.results.folder import Results
-from probing_bridge.results.summaries import rows_of
-
-KINDS = {"self_attn": "self-attention", "encoder_attn": "encoder-decoder attention", "fc": "fully connected"}
-PARTS = {"q": "Wq", "k": "Wk", "v": "Wv", "out": "Wo"}
-
-
-def bleu_data(results: Results) -> pd.DataFrame:
-    """BLEU of every level with its sparsity, of the experiment and its baselines.
-
-    Returns:
-        run, level, sparsity, test_set, metric, score, low, high, n; by test set, metric, run (the experiment first).
-    """
-    frames = [scores.merge(levels, on="level", how="left").assign(run=run) for run, scores, levels in _runs(results)]
-    rows = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
-    rank = {run: index for index, run in enumerate(rows["run"].unique())}
-    order = ["test_set", "metric", "run", "level"]
-    rows = rows.sort_values(order, key=lambda c: c.map(rank) if c.name == "run" else c, ignore_index=True)
-    return rows[["run", "level", "sparsity", "test_set", "metric", "score", "low", "high", "n"]]
-
-
-def levels_data(results: Results) -> pd.DataFrame:
-    """Sparsity and BLEU of every level (Table A1), of the experiment and its baselines.
-
-    Returns:
-        level, sparsity, sparsity_prunable, run, test_set, metric, score, low, high, n.
-    """
-    columns = ["level", "test_set", "metric", "score", "low", "high", "n"]
-    frames = [
-        levels.assign(run=run).merge(scores[columns], on="level", how="left") for run, scores, levels in _runs(results)
-    ]
-    return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
-
-
-def _runs(results: Results) -> list[tuple[str, pd.DataFrame, pd.DataFrame]]:
-    """Name, BLEU and levels of the experiment and of its baselines.
-
-    A baseline that branched off a level of the experiment has the levels up to there too: they are the same models.
-    """
-    own_scores, own_levels = results["bleu"], summaries.levels(results)
-    found = []
-    for run, name in _named(results):
-        shared = _shared_level(run, results)
-        found.append(
-            (
-                name,
-                _and_shared(run["bleu"], own_scores, shared),
-                _and_shared(summaries.levels(run), own_levels, shared),
-            )
-        )
-    return found
-
-
-def _named(results: Results) -> list[tuple[Results, str]]:
-    """The experiment and its baselines, each with a name of its own."""
-    runs = (results, *results.baselines)
-    names = [run_name(run) for run in runs]
-    return [
-        (run, f"{name} ({run.experiment})" if names.count(name) > 1 else name)
-        for run, name in zip(runs, names, strict=True)
-    ]
-
-
-def differences_data(results: Results) -> pd.DataFrame:
-    """Paired tests of BLEU, of the experiment and its baselines.
-
-    Returns:
-        run, level, other, test_set, metric, difference, p, n. `other` is LTH0, or the run (or, if it is not shown, the
-        experiment) whose level of the same number it is.
-    """
-    runs = _named(results)
-    rows = pd.concat([run["bleu_differences"].assign(run=name) for run, name in runs], ignore_index=True)
-    rows = rows.dropna(subset=["difference", "p"])
-    names = {run.experiment: name for run, name in runs}
-    others = rows["other_experiment"].map(lambda experiment: names.get(experiment, experiment))
-    rows["other"] = others.where(rows["other_level"] == rows["level"], "LTH" + rows["other_level"].astype(str))
-    return rows[["run", "level", "other", "test_set", "metric", "difference", "p", "n"]]
-
-
-def _shared_level(run: Results, results: Results) -> float:
-    """The highest level of an experiment that is a run's too, as the run's lth.csv says in `parent`; -1 for none."""
-    lth = run["lth"]
-    parents = lth["parent"].unique() if "parent" in lth.columns else ()
-    found = (lineage(run.experiment, {run.experiment: parent}).get(results.experiment, -1) for parent in parents)
-    return max(found, default=-1)
-
-
-def _and_shared(rows: pd.DataFrame, own: pd.DataFrame, shared: float) -> pd.DataFrame:
-    """The rows of a run, after those of the experiment's levels that it shares and has no rows of."""
-    before = own[(own["level"] <= shared) & ~own["level"].isin(rows["level"])]
-    return pd.concat([before, rows], ignore_index=True) if len(before) else rows
-
-
-def run_name(results: Results) -> str:
-    """What a run is called in legends: how it chose and rewound, where lth.csv says so, else its experiment."""
-    lth = results["lth"]
-    words = [
-        "/".join(sorted({value for value in lth[column] if value and value not in ("none", "-")}))
-        for column in ("score", "rewind")
-        if column in lth.columns
-    ]
-    if not any(words):
-        return results.experiment or results.name
-    score, rewind = [*words, ""][:2]
-    rewinding = {"lr": "LR rewinding", "weights": "weight rewinding", "": ""}.get(rewind, rewind)
-    return ", ".join(word for word in (f"{score} pruning" if score else "", rewinding) if word)
+from probing_bridge.results.levels import KINDS, PARTS
+from probing_bridge.results.naming import rows_of
 
 
 def draw_bleu(frame: pd.DataFrame) -> Figure:
@@ -154,26 +48,6 @@ def draw_bleu(frame: pd.DataFrame) -> Figure:
         if part["run"].nunique() > 1:
             axes.legend(loc="best")
     return figure
-
-
-def modules_data(results: Results) -> pd.DataFrame:
-    """Sparsity of each module: component, kind, layer, level, sparsity_prunable, weights, pruned, module_sparsity."""
-    return _shares(results, ["component", "kind", "layer", "level"])
-
-
-def parts_data(results: Results) -> pd.DataFrame:
-    """Sparsity of Wq, Wk, Wv and Wo over all layers: component, kind, part, level, sparsity_prunable, ..."""
-    rows = _shares(results, ["component", "kind", "part", "level"])
-    return rows[rows["part"].isin(PARTS) & rows["kind"].isin(["self_attn", "encoder_attn"])].reset_index(drop=True)
-
-
-def _shares(results: Results, by: list[str]) -> pd.DataFrame:
-    """Pruned weights of groups of modules as a share of their weights."""
-    rows = results["lth_modules"]
-    rows = rows[rows["kind"].isin(list(KINDS))]
-    sums = rows.groupby(by, as_index=False)[["weights", "pruned"]].sum()
-    sums["module_sparsity"] = sums["pruned"].astype(float) / sums["weights"].astype(float)
-    return summaries.with_sparsity(sums, results).drop(columns="sparsity")
 
 
 def draw_modules(frame: pd.DataFrame) -> Figure:

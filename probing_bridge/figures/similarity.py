@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -28,29 +26,9 @@ from probing_bridge.figures.style import (
     number,
     ramp,
 )  # fmt: skip
-from probing_bridge.results import summaries
-from probing_bridge.results.folder import Results
-from probing_bridge.results.summaries import rows_of
+from probing_bridge.results.naming import COMPONENTS, layer_order, rows_of
 
-COMPONENTS = {
-    "encoder": "encoder",
-    "decoder": "decoder",
-    "encoder_self": "encoder self-attention",
-    "encoder_decoder": "encoder-decoder attention",
-    "decoder_self": "decoder self-attention",
-}
-_BINS = np.round(np.linspace(-1, 1, 81), 6)
 _GROUP_KINDS = {"frequency": "frequency rank", "pos": "part of speech", "semtag": "semantic tag"}
-
-
-def neuron_data(results: Results) -> pd.DataFrame:
-    """NeuronSim of every layer with the same layer of LTH0 (Fig. 4)."""
-    return summaries.to_dense(results, "neuron_similarity")
-
-
-def cka_data(results: Results) -> pd.DataFrame:
-    """Linear CKA of every layer with the same layer of LTH0 (Fig. A5)."""
-    return summaries.to_dense(results, "linear_cka")
 
 
 def draw_to_dense(frame: pd.DataFrame) -> Figure:
@@ -61,7 +39,7 @@ def draw_to_dense(frame: pd.DataFrame) -> Figure:
     components = [name for name in COMPONENTS if name in set(frame["component"])]
     figure = new_figure(WIDE if len(components) > 1 else COLUMN + 0.6, 2.5)
     grid = np.atleast_1d(figure.subplots(1, len(components), sharey=True))
-    labels, layers = level_labels(frame), summaries.layer_order(list(frame["layer"]))
+    labels, layers = level_labels(frame), layer_order(list(frame["layer"]))
     for axes, component in zip(grid, components, strict=True):
         for index, layer in enumerate(layers):
             line = frame[(frame["component"] == component) & (frame["layer"] == layer)].sort_values("level")
@@ -90,40 +68,12 @@ def draw_to_dense(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def distribution_rows(results: Results) -> pd.DataFrame:
-    """Neurons of LTH0 with their own counterparts in the same layer of every pruned level; layers 1 to L."""
-    rows = summaries.real_layers(results["neurons"], "layer_a", "layer_b")
-    rows = rows[(rows["level_a"] == 0) & (rows["level_b"] != 0) & (rows["layer_a"] == rows["layer_b"])]
-    return rows.dropna(subset=["own_correlation"])
-
-
-def distribution_data(results: Results) -> pd.DataFrame:
-    """Distribution of the neurons' correlations with the same neuron of LTH0 (Fig. A4), first and last layer.
-
-    Returns:
-        component, layer, level, sparsity, bin_low, bin_high, share, n (neurons).
-    """
-    rows = distribution_rows(results)
-    frames = []
-    for component, part in rows.groupby("component"):
-        order = summaries.layer_order(list(part["layer_a"]))
-        for layer in dict.fromkeys([order[0], order[-1]]):
-            for level, neurons in part[part["layer_a"] == layer].groupby("level_b"):
-                counts, _ = np.histogram(neurons["own_correlation"].clip(-1, 1), bins=_BINS)
-                frame = pd.DataFrame({"bin_low": _BINS[:-1], "bin_high": _BINS[1:], "share": counts / counts.sum()})
-                frames.append(frame.assign(component=component, layer=layer, level=level, n=counts.sum()))
-    columns = ["component", "layer", "level", "sparsity", "bin_low", "bin_high", "share", "n"]
-    if not frames:
-        return pd.DataFrame(columns=columns)
-    return summaries.with_sparsity(pd.concat(frames, ignore_index=True), results)[columns]
-
-
 def draw_distribution(frame: pd.DataFrame) -> Figure:
     """Share of neurons by correlation, one line a level, a row of panels a component (Fig. A4)."""
     if not len(frame):
         return empty(width=WIDE)
     components = [name for name in COMPONENTS if name in set(frame["component"])]
-    layers = summaries.layer_order(list(frame["layer"]))
+    layers = layer_order(list(frame["layer"]))
     levels = sorted(frame["level"].unique())
     figure = new_figure(WIDE, 0.5 + 1.7 * len(components))
     grid = figure.subplots(len(components), len(layers), sharex=True, squeeze=False)
@@ -149,30 +99,6 @@ def draw_distribution(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def encoder_pairs_data(results: Results, level: int | None = None) -> pd.DataFrame:
-    """Linear CKA of encoder layers within and between LTH0 and a level, by default the sparsest (Fig. 5)."""
-    return summaries.layer_pairs(results, "linear_cka", "encoder", level)
-
-
-def decoder_pairs_data(results: Results, level: int | None = None) -> pd.DataFrame:
-    """Linear CKA of decoder layers within and between LTH0 and a level, by default the sparsest (Fig. A6)."""
-    return summaries.layer_pairs(results, "linear_cka", "decoder", level)
-
-
-def encoder_attention_data(results: Results, level: int | None = None) -> pd.DataFrame:
-    """AttentionSim of encoder self-attention (Fig. 6)."""
-    return summaries.layer_pairs(results, "attention_cka", "encoder_self", level)
-
-
-def decoder_attention_data(results: Results, level: int | None = None) -> pd.DataFrame:
-    """AttentionSim of encoder-decoder attention and decoder self-attention (Fig. A8)."""
-    kinds = [
-        summaries.layer_pairs(results, "attention_cka", kind, level) for kind in ("encoder_decoder", "decoder_self")
-    ]
-    filled = [kind for kind in kinds if len(kind)]
-    return pd.concat(filled, ignore_index=True) if filled else kinds[0]
-
-
 def draw_pairs(frame: pd.DataFrame) -> Figure:
     """Layer x layer maps dense-dense, sparse-sparse, dense-sparse; a row of panels a component (Fig. 5, 6, A6, A8)."""
     frame = frame.dropna(subset=["score"])
@@ -181,7 +107,7 @@ def draw_pairs(frame: pd.DataFrame) -> Figure:
     components = [name for name in COMPONENTS if name in set(frame["component"])]
     sparse = int(frame["level_b"].max())
     panels = list(dict.fromkeys([(0, 0), (sparse, sparse), (0, sparse)]))
-    layers = summaries.layer_order([*frame["layer_a"], *frame["layer_b"]])[::-1]
+    layers = layer_order([*frame["layer_a"], *frame["layer_b"]])[::-1]
     side = (WIDE - 0.9) / 3
     figure = new_figure(0.9 + side * len(panels), (side + 0.35) * len(components))
     grid = figure.subplots(len(components), len(panels), squeeze=False)
@@ -215,20 +141,6 @@ def _pair_map(axes: Axes, part: pd.DataFrame, layers: list[str], pair: tuple[int
     axes.set(xlabel=f"layer of LTH{pair[1]}", ylabel=f"layer of LTH{pair[0]}")
 
 
-def spectrum_data(results: Results) -> pd.DataFrame:
-    """Cumulative variance of the last encoder and decoder layer (Fig. A7): component, layer, variant, level, k, ..."""
-    rows = results["spectrum"]
-    frames = []
-    for _, part in rows.groupby("component"):
-        part = part[part["layer"] == summaries.final_layer(list(part["layer"]))]
-        variant = "centred" if (part["variant"] == "centred").any() else part["variant"].iloc[0]
-        frames.append(part[part["variant"] == variant])
-    columns = ["component", "layer", "variant", "level", "sparsity", "k", "cumulative_variance"]
-    if not frames:
-        return pd.DataFrame(columns=columns)
-    return summaries.with_sparsity(pd.concat(frames, ignore_index=True), results)[columns]
-
-
 def draw_spectrum(frame: pd.DataFrame) -> Figure:
     """Cumulative variance over the first k directions, one line a level, with the 80 % line (Fig. A7)."""
     if not len(frame):
@@ -250,35 +162,6 @@ def draw_spectrum(frame: pd.DataFrame) -> Figure:
     grid[0].set_ylabel("variance of the first k (%)")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside right center")
     return figure
-
-
-def groups_data(results: Results) -> pd.DataFrame:
-    """Linear CKA of LTH0 and the sparsest level, last encoder layer, by group of tokens (Section 5.3).
-
-    Returns:
-        kind (frequency, pos, semtag), group, layer, level, score, low, high, n; by kind, then score or rank.
-    """
-    rows = results["similarity"]
-    rows = rows[(rows["measure"] == "linear_cka") & (rows["group"] != "") & (rows["component"] == "encoder")]
-    rows = rows[(rows["level_a"] == 0) & (rows["level_b"] != 0) & (rows["layer_a"] == rows["layer_b"])]
-    if (rows["variant"] == "biased").any():
-        rows = rows[rows["variant"] == "biased"]
-    columns = ["kind", "group", "layer", "level", "score", "low", "high", "n"]
-    if not len(rows):
-        return pd.DataFrame(columns=columns)
-    rows = rows[
-        (rows["level_b"] == rows["level_b"].max()) & (rows["layer_b"] == summaries.final_layer(list(rows["layer_b"])))
-    ]
-    names = rows["group"].str.partition(":")
-    rows = rows.assign(kind=names[0], group=names[2], layer=rows["layer_b"], level=rows["level_b"])
-    order = [_group_order(row.kind, row.group, row.score) for row in rows_of(rows)]
-    return rows.assign(order=order).sort_values("order", ignore_index=True)[columns]
-
-
-def _group_order(kind: str, group: str, score: float) -> tuple[str, float]:
-    """Frequency bins by their lowest rank, other groups by their score."""
-    rank = re.search(r"\d+", group)
-    return (kind, float(rank.group()) if kind == "frequency" and rank else -float(score))
 
 
 def draw_groups(frame: pd.DataFrame) -> Figure:

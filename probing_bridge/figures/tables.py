@@ -11,12 +11,9 @@ from collections.abc import Callable
 import pandas as pd
 from matplotlib.figure import Figure
 
-from probing_bridge.figures.similarity import COMPONENTS
 from probing_bridge.figures.style import GRID, INK, WIDE, empty, new_figure, number, percent
-from probing_bridge.results import summaries
-from probing_bridge.results.folder import Results
-from probing_bridge.results.statistics import task_trends
-from probing_bridge.results.summaries import rows_of, task_group, task_label
+from probing_bridge.results.naming import COMPONENTS, layer_order, rows_of, task_group, task_label, task_order
+from probing_bridge.results.paper import PAPER_KINDS
 
 
 def show_levels(frame: pd.DataFrame) -> pd.DataFrame:
@@ -56,31 +53,11 @@ def show_differences(frame: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def scores_data(results: Results, probe: str) -> pd.DataFrame:
-    """Best layers of one probe with the majority baselines (Tables A2, A3)."""
-    best = summaries.best_layers(summaries.probe_scores(results, probe))
-    rows = results["probes"]
-    for baseline in ("majority", "word_majority"):
-        part = rows[(rows["probe"] == baseline) & ~rows["metric"].isin(summaries.SIDE_METRICS)]
-        best[baseline] = best["task"].map(part.groupby("task")["score"].mean())
-    return best
-
-
-def linear_scores_data(results: Results) -> pd.DataFrame:
-    """Raw scores behind Fig. 1 (Table A2)."""
-    return scores_data(results, "linear")
-
-
-def mlp_scores_data(results: Results) -> pd.DataFrame:
-    """Raw scores behind Fig. 2 (Table A3)."""
-    return scores_data(results, "mlp")
-
-
 def show_scores(frame: pd.DataFrame) -> pd.DataFrame:
     """Tables A2, A3: one row a task, one column a level, baselines last."""
     levels = sorted(frame["level"].unique())
     rows = []
-    for task in summaries.task_order(list(frame["task"])):
+    for task in task_order(list(frame["task"])):
         part = frame[frame["task"] == task].set_index("level")
         row = {"task": task_label(task), "group": task_group(task), "metric": part["metric"].iloc[0]}
         row |= {f"LTH{k}": number(part["score"].get(k, float("nan"))).replace("–", "not run") for k in levels}
@@ -91,26 +68,6 @@ def show_scores(frame: pd.DataFrame) -> pd.DataFrame:
         row["items"] = str(int(part["n"].max())) if part["n"].notna().any() else "–"
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def trends_data(results: Results) -> pd.DataFrame:
-    """Each task called invariant, degrading or improving (Section 4.2): task, tau, p, p_holm, n, kind, first, last."""
-    best = summaries.best_layers(summaries.probe_scores(results, "linear"))
-    if not len(best):
-        return pd.DataFrame(columns=["task", "tau", "p", "p_holm", "n", "kind", "first", "last"])
-    ends = best.groupby("task")["score"].agg(["first", "last"]).reset_index()
-    return task_trends(best).merge(ends, on="task").drop(columns=["p_up", "p_down", "p_up_holm", "p_down_holm"])
-
-
-PAPER_KINDS = {
-    **dict.fromkeys(("ps_fxn", "ps_role", "coref"), "degrading"),
-    **dict.fromkeys(("syn_arc_prediction", "sem_arc_prediction"), "improving"),
-    **dict.fromkeys(
-        ("pos", "ccg", "parent", "gparent", "ggparent", "chunk", "conj", "syn_arc_classification", "st",
-         "sem_arc_classification"),
-        "invariant",
-    ),
-}  # fmt: skip
 
 
 def show_trends(frame: pd.DataFrame) -> pd.DataFrame:
@@ -135,45 +92,14 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def own_index_data(results: Results) -> pd.DataFrame:
-    """Share of neurons and heads whose best match in a level is the one of their own index (Section 5.2).
-
-    Returns:
-        component, layer (1 to L, or `all`), level, sparsity, share, n.
-    """
-    frames = []
-    for name, column in (("neurons", "neuron"), ("heads", "head")):
-        rows = summaries.real_layers(results[name], "layer_a", "layer_b")
-        rows = rows[(rows["level_a"] == 0) & (rows["level_b"] != 0) & (rows["layer_a"] == rows["layer_b"])]
-        rows = rows.dropna(subset=["best_match"]).rename(columns={"layer_a": "layer", "level_b": "level"})
-        rows = rows.assign(own=(rows[column] == rows["best_match"]).astype(float))
-        for part in (rows, rows.assign(layer="all")):
-            grouped = part.groupby(["component", "layer", "level"], as_index=False)
-            frames.append(grouped.agg(share=("own", "mean"), n=("own", "size")))
-    filled = [frame for frame in frames if len(frame)] or frames[:1]
-    return summaries.with_sparsity(pd.concat(filled, ignore_index=True), results)
-
-
 def show_own_index(frame: pd.DataFrame) -> pd.DataFrame:
     """Own-index shares: one row a component and level, one column a layer."""
     return _by_layer(frame, "share", lambda value: percent(value))
 
 
-def off_diagonal_data(results: Results) -> pd.DataFrame:
-    """Mean AttentionSim of different layers of one level (Section 5.4)."""
-    return summaries.off_diagonal(results, "attention_cka")
-
-
 def show_off_diagonal(frame: pd.DataFrame) -> pd.DataFrame:
     """Off-diagonal means: one row a kind of attention and level; `layer i` is that layer with all others."""
     return _by_layer(frame, "score", lambda value: number(value, digits=2))
-
-
-def concentration_data(results: Results) -> pd.DataFrame:
-    """Share of attention distributions with most mass on one position, by layer (Section 5.4.3)."""
-    rows = summaries.real_layers(summaries.one_layer(results, "attention_concentration"), "layer")
-    whole = rows.groupby(["component", "variant", "level", "sparsity"], as_index=False, dropna=False)["score"].mean()
-    return pd.concat([rows, whole.assign(layer="all")], ignore_index=True) if len(rows) else rows
 
 
 def show_concentration(frame: pd.DataFrame) -> pd.DataFrame:
@@ -183,7 +109,7 @@ def show_concentration(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _by_layer(frame: pd.DataFrame, column: str, form: Callable[[float], str]) -> pd.DataFrame:
     """One row a component and level, one column a layer, `all` last."""
-    layers = [layer for layer in summaries.layer_order(list(frame["layer"])) if layer != "all"]
+    layers = [layer for layer in layer_order(list(frame["layer"])) if layer != "all"]
     rows = []
     for component in [name for name in COMPONENTS if name in set(frame["component"])]:
         part = frame[frame["component"] == component]

@@ -1,7 +1,7 @@
 """The layer maps of every level as tables for the page: what Fig. 5, 6, A6 and A8 show of two levels, for each one.
 
 A map is a small table of coloured numbers, so that a reader who picks a level sees it, and one without scripts has
-them all. Place in the flow: summaries -> figures -> layer_maps -> report.
+them all. Place in the flow: results -> figures -> layer_maps -> report.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import pandas as pd
 from matplotlib.colors import Normalize, to_hex
 
 from probing_bridge.figures import Exhibit
-from probing_bridge.figures.similarity import COMPONENTS
 from probing_bridge.figures.style import SEQUENTIAL, cell_text_color
-from probing_bridge.results import summaries
 from probing_bridge.results.folder import Results
+from probing_bridge.results.levels import known_levels
+from probing_bridge.results.naming import COMPONENTS, layer_order
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def maps_by_level(exhibit: Exhibit, results: Results) -> dict[int, list[LayerMap
     Returns:
         Level -> its maps, for the levels that have any; by component, the one within the level first.
     """
-    frames = {int(level): exhibit.data(results, int(level)) for level in summaries.levels(results)["level"]}
+    frames = {int(level): exhibit.data(results, int(level)) for level in known_levels(results)["level"]}
     frames = {level: frame.dropna(subset=["score"]) for level, frame in frames.items()}
     lowest = min((float(frame["score"].min()) for frame in frames.values() if len(frame)), default=0.0)
     norm = Normalize(min(0.0, lowest), 1.0)
@@ -62,7 +62,7 @@ def maps_by_level(exhibit: Exhibit, results: Results) -> dict[int, list[LayerMap
 
 def _layer_map(title: str, part: pd.DataFrame, norm: Normalize) -> LayerMap:
     """The map of the rows of one component and pair of levels."""
-    layers = summaries.layer_order([*part["layer_a"], *part["layer_b"]])
+    layers = layer_order([*part["layer_a"], *part["layer_b"]])
     scores = part.set_index(["layer_a", "layer_b"])["score"]
     rows = [(a, tuple(_cell(scores.get((a, b), float("nan")), norm) for b in layers)) for a in reversed(layers)]
     return LayerMap(title, tuple(layers), tuple(rows))

@@ -2,7 +2,7 @@
 
 Writes `index.html`, `claims.{csv,md}` and `figures/<name>.{svg,pdf,png,csv}` (of tables also `.md`). The same tables
 give the same bytes: no dates, fixed ids.
-Place in the flow: result tables -> summaries -> figures, claims -> report.
+Place in the flow: result tables -> results -> figures, claims -> report.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from probing_bridge.claims import CLAIMS, Claim, claims_table, judge
 from probing_bridge.claims.judging import FAILS, HOLDS, UNDECIDED, VERDICTS, Judgement
 from probing_bridge.errors import InputError
 from probing_bridge.figures import FIGURES, SECTIONS, Exhibit, style
-from probing_bridge.figures.pruning import run_name
 from probing_bridge.figures.style import THEME, level_labels, number, percent, settle, to_bytes, to_svg
 from probing_bridge.formats.files import written_beside
-from probing_bridge.report.comparison import Comparison
+from probing_bridge.report.comparison import Comparison, exhibits
 from probing_bridge.report.layer_maps import LayerMap, maps_by_level
 from probing_bridge.report.markdown import to_markdown
-from probing_bridge.results import summaries
 from probing_bridge.results.folder import Results
+from probing_bridge.results.levels import known_levels, run_name, with_sparsity
+from probing_bridge.results.naming import TASK_NAMES, layer_order, task_label
 
 _NAMES_TASKS = ("fig_1_linear_probes", "fig_2_mlp_probes")  # say which of the paper's tasks were not run
 _LONG_COMMAND = 400  # characters; a longer one is cut on the page, whole in the CSV files
@@ -168,7 +168,7 @@ def _describe(
 
 def _missing_tasks(frame: pd.DataFrame) -> str:
     """The tasks of the paper that have no row."""
-    missing = [summaries.task_label(task) for task in summaries.TASK_NAMES if task not in set(frame["task"])]
+    missing = [task_label(task) for task in TASK_NAMES if task not in set(frame["task"])]
     return f"Not run: {', '.join(missing)}." if missing else ""
 
 
@@ -242,7 +242,7 @@ def _is_glyph(name: str) -> bool:
 def _compared(comparison: Comparison, folder: Path, sprite: dict[str, str]) -> list[Drawn]:
     """The figures and tables of a comparison."""
     shown = []
-    for exhibit, frame in comparison.exhibits():
+    for exhibit, frame in exhibits(comparison):
         name = f"compare_{exhibit.name}"
         with style():
             figure = exhibit.draw(frame)
@@ -265,14 +265,14 @@ def _compared(comparison: Comparison, folder: Path, sprite: dict[str, str]) -> l
 
 def headline(results: Results, judgements: Sequence[tuple[Claim, Judgement]]) -> list[tuple[str, str]]:
     """The few numbers that come first: (what, value)."""
-    levels = summaries.levels(results)
+    levels = known_levels(results)
     lines = []
     if len(levels):
         last = levels.iloc[-1]
         lines.append(("levels", str(len(levels))))
         if pd.notna(last["sparsity"]):
             lines.append(("sparsest level, all weights", percent(last["sparsity"])))
-    bleu = summaries.with_sparsity(results["bleu"], results).sort_values("level")
+    bleu = with_sparsity(results["bleu"], results).sort_values("level")
     if len(bleu):
         first = bleu[(bleu["test_set"] == bleu["test_set"].iloc[0]) & (bleu["metric"] == bleu["metric"].iloc[0])]
         dense, sparse = first.iloc[0], first.iloc[-1]
@@ -282,7 +282,7 @@ def headline(results: Results, judgements: Sequence[tuple[Claim, Judgement]]) ->
             lines.append((f"{name}, LTH{sparse['level']}", number(sparse["score"], digits=2)))
     tasks = results["probes"]["task"].nunique()
     if tasks:
-        lines.append(("probing tasks", f"{tasks} of {len(summaries.TASK_NAMES)}"))
+        lines.append(("probing tasks", f"{tasks} of {len(TASK_NAMES)}"))
     held = sum(judgement.verdict == HOLDS for _, judgement in judgements)
     tested = sum(judgement.verdict in (HOLDS, FAILS, UNDECIDED) for _, judgement in judgements)
     lines.append(("claims that hold", f"{held} of {tested} tested"))
@@ -292,7 +292,7 @@ def headline(results: Results, judgements: Sequence[tuple[Claim, Judgement]]) ->
 def what_was_run(results: Results) -> str:
     """The experiment in two or three sentences: how it pruned, what was probed and what was compared."""
     parts = []
-    known = summaries.levels(results)
+    known = known_levels(results)
     name = run_name(results)
     if len(known):
         pruned = f"{name[0].upper()}{name[1:]}" if len(results["lth"]) else "Pruning"
@@ -301,7 +301,7 @@ def what_was_run(results: Results) -> str:
     trained = rows[rows["level"].notna()]
     if len(trained):
         kinds = " and ".join(kind for kind in ("linear", "mlp") if (trained["probe"] == kind).any())
-        layers = summaries.layer_order([layer for layer in trained["layer"].unique() if layer.isdigit()])
+        layers = layer_order([layer for layer in trained["layer"].unique() if layer.isdigit()])
         seeds = trained["seed"].nunique()
         parts.append(
             f"Probes: {kinds.replace('mlp', 'MLP')}, {trained['task'].nunique()} tasks, encoder layers "
@@ -332,7 +332,7 @@ def _render(
         key: (title, [drawn[name] for name, exhibit in FIGURES.items() if exhibit.section == key])
         for key, title in SECTIONS.items()
     }
-    layers = summaries.layer_order([row for row in results["similarity"]["layer_a"] if row.isdigit() and row != "0"])
+    layers = layer_order([row for row in results["similarity"]["layer_a"] if row.isdigit() and row != "0"])
     counts = {verdict: sum(j.verdict == verdict for _, j in judgements) for verdict in VERDICTS}
     return environment.get_template("report.html.j2").render(
         results=results,
@@ -346,7 +346,7 @@ def _render(
         what=what_was_run(results),
         sections=sections,
         ready={name for name, item in drawn.items() if item.ready},
-        levels={level: label.replace("\n", ", ") for level, label in level_labels(summaries.levels(results)).items()},
+        levels={level: label.replace("\n", ", ") for level, label in level_labels(known_levels(results)).items()},
         layers=layers,
         judgements=judgements,
         counts=counts,

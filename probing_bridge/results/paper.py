@@ -67,6 +67,17 @@ OTHERS: tuple[tuple[str, str, int, float], ...] = (
     ("attention_concentration", "encoder_decoder", 8, 0.16),
 )
 
+# Section 4.2: task -> what becomes of its score as sparsity grows.
+PAPER_KINDS = {
+    **dict.fromkeys(("ps_fxn", "ps_role", "coref"), "degrading"),
+    **dict.fromkeys(("syn_arc_prediction", "sem_arc_prediction"), "improving"),
+    **dict.fromkeys(
+        ("pos", "ccg", "parent", "gparent", "ggparent", "chunk", "conj", "syn_arc_classification", "st",
+         "sem_arc_classification"),
+        "invariant",
+    ),
+}  # fmt: skip
+
 # Task names in a file of reference numbers -> ours (the configurations of Liu et al. 2019).
 _NAMES = {
     "ptb_pos_tagging": "pos",

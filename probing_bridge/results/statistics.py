@@ -1,7 +1,7 @@
 """Trend tests over levels: Kendall's tau with its p-value, and Holm's correction over tasks or layers.
 
 Kendall, M. G. 1938, A new measure of rank correlation; Holm, S. 1979, A simple sequentially rejective multiple test
-procedure. Place in the flow: summaries -> trends -> claims and the table of Section 4.2.
+procedure. Place in the flow: probing, similarity -> statistics -> claims and the table of Section 4.2.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def task_trends(best: pd.DataFrame) -> pd.DataFrame:
     alpha 0.05), else invariant; with so few levels that no order could be significant it is undecided.
 
     Args:
-        best: What summaries.best_layers returns.
+        best: What probing.best_layers returns.
 
     Returns:
         trends_by over tasks, and the column kind.

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from probing_bridge.formats.tables import TABLES, write_table
-from probing_bridge.results.summaries import TASK_NAMES
+from probing_bridge.results.naming import TASK_NAMES
 
 SYNTACTIC_ORDER = list(TASK_NAMES)
 BASE = dict(

@@ -16,7 +16,7 @@ from PIL import Image
 
 from probing_bridge.figures import FIGURES, SECTIONS
 from probing_bridge.figures.style import DIVERGING, SEQUENTIAL, style, to_bytes, to_svg
-from probing_bridge.results import summaries
+from probing_bridge.results import naming, probing
 from probing_bridge.results.folder import Results
 
 CURVES = {
@@ -78,7 +78,7 @@ def read_curves(name: str, frame: pd.DataFrame, figure: Figure) -> None:
 
 def read_best(name: str, frame: pd.DataFrame, figure: Figure) -> None:
     """The colours are the z-scores, levels down and tasks across."""
-    tasks = summaries.task_order(list(frame["task"]))
+    tasks = naming.task_order(list(frame["task"]))
     expected = frame.pivot(index="level", columns="task", values="z")[tasks].to_numpy()
     assert expected.shape == (9, 18)
     same_colors(panels(figure)[0], expected, np.abs(expected).max())
@@ -97,7 +97,7 @@ def read_layers(name: str, frame: pd.DataFrame, figure: Figure) -> None:
 
 def read_sides(name: str, frame: pd.DataFrame, figure: Figure) -> None:
     """The numbers are the scores, their colours the z-scores; one panel a measure."""
-    tasks = summaries.task_order(list(frame["task"]))
+    tasks = naming.task_order(list(frame["task"]))
     measures = ["score", "selectivity", "mdl_compression"]
     for axes, measure in zip(panels(figure), measures, strict=True):
         part = frame[frame["measure"] == measure]
@@ -238,9 +238,9 @@ def test_seeds_are_averaged_and_never_mixed_with_side_metrics(full: Results) -> 
     probes = full["probes"]
     twice = pd.concat([probes, probes.assign(seed=2, score=probes["score"] + 0.02)], ignore_index=True)
     results = Results(full.name, full.experiment, {**full.tables, "probes": twice}, {})
-    one, two = summaries.probe_scores(full, "linear"), summaries.probe_scores(results, "linear")
+    one, two = probing.probe_scores(full, "linear"), probing.probe_scores(results, "linear")
     assert (two["score"] - one["score"]).to_numpy() == pytest.approx(0.01)
-    assert set(two["seeds"]) == {2} and not set(two["metric"]) & set(summaries.SIDE_METRICS)
+    assert set(two["seeds"]) == {2} and not set(two["metric"]) & set(probing.SIDE_METRICS)
 
 
 def test_files_have_no_dates_and_equal_bytes(full: Results) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from probing_bridge.report import page as report
-from probing_bridge.report.comparison import compare
+from probing_bridge.results.compared import compare
 from probing_bridge.results.folder import read_results, with_baselines
 
 ROOT = Path(__file__).resolve().parents[2]

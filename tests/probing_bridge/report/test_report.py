@@ -14,9 +14,9 @@ from probing_bridge.claims import CLAIMS, judge
 from probing_bridge.errors import BridgeError
 from probing_bridge.figures import FIGURES
 from probing_bridge.report import page as report
-from probing_bridge.report.comparison import compare
 from probing_bridge.report.markdown import to_markdown
 from probing_bridge.report.page import draw_files
+from probing_bridge.results.compared import compare
 from probing_bridge.results.folder import read_results, with_baselines
 from probing_bridge.run import main
 

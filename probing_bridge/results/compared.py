@@ -1,0 +1,166 @@
+"""Two experiments as frames: magnitude v random pruning, LR v weight rewinding, a run v the paper's numbers.
+
+Both sides become one frame of measures (what, of which part, at which level); rows that both have are laid side by
+side. Levels are matched by their number, and the sparsity of both is shown. Place in the flow: results tables ->
+compared -> report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from probing_bridge.errors import BridgeError, InputError
+from probing_bridge.results.folder import Results, read_results
+from probing_bridge.results.levels import bleu_data, known_levels, run_name, with_sparsity
+from probing_bridge.results.naming import final_layer
+from probing_bridge.results.paper import COLUMNS, paper_measures, read_reference
+from probing_bridge.results.probing import best_layers, probe_scores
+from probing_bridge.results.similarity import concentration_data, off_diagonal, one_layer, own_index_data, to_dense
+
+PAPER = "paper"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two: a name, its measures, and its tables unless it is a list of numbers."""
+
+    name: str
+    measures: pd.DataFrame
+    results: Results | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sides and what they share."""
+
+    a: Side
+    b: Side
+
+    def table(self) -> pd.DataFrame:
+        """Measures that both sides have: measure, part, level, score_a, low_a, high_a, score_b, low_b, high_b."""
+        keys = list(COLUMNS[:3])
+        return self.a.measures.merge(self.b.measures, on=keys, suffixes=("_a", "_b"))
+
+
+def compare(a: str, b: str, allow_mixed: bool = False) -> Comparison:
+    """Reads two sides.
+
+    Args:
+        a: A results folder, a JSON file of reference numbers, or the word `paper`.
+        b: The other.
+        allow_mixed: See results.read_results.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        InputError: A side cannot be read.
+        BridgeError: The two share no measure at all.
+    """
+    sides = [_side(a, allow_mixed), _side(b, allow_mixed)]
+    if sides[0].name == sides[1].name:
+        sides = [
+            Side(f"{side.name} ({letter})", side.measures, side.results)
+            for side, letter in zip(sides, "AB", strict=True)
+        ]
+    comparison = Comparison(*sides)
+    if not len(comparison.table()):
+        raise BridgeError(f"--compare: {a} and {b} have no measure in common; run the same steps on both")
+    return comparison
+
+
+def _side(where: str, allow_mixed: bool) -> Side:
+    """One side of a comparison from its path."""
+    path = Path(where)
+    if path.is_dir():
+        results = read_results(path, allow_mixed)
+        name = run_name(results)
+        return Side(name, measures(results), results)
+    if path.is_file():
+        return Side(path.stem, read_reference(path), None)
+    if where == PAPER:
+        return Side("Movva & Zhao 2020", paper_measures(), None)
+    raise InputError(f"no such results folder or file of reference numbers (or the word {PAPER!r})", path)
+
+
+def measures(results: Results) -> pd.DataFrame:
+    """Everything comparable of one experiment.
+
+    Returns:
+        measure, part, level, score, low, high.
+    """
+    levels = known_levels(results).dropna(subset=["sparsity"])
+    frames = [_rows("sparsity", levels.assign(part="all weights", score=levels["sparsity"]))]
+    bleu = with_sparsity(results["bleu"], results)
+    if len(bleu):
+        first = bleu[(bleu["test_set"] == bleu["test_set"].iloc[0]) & (bleu["metric"] == bleu["metric"].iloc[0])]
+        name = str(first["metric"].iloc[0])
+        frames.append(_rows("bleu" if "bleu" in name.lower() else name, first.assign(part="test")))
+    for probe in ("linear", "mlp"):
+        best = best_layers(probe_scores(results, probe))
+        frames.append(_rows(f"{probe} probe", best.assign(part=best["task"])))
+    for measure in ("neuron_similarity", "linear_cka", "attention_cka"):
+        rows = to_dense(results, measure)
+        rows = rows[rows["level"] > 0]
+        frames.append(_rows(f"{measure} to LTH0", rows.assign(part=rows["component"] + ", layer " + rows["layer"])))
+    for measure in ("linear_cka", "attention_cka"):
+        rows = off_diagonal(results, measure)
+        rows = rows[rows["layer"].isin(["all", "1"])]  # what the paper speaks of
+        frames.append(
+            _rows(f"{measure} of different layers", rows.assign(part=rows["component"] + ", layer " + rows["layer"]))
+        )
+    k80 = one_layer(results, "spectrum_k80")
+    for component, rows in k80.groupby("component"):
+        last = rows[rows["layer"] == final_layer(list(rows["layer"]))]
+        frames.append(_rows("spectrum_k80", last.assign(part=component)))
+    shares = concentration_data(results)
+    shares = shares[shares["layer"] == "all"]
+    frames.append(_rows("attention_concentration", shares.assign(part=shares["component"])))
+    frames += _own_index(results)
+    return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+
+
+def _own_index(results: Results) -> list[pd.DataFrame]:
+    """Own-index shares of neurons: each component, and both together."""
+    own = own_index_data(results)
+    own = own[(own["layer"] == "all") & own["component"].isin(["encoder", "decoder"])]
+    own = own.assign(hits=own["share"] * own["n"])
+    both = own.groupby("level", as_index=False)[["hits", "n"]].sum()
+    return [
+        _rows("own index, neurons", own.assign(part=own["component"], score=own["share"])),
+        _rows("own index, neurons", both.assign(part="encoder and decoder", score=both["hits"] / both["n"])),
+    ]
+
+
+def _rows(measure: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of one measure with the columns of COLUMNS."""
+    frame = frame.assign(measure=measure).reindex(columns=list(COLUMNS))
+    return frame.dropna(subset=["score"]).astype({"level": int, "score": float, "low": float, "high": float})
+
+
+def bleu_curve(side: Side) -> pd.DataFrame:
+    """BLEU over sparsity of one side, on one name of test set and metric so that both share a panel."""
+    if side.results is not None:
+        rows = bleu_data(side.results)
+        rows = rows[rows["metric"] == rows["metric"].iloc[0]] if len(rows) else rows
+        return (
+            rows[rows["test_set"] == rows["test_set"].iloc[0]].assign(run=side.name, test_set="test", metric="bleu")
+            if len(rows)
+            else rows
+        )
+    table = side.measures
+    sparsity = table[table["measure"] == "sparsity"].set_index("level")["score"]
+    rows = table[table["measure"] == "bleu"]
+    rows = rows.assign(run=side.name, sparsity=rows["level"].map(sparsity), test_set="test", metric="bleu", n=np.nan)
+    return rows[["run", "level", "sparsity", "test_set", "metric", "score", "low", "high", "n"]]
+
+
+def ends(table: pd.DataFrame) -> pd.DataFrame:
+    """Of every measure and part, the first and the highest level that both sides have."""
+    levels = table.groupby(["measure", "part"])["level"]
+    keep = (table["level"] == levels.transform("min")) | (table["level"] == levels.transform("max"))
+    return table[keep].reset_index(drop=True)

@@ -1,0 +1,162 @@
+"""What probes find, by task, level and layer: the frames of Section 4 (Fig. 1, 2, 3, A3, Tables A2, A3).
+
+Everything here selects, averages over seeds or standardises rows that are in the tables; nothing is estimated anew.
+Place in the flow: results tables -> probing -> figures, claims, report.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from probing_bridge.corpora.tasks import POS, SEMANTIC, SYNTACTIC
+from probing_bridge.results.folder import Results
+from probing_bridge.results.levels import with_sparsity
+from probing_bridge.results.naming import real_layers, task_group, task_order
+from probing_bridge.results.statistics import task_trends
+
+# Metrics that stand beside a task's own one and are never a task's score.
+SIDE_METRICS = ("selectivity", "mdl_bits", "mdl_compression", "f0.5")
+SIDES = {"selectivity": "selectivity", "mdl_compression": "MDL compression"}
+
+
+def probe_scores(results: Results, probe: str, metric: str | None = None) -> pd.DataFrame:
+    """Scores of one kind of probe, averaged over seeds.
+
+    Args:
+        results: The tables.
+        probe: Value of the column `probe`, e.g. linear.
+        metric: A metric that stands beside the task's own one; None for the task's own.
+
+    Returns:
+        One row a task, level and layer: task, level, sparsity, layer, metric, score, low, high, n (items), seeds.
+        The interval is the mean of the seeds' intervals.
+    """
+    rows = results["probes"]
+    rows = rows[(rows["probe"] == probe) & rows["level"].notna()]
+    rows = rows[~rows["metric"].isin(SIDE_METRICS)] if metric is None else rows[rows["metric"] == metric]
+    grouped = rows.groupby(["task", "level", "layer", "metric"], as_index=False)
+    scores = grouped.agg(
+        score=("score", "mean"), low=("low", "mean"), high=("high", "mean"), n=("n", "max"), seeds=("seed", "nunique")
+    )
+    return with_sparsity(scores, results)
+
+
+def z_scores(frame: pd.DataFrame, by: str = "task", column: str = "score") -> pd.Series:
+    """Standard scores within each group (population standard deviation; 0 where all values are equal)."""
+    grouped = frame.groupby(by)[column]
+    spread = grouped.transform(lambda values: values.std(ddof=0))
+    return ((frame[column] - grouped.transform("mean")) / spread).where(spread > 0, 0.0)
+
+
+def best_layers(scores: pd.DataFrame) -> pd.DataFrame:
+    """The best of the layers 1 to L of each task and level, with its z-score over the levels of the task.
+
+    Args:
+        scores: What probe_scores returns.
+
+    Returns:
+        Those rows of `scores`, and z; by task (paper's order) and level.
+    """
+    scores = real_layers(scores, "layer").dropna(subset=["score"])
+    if not len(scores):
+        return scores.assign(z=pd.Series(dtype="float64"))
+    scores = scores.assign(height=scores["layer"].astype(int)).sort_values(["task", "level", "height"])
+    best = scores.loc[scores.groupby(["task", "level"])["score"].idxmax()].drop(columns="height")
+    best["z"] = z_scores(best)
+    order = {task: rank for rank, task in enumerate(task_order(list(best["task"])))}
+    return best.sort_values(["task", "level"], key=lambda c: c.map(order) if c.name == "task" else c, ignore_index=True)
+
+
+def layer_z_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean z-score over the tasks of each group, per layer and level (Fig. 3, A3).
+
+    Standardised per task over all its layers and levels; a layer or level that one task of a group lacks is averaged
+    over the tasks that have it, and `tasks` counts them.
+
+    Args:
+        scores: What probe_scores returns.
+
+    Returns:
+        group, level, sparsity, layer, z, tasks.
+    """
+    scores = real_layers(scores, "layer").dropna(subset=["score"])
+    scores = scores.assign(group=scores["task"].map(task_group), z=z_scores(scores))
+    means = scores.groupby(["group", "level", "layer"], as_index=False).agg(
+        z=("z", "mean"), tasks=("task", "nunique"), sparsity=("sparsity", "first")
+    )
+    return means
+
+
+def linear_data(results: Results) -> pd.DataFrame:
+    """Best layer of every task and level, linear probe: task, level, layer, metric, score, low, high, n, z, ..."""
+    return best_layers(probe_scores(results, "linear"))
+
+
+def mlp_data(results: Results) -> pd.DataFrame:
+    """Best layer of every task and level, MLP probe."""
+    return best_layers(probe_scores(results, "mlp"))
+
+
+def scores_data(results: Results, probe: str) -> pd.DataFrame:
+    """Best layers of one probe with the majority baselines (Tables A2, A3)."""
+    best = best_layers(probe_scores(results, probe))
+    rows = results["probes"]
+    for baseline in ("majority", "word_majority"):
+        part = rows[(rows["probe"] == baseline) & ~rows["metric"].isin(SIDE_METRICS)]
+        best[baseline] = best["task"].map(part.groupby("task")["score"].mean())
+    return best
+
+
+def linear_scores_data(results: Results) -> pd.DataFrame:
+    """Raw scores behind Fig. 1 (Table A2)."""
+    return scores_data(results, "linear")
+
+
+def mlp_scores_data(results: Results) -> pd.DataFrame:
+    """Raw scores behind Fig. 2 (Table A3)."""
+    return scores_data(results, "mlp")
+
+
+def trends_data(results: Results) -> pd.DataFrame:
+    """Each task called invariant, degrading or improving (Section 4.2): task, tau, p, p_holm, n, kind, first, last."""
+    best = best_layers(probe_scores(results, "linear"))
+    if not len(best):
+        return pd.DataFrame(columns=["task", "tau", "p", "p_holm", "n", "kind", "first", "last"])
+    ends = best.groupby("task")["score"].agg(["first", "last"]).reset_index()
+    return task_trends(best).merge(ends, on="task").drop(columns=["p_up", "p_down", "p_up_holm", "p_down_holm"])
+
+
+def layers_data(results: Results) -> pd.DataFrame:
+    """Mean z-score over the tasks of each group, by layer and level: group, level, sparsity, layer, z, tasks."""
+    return layer_z_scores(probe_scores(results, "linear"))
+
+
+def group_data(results: Results) -> pd.DataFrame:
+    """layers_data of the syntactic and the semantic tasks (Fig. 3)."""
+    rows = layers_data(results)
+    return rows[rows["group"].isin([SYNTACTIC, SEMANTIC])].reset_index(drop=True)
+
+
+def pos_data(results: Results) -> pd.DataFrame:
+    """layers_data of part-of-speech tagging (Fig. A3)."""
+    rows = layers_data(results)
+    return rows[rows["group"] == POS].reset_index(drop=True)
+
+
+def sides_data(results: Results) -> pd.DataFrame:
+    """Score, selectivity and MDL compression of each task and level at the best layer of the score.
+
+    Returns:
+        measure (score, selectivity, mdl_compression), task, level, sparsity, layer, score, z.
+    """
+    best = linear_data(results)
+    frames = [best.assign(measure="score")]
+    for metric in SIDES:
+        side = probe_scores(results, "linear", metric)
+        keys = best[["task", "level", "layer"]]
+        side = keys.merge(side, on=["task", "level", "layer"]).assign(measure=metric)
+        frames.append(side.assign(z=z_scores(side)))
+    columns = ["measure", "task", "level", "sparsity", "layer", "score", "z"]
+    if not any(len(frame) for frame in frames[1:]):
+        return frames[0].iloc[:0].reindex(columns=columns)
+    return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)[columns]
