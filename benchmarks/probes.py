@@ -67,7 +67,9 @@ def make(case: Case, n_instances: int, n_layers: int, dim: int) -> tuple[Feature
     targets = (
         rng.integers(0, case.n_classes, len(rows)) if case.n_classes > 1 else rng.normal(size=len(rows)).astype("f")
     )
-    return Features(torch.from_numpy(values), range(n_layers), {}), Items(rows, targets, offsets)
+    return Features(torch.from_numpy(values), [str(layer) for layer in range(n_layers)], {}), Items(
+        rows, targets, offsets
+    )
 
 
 def epoch_order(n_instances: int) -> Iterator[list[int]]:
@@ -163,7 +165,7 @@ def measure(case: Case, n_layers: int, dim: int, repetitions: int) -> dict[str, 
         for kind in ("flat", "padded"):
             loops = [PlainLoop(features, items, case, layer, kind == "padded") for layer in range(n_layers)]
             timed[kind].append(sum(cpu_seconds(plain_run, loop, N_TIMED) for loop in loops))
-    some = Features(features.values[:2], (0, 1), {})
+    some = Features(features.values[:2], ("0", "1"), {})
     probes = Probes(some, Recipe(), case.n_words, case.n_classes)
     engine_run(probes, items, N_UPDATES)
     loops = [PlainLoop(some, items, case, layer, padded=False) for layer in range(2)]

@@ -70,12 +70,11 @@ def encode_file(arguments: argparse.Namespace) -> None:
     encoder = Encoder(model, task, arguments.pooling, arguments.max_tokens)
     attributes = {
         **asdict(record),
-        "layers": ",".join(encoder.layers),
         "pooling": arguments.pooling,
         "package_version": __version__,
     }
     try:
-        with RepresentationWriter(arguments.output, attributes) as writer:
+        with RepresentationWriter(arguments.output, encoder.layers, attributes) as writer:
             for block in lines.blocks(segmenter, encoder.limit, writer):
                 for sentence, array in zip(block, encoder.encode(block), strict=True):
                     if not np.isfinite(array).all():

@@ -63,7 +63,7 @@ def _export_representations(arguments: argparse.Namespace) -> None:
             representations_to_npz(representations, arguments.output)
         else:
             copy_representations(representations, arguments.output, representations.attributes)
-        print(f"{arguments.output}: {len(representations)} sentences, {representations.n_layers} layers")
+        print(f"{arguments.output}: {len(representations)} sentences, {len(representations.layers)} layers")
 
 
 def _export_tasks(arguments: argparse.Namespace) -> None:

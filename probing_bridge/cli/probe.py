@@ -30,6 +30,14 @@ def _whole_numbers(text: str) -> list[int]:
     return numbers
 
 
+def _names(text: str) -> list[str]:
+    """`0,1,norm` as names, each once."""
+    names = text.split(",")
+    if "" in names or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected different names with commas between, as 0,6,norm")
+    return names
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of `probe`."""
     from probing_bridge.corpora.suite import add_suite_arguments
@@ -39,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--reps", required=True, type=Path, nargs="+", metavar="FILE", help="word representations, a file per model")
     add("--output", required=True, type=Path, metavar="CSV", help="the table; finished jobs are kept beside it")
     add("--tasks", nargs="+", metavar="TASK", help="only these tasks of the suite")
-    add("--layers", type=_whole_numbers, metavar="N,N", help="only these layers, 0 is the embeddings (default: all)")
+    add("--layers", type=_names, metavar="LAYER,LAYER", help="only these, as 0,6,norm (default: all)")
     add("--probe", nargs="+", default=["linear"], choices=("linear", "mlp"), help="kinds of probes (default: linear)")
     add("--mix", action="store_true", help="also probe a learned mix of all layers")
     add("--control", action="store_true", help="also train on control tasks, for selectivity")

@@ -18,8 +18,8 @@ import numpy as np
 
 from probing_bridge import __version__
 from probing_bridge.errors import BridgeError, InputError
-from probing_bridge.formats.activations.reader import ATTENTION_KINDS, SIDES, Dump
-from probing_bridge.formats.representations import Representations, RepresentationWriter
+from probing_bridge.formats.activations.reader import ATTENTION_KINDS, SIDES, Dump, layer_order
+from probing_bridge.formats.representations import Representations, RepresentationWriter, layer_names_fault
 
 EOS = "</s>"
 ROWS = 1 << 14  # rows held at once
@@ -49,7 +49,7 @@ def dump_to_liu(dump: Dump, component: str, path: str | Path) -> tuple[int, int]
     symbols, offsets = dump.symbols(side), dump.offsets(side)
     repeated = 0
     attributes = {name: dump.attributes[name] for name in KEPT if name in dump.attributes}
-    with RepresentationWriter(path, {**attributes, "layers": ",".join(layers), "component": component}) as writer:
+    with RepresentationWriter(path, layers, {**attributes, "component": component}) as writer:
         for start, stop in pairwise(offsets.tolist()):
             words = [symbols[index] for index in dump.tokens(side, start, stop)]
             kept = [number for number, word in enumerate(words) if word != EOS]
@@ -74,24 +74,24 @@ def copy_representations(source: Representations, path: str | Path, attributes: 
     Returns:
         Number of sentences.
     """
-    with RepresentationWriter(path, attributes) as writer:
+    with RepresentationWriter(path, source.layers, attributes) as writer:
         for words in source.sentences():
             writer.add(words, source.read(words))
         return len(writer)
 
 
 def representations_to_npz(source: Representations, path: str | Path) -> None:
-    """Writes `words` (n_words,), `offsets` (n_sentences + 1,) and `layer_<k>` (n_words, d) to an npz archive."""
+    """Writes `words` (n_words,), `offsets` (n_sentences + 1,) and `layer_<name>` (n_words, d) to an npz archive."""
     sentences = list(source.sentences())
     offsets = np.concatenate(([0], np.cumsum([len(words) for words in sentences]))).astype(np.int64)
 
-    def rows(layer: int) -> Iterator[np.ndarray]:
+    def rows(layer: str) -> Iterator[np.ndarray]:
         return (source.read(words, [layer])[0] for words in sentences)
 
     with _Npz(path) as archive:
         archive.add("words", np.array([word for words in sentences for word in words]))
         archive.add("offsets", offsets)
-        for layer in range(source.n_layers):
+        for layer in source.layers:
             archive.stream(f"layer_{layer}", (int(offsets[-1]), source.dim), rows(layer))
 
 
@@ -175,16 +175,19 @@ def npz_to_representations(path: str | Path, output: str | Path, attributes: Map
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError("is not an npz archive", path) from error
     try:
-        layers = sorted((name for name in archive.files if name.startswith("layer_")), key=lambda name: int(name[6:]))
+        names = (name.removeprefix("layer_") for name in archive.files if name.startswith("layer_"))
+        layers = sorted(names, key=layer_order)
         words, offsets = archive["words"].tolist(), archive["offsets"].tolist()
-        states = [archive[name] for name in layers]
+        states = [archive[f"layer_{name}"] for name in layers]
     except (AttributeError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(f"expected the arrays words, offsets, layer_0, layer_1, ... ({error})", path) from error
-    if not states or {layer.shape for layer in states} != {(len(words), states[0].shape[-1])}:
+    if (fault := layer_names_fault(layers)) is not None:
+        raise InputError(f"the arrays layer_0, layer_1, ...: {fault}", path)
+    if {layer.shape for layer in states} != {(len(words), states[0].shape[-1])}:
         raise InputError(f"{len(words)} words, but layers of shape {[layer.shape for layer in states]}", path)
     if offsets[:1] != [0] or offsets[-1] != len(words) or any(last <= first for first, last in pairwise(offsets)):
         raise InputError(f"offsets do not ascend from 0 to the number of words, {len(words)}", path)
-    with RepresentationWriter(output, {**attributes, "package_version": __version__}) as writer:
+    with RepresentationWriter(output, layers, {**attributes, "package_version": __version__}) as writer:
         for first, last in pairwise(offsets):
             if words[first:last] not in writer:
                 writer.add(words[first:last], np.stack([layer[first:last] for layer in states]))
@@ -219,7 +222,7 @@ def vectors_to_representations(
         raise InputError("has a vector for none of the words; is it of this language?", path)
     unknown = vectors.get("<unk>", vectors.get("unk", np.zeros(dim, np.float32)))
     n_words = n_unknown = 0
-    with RepresentationWriter(output, {**attributes, "layers": "0", "package_version": __version__}) as writer:
+    with RepresentationWriter(output, ["0"], {**attributes, "package_version": __version__}) as writer:
         for words in lines:
             found = [vectors.get(word, vectors.get(word.lower())) for word in words]
             n_words += len(words)

@@ -69,12 +69,12 @@ def micro_f1(predicted: np.ndarray, gold: np.ndarray) -> float:
 class FrozenEncoder(torch.nn.Module):
     """What jiant's task model takes for its encoder: one stored vector for each word."""
 
-    def __init__(self, representations: Representations, layer: int, tokenizer: Any) -> None:
+    def __init__(self, representations: Representations, layer: str, tokenizer: Any) -> None:
         """Takes a layer of a representation file.
 
         Args:
             representations: The file.
-            layer: Which layer.
+            layer: Name of the layer.
             tokenizer: The tokenizer of the batches, whose tokens are whole words.
         """
         super().__init__()
@@ -151,14 +151,14 @@ def word_tokenizer(texts: Sequence[str], folder: Path) -> Any:
 
 
 def round_trip(
-    folder: Path, representations: Representations, layer: int, epochs: int = 10, seed: int = 0, batch_size: int = 80
+    folder: Path, representations: Representations, layer: str, epochs: int = 10, seed: int = 0, batch_size: int = 80
 ) -> Scores:
     """Trains jiant's head on frozen vectors and scores its test predictions with jiant's metric and with ours.
 
     Args:
         folder: What `export --to jiant` wrote for a task.
         representations: Vectors of all its sentences.
-        layer: Which layer, 0 = embeddings.
+        layer: Name of the layer, 0 = embeddings.
         epochs: Passes over the training file.
         seed: Seed of the head and of the order.
         batch_size: Items in a batch.
@@ -169,8 +169,7 @@ def round_trip(
     Raises:
         BridgeError: Files, layers or sentences that are not there, or no jiant.
     """
-    if not 0 <= layer < representations.n_layers:
-        raise BridgeError(f"--layer {layer}: {representations.path} has the layers 0..{representations.n_layers - 1}")
+    representations.require_layers([layer])
     task = load_task(folder)
     from jiant.proj.main.modeling.heads import JiantHeadFactory, SpanComparisonHead
     from jiant.proj.main.modeling.taskmodels import JiantTaskModelFactory
@@ -261,7 +260,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--task", required=True, type=Path, metavar="DIR", help="a task's folder of `export --to jiant`"
     )
     parser.add_argument("--reps", required=True, type=Path, metavar="REPS.hdf5", help="word representations")
-    parser.add_argument("--layer", required=True, type=int, metavar="N", help="the layer, 0 = embeddings")
+    parser.add_argument("--layer", required=True, metavar="LAYER", help="its name, such as 3 or norm; 0 = embeddings")
     parser.add_argument(
         "--epochs", type=int, default=10, metavar="N", help="passes over the training file (%(default)s)"
     )

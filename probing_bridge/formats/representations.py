@@ -2,8 +2,9 @@
 
 Keys "0", "1", ... hold (n_layers, n_words, d) float32 (or (n_words, d): one layer); "sentence_to_index" holds a
 JSON object from the sentence text (words joined by one space) to the key. Our own files also say on the root which
-checkpoint they come from; files made elsewhere lack that and are read all the same. `encode` and `import` write
-these files, `probe` reads them, and this module is the only one that knows the layout.
+checkpoint they come from and what their layers are called (`layers`: "0,1,2,norm"); files made elsewhere lack that
+and are read all the same, their layers numbered from 0. `encode` and `import` write these files, `probe` reads them,
+and this module is the only one that knows the layout.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -25,11 +27,35 @@ from probing_bridge.errors import InputError
 INDEX = "sentence_to_index"
 FORMAT = "lth-representations"
 FORMAT_VERSION = 1
+LAYER_NAME = re.compile(r"0|[1-9][0-9]*|[A-Za-z_][A-Za-z0-9_]*")
+RESERVED = ("mix",)  # what stands in the tables for all layers together
 
 
 def sentence_text(tokens: Sequence[str]) -> str:
     """The text under which a sentence is stored: its words joined by one space."""
     return " ".join(tokens)
+
+
+def layer_names_fault(layers: Sequence[str], n_layers: int | None = None) -> str | None:
+    """What is wrong with the names of layers.
+
+    Args:
+        layers: The names, in the order of the arrays.
+        n_layers: How many layers the arrays have, where that is known.
+
+    Returns:
+        One clause, or None: each is a number or a word, none is there twice, and there is one a layer.
+    """
+    if not layers:
+        return "names no layer"
+    for name in layers:
+        if not LAYER_NAME.fullmatch(name) or name in RESERVED:
+            return f"has the name {name!r}; a layer is a number without leading zeros, or a word such as norm"
+        if list(layers).count(name) > 1:
+            return f"names layer {name!r} twice"
+    if n_layers is not None and len(layers) != n_layers:
+        return f"names {len(layers)} layers ({','.join(layers)}), but the arrays have {n_layers}"
+    return None
 
 
 def _shorten(text: str, length: int = 80) -> str:
@@ -43,19 +69,28 @@ class RepresentationWriter:
     removes what was written.
     """
 
-    def __init__(self, path: str | Path, attributes: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | Path, layers: Sequence[str], attributes: Mapping[str, Any]) -> None:
         """Starts a file beside the final one.
 
         Args:
             path: The final name.
+            layers: Names of the layers, in the order of the arrays: 0 = embeddings, 1, .., `norm` = the final norm of
+                a pre-norm model.
             attributes: Where the vectors come from: experiment, checkpoint, checkpoint_hash, level, sparsity, ...
+
+        Raises:
+            ValueError: No layer, one that is there twice, or a name that is neither a number nor a word.
         """
+        if (fault := layer_names_fault(layers)) is not None:
+            raise ValueError(f"layers {','.join(layers)!r}: {fault}")
+        self.layers = tuple(layers)
         self.path = Path(path)
         self._beside = self.path.with_name(f".{self.path.name}.tmp")
-        self._attributes = {**attributes, "format": FORMAT, "format_version": FORMAT_VERSION}
+        own = {"layers": ",".join(layers), "format": FORMAT, "format_version": FORMAT_VERSION}
+        self._attributes = {**attributes, **own}
         self._keys: dict[str, str] = {}
         self._lengths: dict[str, int] = {}
-        self._shape: tuple[int, int] | None = None
+        self._dim: int | None = None
         self._file: h5py.File | None = None
 
     def __enter__(self) -> RepresentationWriter:
@@ -92,15 +127,16 @@ class RepresentationWriter:
         if array.ndim != 3 or array.shape[1] != len(tokens) or not len(tokens):
             raise ValueError(f"{shown}: {len(tokens)} words, but an array of shape {array.shape} (layers, words, d)")
         shape = (array.shape[0], array.shape[2])
-        if self._shape is not None and shape != self._shape:
-            raise ValueError(f"{shown}: (layers, d) is {shape}, but {self._shape} in the sentences before")
+        expected = (len(self.layers), array.shape[2] if self._dim is None else self._dim)
+        if shape != expected:
+            raise ValueError(f"{shown}: (layers, d) is {shape}, expected {expected} of the layers' names and before")
         if not np.isfinite(array).all():
             raise ValueError(f"{shown}: a value is not finite")
         if text in self._keys:
             if self._lengths[text] != len(tokens):
                 raise ValueError(f"{shown}: the same text came with {self._lengths[text]} and with {len(tokens)} words")
             return
-        self._shape = shape
+        self._dim = shape[1]
         key = str(len(self._keys))
         self._keys[text] = key
         self._lengths[text] = len(tokens)
@@ -130,7 +166,7 @@ class Representations:
     Attributes:
         path: The file.
         attributes: What the root says about its origin; empty for files made elsewhere.
-        n_layers: Layers per sentence.
+        layers: Names of the layers, in the order of the arrays; 0, 1, .. where the file does not name them.
         dim: Numbers per word and layer.
     """
 
@@ -141,7 +177,8 @@ class Representations:
             path: The HDF5 file.
 
         Raises:
-            InputError: No such file, not HDF5, no index, or arrays of another shape than the layout's.
+            InputError: No such file, not HDF5, no index, arrays of another shape than the layout's, or names of
+                layers that do not fit the arrays.
         """
         self.path = Path(path)
         try:
@@ -153,10 +190,23 @@ class Representations:
             self._keys = self._read_index()
             self.attributes: dict[str, Any] = {name: _plain(value) for name, value in self._file.attrs.items()}
             _, first = self._open(next(iter(self._keys)))
+            self.layers = self._read_layers(first[0])
         except Exception:
             self._file.close()
             raise
-        self.n_layers, self.dim = first[0], first[2]
+        self._places = {name: place for place, name in enumerate(self.layers)}
+        self.dim = first[2]
+
+    def _read_layers(self, n_layers: int) -> tuple[str, ...]:
+        if "layers" not in self.attributes:
+            return tuple(str(number) for number in range(n_layers))
+        given = self.attributes["layers"]
+        if not isinstance(given, str):
+            raise InputError(f"attribute 'layers' is {given!r}, expected names such as '0,1,2,norm'", self.path)
+        layers = tuple(given.split(",")) if given else ()
+        if (fault := layer_names_fault(layers, n_layers)) is not None:
+            raise InputError(f"attribute 'layers' {fault}", self.path)
+        return layers
 
     def _read_index(self) -> dict[str, str]:
         dataset = self._file.get(INDEX)
@@ -210,19 +260,29 @@ class Representations:
         """The words of every sentence, in the order of the index."""
         return (text.split(" ") for text in self._keys)
 
-    def read(self, tokens: Sequence[str], layers: Sequence[int] | None = None) -> np.ndarray:
+    def require_layers(self, layers: Sequence[str]) -> None:
+        """Refuses names that no layer has.
+
+        Raises:
+            InputError: Such a name, with those that there are.
+        """
+        for name in layers:
+            if name not in self._places:
+                raise InputError(f"has the layers {','.join(self.layers)}, no layer {name}", self.path)
+
+    def read(self, tokens: Sequence[str], layers: Sequence[str] | None = None) -> np.ndarray:
         """Reads one sentence.
 
         Args:
             tokens: The words.
-            layers: Which layers, in the order wanted; all if None.
+            layers: Names of the layers, in the order wanted; all if None.
 
         Returns:
             (len(layers), n_words, d) float32.
 
         Raises:
-            InputError: The sentence is not in the file, has another number of words, layers or dimensions than it
-                should, or holds a value that is not finite.
+            InputError: The sentence or a layer is not in the file, the sentence has another number of words, layers or
+                dimensions than it should, or holds a value that is not finite.
         """
         text = sentence_text(tokens)
         shown = f"sentence {_shorten(text)!r}"
@@ -231,8 +291,8 @@ class Representations:
         dataset, shape = self._open(text)
         if shape[1] != len(tokens):
             raise InputError(f"{shown} has {len(tokens)} words but {shape[1]} vectors", self.path)
-        if (shape[0], shape[2]) != (self.n_layers, self.dim):
-            expected = (self.n_layers, len(tokens), self.dim)
+        if (shape[0], shape[2]) != (len(self.layers), self.dim):
+            expected = (len(self.layers), len(tokens), self.dim)
             raise InputError(f"{shown}: expected the shape {expected} of the first sentence, found {shape}", self.path)
         array = np.empty(dataset.shape, np.float32)
         try:
@@ -241,7 +301,8 @@ class Representations:
             raise InputError(f"{shown} cannot be read: the file is damaged ({error})", self.path) from error
         array = array.reshape(shape)
         if layers is not None:
-            array = array[list(layers)]
+            self.require_layers(layers)
+            array = array[[self._places[name] for name in layers]]
         if not np.isfinite(array).all():
             raise InputError(f"{shown}: a value is not finite", self.path)
         return array

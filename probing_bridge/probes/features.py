@@ -22,18 +22,18 @@ class Features:
 
     Attributes:
         values: (n_layers, n_words, d) float32, the rows of a sentence together, in the order of its words.
-        layers: The number of each layer in the representation file.
+        layers: The name of each layer.
         starts: Sentence text -> its first row.
     """
 
     def __init__(
-        self, values: torch.Tensor, layers: Sequence[int], starts: dict[str, int], device: torch.device | None = None
+        self, values: torch.Tensor, layers: Sequence[str], starts: dict[str, int], device: torch.device | None = None
     ) -> None:
         """Takes the array; moves it to a GPU if one is asked for and has room, else rows go there batch by batch.
 
         Args:
             values: (n_layers, n_words, d) float32.
-            layers: The number of each layer.
+            layers: The name of each layer.
             starts: Sentence text -> first row.
             device: Where probes are trained; the CPU if None.
         """
@@ -78,7 +78,7 @@ def available_memory() -> int:
 def load_features(
     representations: Representations,
     sentences: Iterable[Sequence[str]],
-    layers: Sequence[int] | None,
+    layers: Sequence[str] | None,
     folder: Path,
     memory: int | None = None,
     device: torch.device | None = None,
@@ -88,7 +88,7 @@ def load_features(
     Args:
         representations: The open file.
         sentences: Word lists, repeated as they may be.
-        layers: Which layers; all if None.
+        layers: Names of the layers; all if None.
         folder: Where an array that is larger than `memory` goes.
         memory: Bytes that may be taken; half of what is free if None.
         device: Where probes are trained.
@@ -100,7 +100,7 @@ def load_features(
         InputError: From Representations.read: a missing sentence, another length, a value that is not finite.
     """
     wanted = {sentence_text(tokens): tokens for tokens in sentences}
-    layers = list(range(representations.n_layers)) if layers is None else list(layers)
+    layers = representations.layers if layers is None else tuple(layers)
     starts: dict[str, int] = {}
     n_words = 0
     for text, tokens in wanted.items():

@@ -38,7 +38,7 @@ class ModelInfo:
         experiment: Identity of the training run; empty if unknown.
         level: None if unknown.
         sparsity: Of all weights; None if unknown.
-        layers: The layers to probe.
+        layers: Names of the layers to probe.
         hash: sha256 of the file; empty for baselines.
         parent: `experiment/lthK` of the level that the training branched from; empty if it did not.
     """
@@ -48,7 +48,7 @@ class ModelInfo:
     experiment: str
     level: int | None = None
     sparsity: float | None = None
-    layers: tuple[int, ...] = ()
+    layers: tuple[str, ...] = ()
     hash: str = ""
     parent: str = ""
 
@@ -167,9 +167,17 @@ def list_jobs(
         for kind in BASELINES
     ]
     for model in models:
-        layers = tuple(str(layer) for layer in model.layers)
         jobs += [
-            Job(model, data.task, data.metric, data.data_hash, measure, recipe, "", ("mix",) if recipe.mix else layers)
+            Job(
+                model,
+                data.task,
+                data.metric,
+                data.data_hash,
+                measure,
+                recipe,
+                "",
+                ("mix",) if recipe.mix else model.layers,
+            )
             for data in tasks
             for recipe in (data.recipe(one) for one in recipes)
             for measure in measures
@@ -296,7 +304,7 @@ class _HeldFeatures:
 
     def get(self, job: Job) -> Features:
         """The features of a job's layers."""
-        layers = job.model.layers if job.layers == ("mix",) else tuple(int(layer) for layer in job.layers)
+        layers = job.model.layers if job.layers == ("mix",) else job.layers
         if self._held is None or self._held.layers != layers:
             self._held = None  # the old ones go before the new ones come
             assert job.model.path is not None

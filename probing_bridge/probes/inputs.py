@@ -93,12 +93,12 @@ def read_tasks(suite: Suite, specs: dict[str, TaskSpec], names: Iterable[str]) -
     return tasks
 
 
-def open_models(paths: Sequence[Path], layers: Sequence[int] | None, *, allow_mixed: bool) -> list[ModelInfo]:
+def open_models(paths: Sequence[Path], layers: Sequence[str] | None, *, allow_mixed: bool) -> list[ModelInfo]:
     """Opens representation files and reads where they come from.
 
     Args:
         paths: One file per model.
-        layers: Which layers to probe; all if None.
+        layers: Names of the layers to probe; all if None.
         allow_mixed: Whether files of several experiments may stand in one table; those of a branch and of the level
             that it came from always may.
 
@@ -111,10 +111,8 @@ def open_models(paths: Sequence[Path], layers: Sequence[int] | None, *, allow_mi
     models: list[ModelInfo] = []
     for path in paths:
         with Representations(path) as representations:
-            chosen = range(representations.n_layers) if layers is None else layers
-            for layer in chosen:
-                if layer >= representations.n_layers:
-                    raise InputError(f"has layers 0 to {representations.n_layers - 1}, no layer {layer}", path)
+            chosen = representations.layers if layers is None else tuple(layers)
+            representations.require_layers(chosen)
             attributes = representations.attributes
             level, sparsity = (_number(attributes, name, path) for name in ("level", "sparsity"))
             models.append(
@@ -124,7 +122,7 @@ def open_models(paths: Sequence[Path], layers: Sequence[int] | None, *, allow_mi
                     str(attributes.get("experiment", "")),
                     None if level is None or level < 0 else int(level),
                     sparsity,
-                    tuple(chosen),
+                    chosen,
                     representations.hash,
                     str(attributes.get("parent", "")),
                 )

@@ -130,8 +130,7 @@ def by_hand(level, words, pooling="mean", spaced=False, **hub):
 @pytest.mark.parametrize("pooling", ["mean", "first", "last"])
 def test_vectors_equal_those_of_the_hub_interface(encoded, level, data, pooling):
     with encoded(*flags_of(data), "--pooling", pooling) as representations:
-        assert len(representations) == 7 and representations.n_layers == 4
-        assert representations.attributes["layers"] == "0,1,2,norm"
+        assert len(representations) == 7 and representations.layers == ("0", "1", "2", "norm")
         assert representations.attributes["pooling"] == pooling
         for line in LINES:
             if "\t" in line:

@@ -22,6 +22,7 @@ from probing_bridge.results.folder import read_results
 from probing_bridge.run import main
 
 TAGS = {"the": "DET", "cat": "NOUN", "dog": "NOUN", "sees": "VERB", "runs": "VERB", "now": "ADV"}
+LAYERS = ("0", "1", "norm")
 
 
 def write_corpus(folder: Path, n: int = 30) -> Path:
@@ -60,10 +61,10 @@ def write_representations(
     rng = np.random.default_rng(level)
     word_vectors = {word: 20 * rng.normal(size=8) for word in TAGS}
     attributes = {"experiment": experiment, "parent": parent, "level": level, "sparsity": 0.2 * level}
-    with RepresentationWriter(path, attributes) as writer:
+    with RepresentationWriter(path, LAYERS, attributes) as writer:
         for tokens in texts[skip:]:
             base = np.stack([word_vectors[word] for word in tokens])
-            writer.add(tokens, base + rng.normal(size=(3, len(tokens), 8)))
+            writer.add(tokens, base + rng.normal(size=(len(LAYERS), len(tokens), 8)))
     if damage:
         with h5py.File(path, "a") as file:
             file["1"][0, 0, 0] = damage
@@ -92,9 +93,7 @@ def test_whole_table(inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: py
     probes = frame[frame["probe"] == "linear"]
     assert len(probes) == 4 * 2 * 3 * 2  # tasks, levels, layers, seeds
     assert len(frame) == len(probes) + 4 * 2  # two baselines a task
-    assert (
-        set(probes["layer"]) == {"0", "1", "2"} and set(probes["level"]) == {0, 1} and set(probes["seed"]) == {133, 2}
-    )
+    assert set(probes["layer"]) == set(LAYERS) and set(probes["level"]) == {0, 1} and set(probes["seed"]) == {133, 2}
     assert set(frame.loc[frame["task"] == "ef", "metric"]) == {"pearson"}
     assert (probes["low"] <= probes["score"]).all() and (probes["score"] <= probes["high"]).all()
     pos = frame[frame["task"] == "pos"].set_index("probe")["score"]
@@ -111,10 +110,10 @@ def test_whole_table(inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: py
 
 def test_again_does_nothing_and_more_layers_are_added(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
     output = tmp_path / "probes.csv"
-    assert main(arguments(inputs, output, "--layers", "0,2")) == 0
+    assert main(arguments(inputs, output, "--layers", "0,norm")) == 0
     parts = {path: path.stat().st_mtime_ns for path in (tmp_path / "probes.parts").rglob("*.npz")}
     before = comparable(output)
-    assert main(arguments(inputs, output, "--layers", "0,2")) == 0
+    assert main(arguments(inputs, output, "--layers", "0,norm")) == 0
     pd.testing.assert_frame_equal(comparable(output), before)
     assert {path: path.stat().st_mtime_ns for path in parts} == parts
     assert main(arguments(inputs, output)) == 0
@@ -211,7 +210,7 @@ def test_refusals_before_training(
     other = write_representations(tmp_path / "other.hdf5", suite, 1, experiment="e2")
     assert "several experiments: e1" in with_reps(good, other)
     assert "no such file" in with_reps(tmp_path / "absent.hdf5")
-    assert "layers 0 to 2, no layer 7" in with_reps(good, more=("--layers", "7"))
+    assert "has the layers 0,1,norm, no layer 7" in with_reps(good, more=("--layers", "7"))
     assert "two of the --reps are named 'lth0'" in with_reps(good, good)
     assert "--tasks ner: not in" in with_reps(good, more=("--tasks", "ner"))
     assert "--jobs 0" in with_reps(good, more=("--jobs", "0"))
@@ -336,7 +335,7 @@ def test_all_eighteen_tasks_on_real_data(shared: Path, tmp_path: Path) -> None:
     suite = load_suite(tmp_path / "suite.yaml", shared / "data")
     texts = sorted({i.tokens for task in suite.tasks.values() for split in ("dev", "test") for i in task.read(split)})
     rng, words = np.random.default_rng(0), {}
-    with RepresentationWriter(tmp_path / "lth0.hdf5", {"experiment": "e", "level": 0}) as writer:
+    with RepresentationWriter(tmp_path / "lth0.hdf5", ["0", "1"], {"experiment": "e", "level": 0}) as writer:
         for tokens in texts:
             base = np.stack([words.setdefault(word, 3 * rng.normal(size=24)) for word in tokens])
             writer.add(tokens, base + rng.normal(size=(2, len(tokens), 24)))

@@ -17,7 +17,7 @@ SENTENCES = [["Otters", "nap", "."], ["Yes"], ["two", "", "🙂"]]
 def reps(tmp_path):
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=(2, len(words), 4)).astype(np.float32) for words in SENTENCES]
-    with RepresentationWriter(tmp_path / "r.hdf5", {"experiment": "e", "level": 3}) as writer:
+    with RepresentationWriter(tmp_path / "r.hdf5", ["0", "norm"], {"experiment": "e", "level": 3}) as writer:
         for words, array in zip(SENTENCES, arrays, strict=True):
             writer.add(words, array)
     return tmp_path / "r.hdf5", arrays
@@ -87,6 +87,8 @@ def test_representations_come_back_from_export_and_import(reps, tmp_path, format
         assert read.attributes["experiment"] == "bert"
         for words, array in zip(SENTENCES, arrays, strict=True):
             np.testing.assert_array_equal(read.read(words), array)
+            np.testing.assert_array_equal(read.read(words, ["norm"]), array[1:])
+        assert read.layers == ("0", "norm")
 
 
 def test_two_dimensional_arrays_from_elsewhere_are_one_layer(tmp_path):
@@ -123,6 +125,10 @@ def test_text_vectors_are_looked_up_word_by_word(tmp_path, capsys):
         ("import none --from liu --experiment e --output o", "none: no such file"),
         ("import none --from npz --experiment e --output o", "none: no such file"),
         ("import bad.txt --from npz --experiment e --output o", "is not an npz archive"),
+        (
+            "import layer.npz --from npz --experiment e --output o",
+            "layer.npz: the arrays layer_0, layer_1, ...: has the name",
+        ),
         ("import bad.npz --from npz --experiment e --output o", "expected the arrays words"),
         ("import bad.txt --from liu --experiment e --output o", "not an HDF5 file"),
         ("import bad.txt --from vectors --experiment e --output o", "--sentences goes with"),
@@ -136,6 +142,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(reps, tmp_path, monkeypatch, c
     (tmp_path / "foreign.txt").write_text("chat 1 2\n")
     (tmp_path / "words.txt").write_text("Otters nap\n")
     np.savez(tmp_path / "bad.npz", x=np.zeros(2))
+    np.savez(tmp_path / "layer.npz", words=["a"], offsets=[0, 1], **{"layer_0/1": np.zeros((1, 2))})
     before = sorted(tmp_path.iterdir())
     assert main(command.split()) == 2
     error = capsys.readouterr().err.strip()

@@ -39,7 +39,7 @@ def exported(tmp_path_factory):
     )
     assert main(["export", "--to", "jiant", "--suite", str(folder / "suite.yaml"), "--output", str(folder / "o")]) == 0
     vectors = {word: (5 * rng.normal(size=8)).astype(np.float32) for word in TAGS}
-    with RepresentationWriter(folder / "reps.hdf5", {}) as writer:
+    with RepresentationWriter(folder / "reps.hdf5", ["0", "norm"], {}) as writer:
         for split in ("train", "dev", "test"):
             file = folder / "o" / "pos" / f"{split.replace('dev', 'val')}.jsonl"
             for line in file.read_text().splitlines():
@@ -76,12 +76,12 @@ def test_a_word_with_white_space_is_refused(exported, tmp_path, capsys):
 
 @pytest.mark.parametrize("task", ["pos", "syn_arc_classification"])
 def test_the_round_trip_gives_jiants_own_f1_beside_ours(exported, task, capsys):
-    argv = ["--task", str(exported / "o" / task), "--reps", str(exported / "reps.hdf5"), "--layer", "1"]
+    argv = ["--task", str(exported / "o" / task), "--reps", str(exported / "reps.hdf5"), "--layer", "norm"]
     assert jiant_adapter.main([*argv, "--epochs", "1"]) == 0
     assert "jiant:  micro F1" in capsys.readouterr().out
     with Representations(exported / "reps.hdf5") as representations:
-        scores = jiant_adapter.round_trip(exported / "o" / task, representations, 1, epochs=30, batch_size=8)
-        blind = jiant_adapter.round_trip(exported / "o" / task, representations, 0, epochs=30, batch_size=8)
+        scores = jiant_adapter.round_trip(exported / "o" / task, representations, "norm", epochs=30, batch_size=8)
+        blind = jiant_adapter.round_trip(exported / "o" / task, representations, "0", epochs=30, batch_size=8)
     assert scores.jiant_f1 == pytest.approx(scores.f1_at_jiants_threshold, abs=1e-12)
     assert scores.n_items == {"pos": 60, "syn_arc_classification": 45}[task]
     assert scores.jiant_f1 > 0.8 and scores.f1 > 0.75 and scores.accuracy == 1.0
@@ -101,8 +101,8 @@ def test_jiants_class_is_jiants_own_with_the_labels_of_the_files(exported):
 def test_bad_input_is_one_line(exported, tmp_path, capsys):
     argv = ["--task", str(exported / "o" / "pos"), "--reps", str(exported / "reps.hdf5"), "--layer", "7"]
     assert jiant_adapter.main(argv) == 2
-    assert "has the layers 0..1" in capsys.readouterr().err
-    assert jiant_adapter.main(["--task", str(tmp_path), *argv[2:-1], "1"]) == 2
+    assert "has the layers 0,norm, no layer 7" in capsys.readouterr().err
+    assert jiant_adapter.main(["--task", str(tmp_path), *argv[2:-1], "0"]) == 2
     assert "write it with `export --to jiant`" in capsys.readouterr().err
 
 

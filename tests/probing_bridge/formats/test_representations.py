@@ -24,15 +24,17 @@ def test_written_and_read_back(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     sentences = [["Otters", "nap"], ["né", ".", "\N{SNOWMAN}"], ["Otters", "nap"]]
     arrays = [rng.normal(size=(3, len(s), 5)) for s in sentences]
-    with RepresentationWriter(tmp_path / "r.hdf5", {"experiment": "x1", "level": 2, "sparsity": 0.36}) as writer:
+    with RepresentationWriter(
+        tmp_path / "r.hdf5", ["0", "1", "norm"], {"experiment": "x1", "level": 2, "sparsity": 0.36}
+    ) as writer:
         for sentence, array in zip(sentences, arrays, strict=True):
             writer.add(sentence, array)
     with Representations(tmp_path / "r.hdf5") as reps:
-        assert (reps.n_layers, reps.dim, len(reps)) == (3, 5, 2)
+        assert (reps.layers, reps.dim, len(reps)) == (("0", "1", "norm"), 5, 2)
         assert reps.attributes["experiment"] == "x1" and reps.attributes["level"] == 2
         assert reps.attributes["sparsity"] == 0.36
         np.testing.assert_array_equal(reps.read(sentences[1]), arrays[1].astype(np.float32))
-        np.testing.assert_array_equal(reps.read(sentences[0], [2, 0]), arrays[0].astype(np.float32)[[2, 0]])
+        np.testing.assert_array_equal(reps.read(sentences[0], ["norm", "0"]), arrays[0].astype(np.float32)[[2, 0]])
         assert ["né"] not in reps and sentences[1] in reps
     with h5py.File(tmp_path / "r.hdf5") as file:  # as any other program reads it
         key = json.loads(file["sentence_to_index"].asstr()[0])["Otters nap"]
@@ -44,12 +46,48 @@ def test_files_from_elsewhere(tmp_path: Path, dtype: str) -> None:
     array = np.random.default_rng(1).normal(size=(2, 4)).astype(dtype)
     write_plainly(tmp_path / "r.hdf5", {"a b": array})
     with Representations(tmp_path / "r.hdf5") as reps:
-        assert reps.n_layers == 1 and reps.attributes == {}
+        assert reps.layers == ("0",) and reps.attributes == {}
         np.testing.assert_array_equal(reps.read(["a", "b"]), array.astype(np.float32)[None])
 
 
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ("0", "names 1 layers (0), but the arrays have 2"),
+        ("0,1,norm", "names 3 layers"),
+        ("0,0", "names layer '0' twice"),
+        ("", "names no layer"),
+        ("0,", "has the name ''"),
+        ("0,01", "has the name '01'"),
+        ("0,a/b", "has the name 'a/b'"),
+        ("0,no\nrm", r"has the name 'no\nrm'"),
+        ("0,mix", "has the name 'mix'"),
+        (2, "is 2, expected names"),
+    ],
+)
+def test_names_of_layers_that_do_not_fit_are_refused(tmp_path: Path, layers: object, message: str) -> None:
+    write_plainly(tmp_path / "r.hdf5", {"a": np.zeros((2, 1, 4), "f4")})
+    with h5py.File(tmp_path / "r.hdf5", "a") as file:
+        file.attrs["layers"] = layers
+    with pytest.raises(InputError) as caught:
+        Representations(tmp_path / "r.hdf5")
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_layer_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    write_plainly(tmp_path / "r.hdf5", {"a": np.zeros((2, 1, 4), "f4")})
+    with Representations(tmp_path / "r.hdf5") as reps, pytest.raises(InputError, match="layers 0,1, no layer norm"):
+        reps.read(["a"], ["norm"])
+
+
+@pytest.mark.parametrize("layers", [[], ["0", "0"], ["1.5"], ["mix"]])
+def test_writer_refuses_names_of_layers(tmp_path: Path, layers: list[str]) -> None:
+    with pytest.raises(ValueError, match="layers"):
+        RepresentationWriter(tmp_path / "r.hdf5", layers, {})
+
+
 def test_nothing_is_left_of_a_failed_write(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), RepresentationWriter(tmp_path / "r.hdf5", {}) as writer:
+    with pytest.raises(RuntimeError), RepresentationWriter(tmp_path / "r.hdf5", ["0"], {}) as writer:
         writer.add(["a"], np.zeros((1, 1, 2)))
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
@@ -60,13 +98,16 @@ def test_nothing_is_left_of_a_failed_write(tmp_path: Path) -> None:
     [(["a", "b"], (2, 3, 4)), (["a"], (1, 1, 4)), (["a"], (2, 1, 5)), ([], (2, 0, 4)), (["x y"], (2, 1, 4))],
 )
 def test_writer_refuses(tmp_path: Path, tokens: list[str], shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="sentence"), RepresentationWriter(tmp_path / "r.hdf5", {}) as writer:
+    with (
+        pytest.raises(ValueError, match="sentence"),
+        RepresentationWriter(tmp_path / "r.hdf5", ["0", "1"], {}) as writer,
+    ):
         writer.add(["x", "y"], np.zeros((2, 2, 4)))
         writer.add(tokens, np.zeros(shape))
 
 
 def test_writer_refuses_infinities(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="finite"), RepresentationWriter(tmp_path / "r.hdf5", {}) as writer:
+    with pytest.raises(ValueError, match="finite"), RepresentationWriter(tmp_path / "r.hdf5", ["0", "1"], {}) as writer:
         writer.add(["x"], np.full((2, 1, 4), np.inf))
 
 
@@ -125,7 +166,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 def test_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
     for name, value in (("a", 0.0), ("b", 0.0), ("c", 1.0)):
-        with RepresentationWriter(tmp_path / name, {"level": 0}) as writer:
+        with RepresentationWriter(tmp_path / name, ["0"], {"level": 0}) as writer:
             writer.add(["x"], np.full((1, 1, 2), value))
     hashes = [Representations(tmp_path / name).hash for name in "abc"]
     assert hashes[0] == hashes[1] != hashes[2] and len(hashes[0]) == 64

@@ -105,7 +105,7 @@ def problem(n: int = 120, seed: int = 0) -> tuple[Features, Items, Items]:
     instances = [
         Instance((f"s{i}", "b", "c"), tuple("XYZ"[k] for k in labels[3 * i : 3 * i + 3]), None) for i in range(n)
     ]
-    features = Features(torch.from_numpy(values), (0, 1), {f"s{i} b c": 3 * i for i in range(n)})
+    features = Features(torch.from_numpy(values), ("0", "1"), {f"s{i} b c": 3 * i for i in range(n)})
     cut = n * 2 // 3
     items = [
         build_items(some, VOCABULARY, features.starts, zero_pairs_count=True)

@@ -75,7 +75,7 @@ class Golden:
         spec = TaskSpec(name, "accuracy", "", 2, liu2019=liu2019)
         data = TaskData(spec, dict.fromkeys(("train", "dev", "test"), sentences), self.labels)
         with Representations(folder / "probes" / f"{name}.hdf5") as representations:
-            layer = [self.expected["layer_num"]]
+            layer = [str(self.expected["layer_num"])]
             features = load_features(representations, data.sentences, layer, folder, 10**9)
         self.items: Items = lay_out(data, data.splits, features, False)["train"]
         probe = "mlp" if self.expected["model"].get("decoder") == "mlp" else "linear"

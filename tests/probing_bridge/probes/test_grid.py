@@ -57,11 +57,11 @@ def models(tmp_path: Path) -> list[grid.ModelInfo]:
     for level in range(2):
         path = tmp_path / f"lth{level}.hdf5"
         rng = np.random.default_rng(level)
-        with RepresentationWriter(path, {"experiment": "e", "level": level}) as writer:
+        with RepresentationWriter(path, ("0", "1", "2"), {"experiment": "e", "level": level}) as writer:
             for data in TASKS.values():
                 for tokens in data.sentences:
                     writer.add(tokens, rng.normal(size=(3, len(tokens), 4)))
-        infos.append(grid.ModelInfo(path, path.stem, "e", level, 0.2 * level, (0, 1, 2), f"hash of {level}"))
+        infos.append(grid.ModelInfo(path, path.stem, "e", level, 0.2 * level, ("0", "1", "2"), f"hash of {level}"))
     return infos
 
 
@@ -119,7 +119,7 @@ def test_selectivity_is_the_difference_of_the_two_rows(models: list[grid.ModelIn
 
 def test_seeds_and_layers_matter_and_grouping_does_not(models: list[grid.ModelInfo], tmp_path: Path) -> None:
     reports_of(plan(models, tmp_path / "a"))
-    for layer in (2, 0, 1):  # one layer at a time, later runs add to earlier ones
+    for layer in ("2", "0", "1"):  # one layer at a time, later runs add to earlier ones
         reports_of(plan([replace(model, layers=(layer,)) for model in models], tmp_path / "b"))
     assert rows(tmp_path / "a") == rows(tmp_path / "b")
     parts = {part.key: load_part(part.key.path(tmp_path / "a")) for part in all_parts(tmp_path / "a")}

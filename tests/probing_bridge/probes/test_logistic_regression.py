@@ -46,7 +46,7 @@ def test_pos_of_ewt(shared: Path, tmp_path: Path) -> None:
     suite = load_suite(tmp_path / "suite.yaml", shared / "data" / "ud_ewt")
     data = read_tasks(suite, task_specs(suite, None), ["pos"])["pos"]
     vectors = word_vectors(sorted({word for tokens in data.sentences for word in tokens}))
-    with RepresentationWriter(tmp_path / "projections.hdf5", {}) as writer:
+    with RepresentationWriter(tmp_path / "projections.hdf5", ["0"], {}) as writer:
         for tokens in dict.fromkeys(map(tuple, data.sentences)):
             writer.add(tokens, np.stack([vectors[word] for word in tokens])[None])
     with Representations(tmp_path / "projections.hdf5") as representations:

@@ -55,7 +55,7 @@ def make_features(sentences: Sequence[Sentence], n_layers: int, dim: int, seed: 
         starts[" ".join(sentence.tokens)] = n_words
         n_words += len(sentence.tokens)
     values = rng.normal(size=(n_layers, n_words, dim)).astype(np.float32)
-    return Features(torch.from_numpy(values), range(n_layers), starts)
+    return Features(torch.from_numpy(values), [str(layer) for layer in range(n_layers)], starts)
 
 
 VOCABULARY = {f"L{i}": i for i in range(5)}
@@ -186,7 +186,7 @@ def test_layers_together_equal_layers_alone(family: str) -> None:
     together = run(features)
     assert len({len(one.dev_scores) for one in together}) > 1  # some layer did drop out before the others
     for layer, one in enumerate(together):
-        alone = run(Features(features.values[[layer]], [layer], features.starts))[0]
+        alone = run(Features(features.values[[layer]], [str(layer)], features.starts))[0]
         assert alone.best_epoch == one.best_epoch
         np.testing.assert_allclose(alone.dev_scores, one.dev_scores, atol=1e-5)
         assert (alone.parameters - one.parameters).abs().max() <= 1e-6
@@ -281,7 +281,7 @@ def test_scalar_mix_equals_autograd(family: str, probe: str) -> None:
     for _ in range(20):
         for start in range(0, 40, 10):
             mixed = gamma * torch.tensordot(torch.softmax(w, 0), features.values, dims=1)
-            slow.features = Features(mixed[None], [0], features.starts)
+            slow.features = Features(mixed[None], ["0"], features.starts)
             optimizer.zero_grad()
             slow.loss(sentences[start : start + 10]).backward()
             optimizer.step()
