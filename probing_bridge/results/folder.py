@@ -60,7 +60,7 @@ def read_results(folder: str | Path, allow_mixed: bool = False, names: Sequence[
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError("no such folder", folder)
-    found = {name: path for name in names if (path := _table_file(folder, name)) is not None}
+    found = {name: path for name in names if (path := table_file(folder, name)) is not None}
     if not found:
         raise InputError(f"no results here: none of {', '.join(f'{name}.csv' for name in names)}", folder)
     contents = {name: table_bytes(path) for name, path in found.items()}
@@ -97,7 +97,7 @@ def _origins(tables: dict[str, pd.DataFrame]) -> set[Origin]:
     }
 
 
-def _table_file(folder: Path, name: str) -> Path | None:
+def table_file(folder: Path, name: str) -> Path | None:
     """NAME.csv or, packed with gzip, NAME.csv.gz; None if there is neither.
 
     Raises:

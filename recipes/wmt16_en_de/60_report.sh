@@ -19,7 +19,7 @@ score() {  # EXPERIMENT; a branch is also tested against the experiment it branc
 # What training recorded and the tables of the analysis in one folder, and in another with the parent's rows of level 0.
 gather() {  # EXPERIMENT [--parent TABLES]
     run cp "$state/$1/levels/lth.csv" "$state/$1/levels/lth_modules.csv" "$state/$1/results/"
-    run python recipes/gather.py --results "$state/$1/results" --output "$state/$1/tables" "${@:2}"
+    run python -m probing_bridge.run gather --results "$state/$1/results" --output "$state/$1/tables" "${@:2}"
 }
 # again STEP FOLDER...: forgets that a step is done if a table in the folders is newer.
 again() {

@@ -1,4 +1,4 @@
-"""recipes/open_en_de: its data step, the tables of a branch, and (slow) every step on the first real sentences."""
+"""recipes/open_en_de: its data step, its dry run, and (slow) every step on the first real sentences."""
 
 import gzip
 import json
@@ -99,59 +99,6 @@ def test_data_that_is_not_there_is_one_line(tmp_path, run):
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("open_en_de: ") and "no such folder" in done.stderr
-
-
-class TestGather:
-    def table(self, path: Path, **columns: list) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(columns).to_csv(path, index=False)
-
-    def run_folders(self, folder: Path) -> None:
-        for name, levels in (("magnitude", [0, 1]), ("random", [1, 2])):
-            run = folder / name
-            self.table(
-                run / "results/lth.csv", experiment=[name] * 2, level=levels, sparsity=[0.125, 0.3000000000000001]
-            )
-            self.table(run / "results/lth_modules.csv", experiment=[name] * 2, level=levels, module=["m"] * 2)
-            baseline = ["", *levels]
-            self.table(run / "results/probes.csv", experiment=[name] * 3, level=baseline, score=[0.5, 0.6, 0.7])
-            pairs = [(levels[0], ""), (levels[0], levels[0]), (levels[0], levels[1])]
-            self.table(
-                run / "results/similarity.csv",
-                experiment=[name] * 3, level_a=[a for a, _ in pairs], level_b=[b for _, b in pairs], score=[1, 2, 3],
-            )  # fmt: skip
-
-    def test_a_branch_takes_the_rows_of_level_0_alone(self, tmp_path, run):
-        self.run_folders(tmp_path)
-        for name, parent in (("magnitude", ()), ("random", ("--parent", tmp_path / "magnitude/tables"))):
-            folder = tmp_path / name
-            done = run(
-                "python", "recipes/gather.py", "--results", folder / "results", "--output", folder / "tables", *parent,
-            )  # fmt: skip
-            assert done.returncode == 0, done.stderr
-        magnitude, random = (tmp_path / name / "tables" for name in ("magnitude", "random"))
-        assert (magnitude / "lth.csv").read_text() == (tmp_path / "magnitude/results/lth.csv").read_text()
-        rows = {path.stem: path.read_text().splitlines()[1:] for path in random.iterdir()}
-        assert rows["lth"] == ["magnitude,0,0.125", "random,1,0.125", "random,2,0.3000000000000001"]
-        assert rows["probes"] == ["magnitude,0,0.6", "random,,0.5", "random,1,0.6", "random,2,0.7"]
-        dense = ["magnitude,0,,1", "magnitude,0,0,2"]
-        assert rows["similarity"] == [*dense, "random,1,,1", "random,1,1,2", "random,1,2,3"]
-
-    def test_a_branch_that_was_compared_with_level_0_keeps_its_own_rows(self, tmp_path, run):
-        self.run_folders(tmp_path)
-        levels = {"level_a": [0, 0, 1], "level_b": [0, 1, 0]}
-        self.table(tmp_path / "random/results/similarity.csv", experiment=["random"] * 3, **levels, score=[1, 2, 3])
-        options = ("--parent", tmp_path / "magnitude/results", "--output", tmp_path / "tables")
-        done = run("python", "recipes/gather.py", "--results", tmp_path / "random/results", *options)
-        assert done.returncode == 0, done.stderr
-        rows = (tmp_path / "tables/similarity.csv").read_text().splitlines()[1:]
-        assert rows == ["random,0,0,1", "random,0,1,2", "random,1,0,3"]
-
-    def test_nothing_trained_yet(self, tmp_path, run):
-        done = run("python", "recipes/gather.py", "--results", tmp_path, "--output", tmp_path / "tables")
-        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
-        assert "lth.csv" in done.stderr
-        assert not (tmp_path / "tables").exists()
 
 
 @pytest.mark.slow

@@ -166,7 +166,7 @@ def test_an_array_task_does_its_own_level(run):
 def test_the_page_is_made_again_when_a_table_is_newer(tmp_path, run):
     python = tmp_path / "bin" / "python"
     python.parent.mkdir()
-    gathered = '[ "$1" != recipes/gather.py ] || touch "$STATE/magnitude/tables/lth.csv"'
+    gathered = '[ "$3" != gather ] || touch "$STATE/magnitude/tables/lth.csv"'
     python.write_text(f'#!/bin/bash\necho "$*" >> "$CALLS"\n{gathered}\n')
     python.chmod(0o755)
     state, calls = tmp_path / "state", tmp_path / "calls"
@@ -186,12 +186,12 @@ def test_the_page_is_made_again_when_a_table_is_newer(tmp_path, run):
         calls.write_text("")
         done = run("bash", "-c", command, CALLS=calls, STATE=state, EXPERIMENTS="magnitude")
         assert done.returncode == 0, done.stderr
-        return [line.split()[0] for line in calls.read_text().splitlines()]
+        return [line.split()[2] for line in calls.read_text().splitlines()]
 
-    assert called() == ["recipes/summary.py"]
+    assert called() == ["summary"]
     os.utime(state / "done/gather-magnitude", (2, 2))
     os.utime(table, (3, 3))
-    assert called() == ["recipes/gather.py", "-m", "recipes/summary.py"]
+    assert called() == ["gather", "report", "summary"]
     # the folder of the analysis has what training recorded, too: `report` reads it as it stands
     assert (state / "magnitude/results/lth_modules.csv").read_text() == "level\n0\n"
 
