@@ -106,7 +106,7 @@ FIGURES: dict[str, Exhibit] = {
         "beyond the paper", "Paired tests of BLEU", "levels", tables.show_differences, data=levels.differences_data,
         caption="Score of each level less that of LTH0, and less that of the same level of another run, on the same "
         "sentences; p is two-sided and not corrected for the number of levels.",
-        source="bleu_differences", command="fairseq-generate and recipes/score.py",
+        source="bleu_differences", command="fairseq-generate, then python -m probing_bridge.run score",
     ),
     "fig_bleu_sparsity": Exhibit(
         "Section 3.3", "BLEU against sparsity", "levels", levels.bleu_data, draw_bleu,

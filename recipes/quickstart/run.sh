@@ -68,5 +68,5 @@ step probe "linear probes" \
 step similarity "NeuronSim, CKA, attention, spectra" \
     python -m probing_bridge.run similarity --dumps "$state"/dumps/lth*.h5 --output "$results"
 step report "the page" python -m probing_bridge.run report --results "$results" --output "$state/report"
-python recipes/summary.py --results "$results"
+python -m probing_bridge.run summary --results "$results"
 echo "page: $state/report/index.html"

@@ -57,6 +57,6 @@ done
 [ -n "$DRY_RUN" ] && exit
 for experiment in $EXPERIMENTS; do
     printf '\n%s\n' "$experiment"
-    python recipes/summary.py --results "$state/$experiment/tables"
+    python -m probing_bridge.run summary --results "$state/$experiment/tables"
     echo "page: $state/$experiment/report/index.html"
 done

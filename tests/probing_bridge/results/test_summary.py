@@ -1,0 +1,63 @@
+"""`summary`: what it prints are the tables' numbers."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+
+from probing_bridge.run import main
+
+METRICS = ("accuracy", "f1", "pearson")
+
+
+def printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    assert main(["summary", "--results", str(folder)]) == 0
+    return [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.open()))
+
+
+def test_levels_and_best_layers_are_those_of_the_tables(small_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(small_folder, capsys)
+    bleu = {row["level"]: row for row in rows(small_folder / "bleu.csv")}
+    lth = rows(small_folder / "lth.csv")
+    levels = [line for line in lines if line and line[0].startswith("LTH")]
+    assert levels == [
+        [
+            f"LTH{row['level']}",
+            f"{float(row['sparsity_prunable']):.1%}",
+            f"{float(row['sparsity']):.1%}",
+            f"{float(bleu[row['level']]['score']):.2f}",
+            f"({float(bleu[row['level']]['low']):.1f}-{float(bleu[row['level']]['high']):.1f})",
+        ]
+        for row in lth
+    ]
+    assert len(levels) == 4
+    found = {tuple(line[:2]): line[2:] for line in lines if line[1:2] and line[1] in METRICS}
+    scores: dict[tuple[str, str, str], dict[str, list[float]]] = {}
+    for row in rows(small_folder / "probes.csv"):
+        if row["probe"] == "linear" and row["layer"] in ("1", "2", "3") and row["metric"] in METRICS:
+            layers = scores.setdefault((row["task"], row["metric"], row["level"]), {})
+            layers.setdefault(row["layer"], []).append(float(row["score"]))
+    best = {key: max(sum(seeds) / len(seeds) for seeds in layers.values()) for key, layers in scores.items()}
+    assert len(best) == 4 * len(found) and len(found) == 4
+    for (task, metric, level), score in best.items():
+        assert found[task, metric][int(float(level))] == f"{score:.3f}"
+    majority = {row["task"]: row["score"] for row in rows(small_folder / "probes.csv") if row["probe"] == "majority"}
+    assert {task: line[-1] for (task, _), line in found.items()} == {
+        task: f"{float(score):.3f}" for task, score in majority.items()
+    }
+
+
+def test_what_is_not_there_is_left_out(small_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(small_folder / "lth.csv", tmp_path)
+    assert [line[0] for line in printed(tmp_path, capsys)] == ["level", "LTH0", "LTH1", "LTH2", "LTH3"]
+    header, *bleu = (small_folder / "bleu.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "bleu.csv").write_text(header + "".join(bleu[:2]))
+    lines = [line for line in printed(tmp_path, capsys) if line[0].startswith("LTH")]
+    assert [len(line) for line in lines] == [5, 5, 3, 3]
+    assert main(["summary", "--results", str(tmp_path / "none")]) == 2
+    assert "none: no such folder" in capsys.readouterr().err
