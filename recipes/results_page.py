@@ -4,7 +4,7 @@
 
 Between `<!-- table PATH -->` and `<!-- end -->` on the page stands the Markdown table REPORT/PATH, and every image that
 the page shows is the one of that name in REPORT/figures. With --check nothing is written: the exit status is 1 if the
-page or an image is not what the report gives.
+page or an image is not what the report gives. Bad input gives 2.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> int:
                     beside.write_bytes(wanted[path])
     except OSError as error:
         print(f"results_page: {error}", file=sys.stderr)
-        return 1
+        return 2
     if arguments.check and different:
         print(f"results_page: not what {arguments.report} gives: {', '.join(map(str, different))}", file=sys.stderr)
     return int(arguments.check and bool(different))

@@ -37,6 +37,9 @@ def main() -> int:
     parser.add_argument("--suite", type=Path, help="subset: the suite file whose corpora are cut")
     parser.add_argument("--output", type=Path, required=True, help="folder to make")
     arguments = parser.parse_args()
+    needed = {"pairs": "lines", "subset": "suite"}[arguments.what]
+    if getattr(arguments, needed) is None:
+        parser.error(f"{arguments.what}: give --{needed}")
     try:
         if not arguments.data.is_dir():
             raise DataError(f"DATA={arguments.data}: no such folder; README.md of the recipe says what belongs there")
@@ -47,7 +50,7 @@ def main() -> int:
                 write_subset(arguments.data, arguments.suite, beside)
     except (DataError, OSError, EOFError, UnicodeDecodeError) as error:
         print(f"open_en_de: {error}", file=sys.stderr)
-        return 1
+        return 2
     return 0
 
 

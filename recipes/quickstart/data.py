@@ -54,7 +54,7 @@ def main() -> int:
             write_pairs(pairs, arguments.state / "text")
     except (DataError, OSError) as error:
         print(f"quickstart: {error}", file=sys.stderr)
-        return 1
+        return 2
     return 0
 
 

@@ -3,7 +3,8 @@
     python check_data.py --suite suite.yaml --corpora DIR
 
 Each file is read by the project's own readers, as probing will read it: `ok`, `missing`, `wrong` with the reason, or
-`odd` where it can be read but has another size than is published. Status 1 if anything is missing or wrong.
+`odd` where it can be read but has another size than is published. Exit status 1 if a file is missing or
+wrong, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def main() -> int:
     for path, there in ((arguments.suite, Path.is_file), (arguments.corpora, Path.is_dir)):
         if not there(path):
             print(f"check_data: {path}: no such suite or folder (CORPORA)", file=sys.stderr)
-            return 1
+            return 2
     files = files_of(arguments.suite)
     twins = same_content(arguments.corpora, files)
     counts: Counter[str] = Counter()

@@ -51,7 +51,7 @@ def main() -> int:
             check(beside, lines)
     except (DataError, OSError) as error:
         print(f"wmt16_en_de: {error}", file=sys.stderr)
-        return 1
+        return 2
     return 0
 
 

@@ -57,7 +57,7 @@ class TestPairs:
             "short": "has 1 lines",
             "cut": "not a whole",
         }
-        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
         assert words[fault] in done.stderr
         assert not (tmp_path / "text").exists()
 

@@ -84,7 +84,7 @@ class TestPairs:
             text=True,
         )
         words = {"missing": "no such file", "lines": "must go line by line", "encoding": "UTF-8", "small": "too small"}
-        assert done.returncode == 1
+        assert done.returncode == 2
         assert words[case] in done.stderr
         assert len(done.stderr.splitlines()) == 1
         assert not (tmp_path / "state/text").exists()

@@ -56,4 +56,4 @@ def test_a_table_that_the_report_lacks_is_one_line(run, rebuilt, tmp_path):
     page = tmp_path / "RESULTS.md"
     page.write_text("<!-- table nothing.md -->\n<!-- end -->\n")
     done = run("python", "recipes/results_page.py", "--report", rebuilt, "--page", page)
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "nothing.md" in done.stderr
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "nothing.md" in done.stderr

@@ -230,7 +230,7 @@ class TestText:
     )
     def test_wrong_archive(self, made_up, tmp_path, run, change, words):
         done = self.take(run, tmp_path / "text", "--archive", self.repacked(made_up, tmp_path, change))
-        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
         assert words in done.stderr
         assert not (tmp_path / "text").exists() and not (tmp_path / "text.tmp").exists()
 
@@ -239,14 +239,14 @@ class TestText:
         for size in (0, 10, len(content) // 2, len(content) - 5):
             (tmp_path / "half.tar.gz").write_bytes(content[:size])
             done = self.take(run, tmp_path / "text", "--archive", tmp_path / "half.tar.gz")
-            assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+            assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
             assert not (tmp_path / "text").exists()
 
     def test_data_folder_that_lacks_files(self, tmp_path, run):
         (tmp_path / "data").mkdir()
         assert "no such folder" in self.take(run, tmp_path / "text", "--folder", tmp_path / "nowhere").stderr
         done = self.take(run, tmp_path / "text", "--folder", tmp_path / "data")
-        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
         assert "train.tok.clean.bpe.32000.en" in done.stderr
 
 
@@ -294,7 +294,7 @@ class TestChecker:
 
     def test_no_folder(self, tmp_path, run):
         done = run("python", RECIPE / "check_data.py", "--suite", SUITE, "--corpora", tmp_path / "none")
-        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 
 
 @pytest.mark.slow
