@@ -145,3 +145,14 @@ def test_generated_lines_are_in_corpus_order(tmp_path: Path) -> None:
     for count in (1, 3):
         with pytest.raises(InputError, match=f"2 of {count}"):
             read_generated(path).texts("D", count)
+
+
+def test_one_entry_makes_a_metric(files: Path, score: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
+    metric = bleu.Metric("D", prepare=lambda line: line[:9], settings={"tokenize": "char"}, suffix="|first:9")
+    monkeypatch.setitem(bleu.METRICS, "first_words", metric)
+    assert score(pair(files, "a0"), pair(files, "a1"), "--metrics", "first_words") == 0
+    scores, differences = tables(files)
+    assert scores["metric"].tolist() == ["first_words"] * 2 and differences["metric"].tolist() == ["first_words"]
+    sides = [[line[:9] for line in lines] for lines in (MIXED, REFERENCES)]
+    assert scores["score"][1] == pytest.approx(BLEU(tokenize="char").corpus_score(sides[0], [sides[1]]).score)
+    assert all(signature.endswith("|first:9") and "tok:char" in signature for signature in scores["signature"])
