@@ -34,7 +34,7 @@ command -v fairseq-train > /dev/null || PATH=$PWD/.venv/bin:$PATH
 for experiment in $EXPERIMENTS; do
     case $experiment in
         magnitude | random | weights) ;;
-        *) fail "EXPERIMENTS has '$experiment', which is none of magnitude, random, weights" ;;
+        *) refuse "EXPERIMENTS has '$experiment', which is none of magnitude, random, weights" ;;
     esac
 done
 

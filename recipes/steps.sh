@@ -6,6 +6,8 @@
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 
 fail() { echo "${recipe:-$(basename "$(dirname "$0")")}: $*" >&2; exit 1; }
+# refuse MESSAGE: for settings that cannot be right.
+refuse() { (fail "$@") || exit 2; }
 
 # run COMMAND...: for the commands inside a step's function, so that a dry run can print them.
 run() {

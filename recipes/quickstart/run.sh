@@ -13,7 +13,7 @@ mkdir -p "$state/done" "$state/log"
 source recipes/steps.sh
 
 if [ "${CORPUS-}" != "$(cat "$state/corpus" 2>/dev/null)" ] && [ -e "$state/done/pairs" ]; then
-    fail "$state was made with CORPUS='$(cat "$state/corpus")', not '${CORPUS-}': name another folder with STATE=DIR"
+    refuse "$state was made with CORPUS='$(cat "$state/corpus")', not '${CORPUS-}': name another folder with STATE=DIR"
 fi
 echo "${CORPUS-}" > "$state/corpus"
 

@@ -34,7 +34,7 @@ step binarise "fairseq's binary format" binarise
 
 # 2. Words
 [ -n "$CORPORA" ] || [ -n "$DRY_RUN" ] ||
-    fail "set CORPORA to the folder of the probing corpora; $here/README.md lists them"
+    refuse "set CORPORA to the folder of the probing corpora; $here/README.md lists them"
 step corpora "corpora of the probing tasks" python $here/check_data.py --suite "$SUITE" --corpora "$CORPORA"
 step sentences "sentences to encode" \
     python -m probing_bridge.run sentences "${suite[@]}" --output "$state/sentences"
