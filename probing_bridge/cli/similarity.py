@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from probing_bridge.similarity.run.dumps import DumpSet
     from probing_bridge.similarity.run.plan import Plan
 
-MEASURES = ("neuron_similarity", "linear_cka", "svcca", "pwcca", "procrustes", "linear_predictivity")
-
 
 def _tag_file(text: str) -> tuple[str, str]:
     """`kind=file`; the path is made absolute, for jobs elsewhere."""
@@ -29,6 +27,10 @@ def _tag_file(text: str) -> tuple[str, str]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of `similarity`."""
+    if "numpy" not in sys.modules:  # let OpenBLAS take the kernel of this CPU: an inherited choice may cost half
+        os.environ.pop("OPENBLAS_CORETYPE", None)
+    from probing_bridge.similarity.measures.registry import MEASURES, default_measures
+
     add = parser.add_argument
     add("--dumps", required=True, type=Path, nargs="+", metavar="H5", help="dumps of the same sentences, one a level")
     add("--output", required=True, type=Path, metavar="DIR", help="results folder for similarity.csv and its kin")
@@ -37,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="levels to compare: each with itself, each with level 0, all with all (default: all)",
     )  # fmt: skip
     add(
-        "--measures", nargs="+", default=["neuron_similarity", "linear_cka"], choices=MEASURES, metavar="NAME",
-        help=f"measures of layers, of {', '.join(MEASURES)} (default: the paper's, the first two)",
+        "--measures", nargs="+", default=default_measures(), choices=MEASURES, metavar="NAME",
+        help=f"measures of layers, of {', '.join(MEASURES)} (default: the paper's, {' and '.join(default_measures())})",
     )  # fmt: skip
     add(
         "--absolute", action="store_true", help="NeuronSim of |r|, as Wu et al.'s code, instead of the paper's signed r"
@@ -61,8 +63,6 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         BridgeError: Bad input, found before anything is computed.
     """
-    if "numpy" not in sys.modules:  # let OpenBLAS take the kernel of this CPU: an inherited choice may cost half
-        os.environ.pop("OPENBLAS_CORETYPE", None)
     from probing_bridge.similarity.run.dumps import DumpSet
 
     if not 0 < arguments.threshold < 1:
@@ -76,6 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
+    from probing_bridge.similarity.measures.registry import MEASURES
     from probing_bridge.similarity.run.plan import Plan
 
     return Plan(
@@ -92,7 +93,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
 
 
 def _compare(plan: Plan, dumps: DumpSet, arguments: argparse.Namespace) -> None:
-    from probing_bridge.similarity.run import tile as work
+    from probing_bridge.similarity.run import driver as work
     from probing_bridge.similarity.run.group_tile import token_groups
 
     output: Path = arguments.output

@@ -14,17 +14,16 @@ import pandas as pd
 from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import with_sparsity
 from probing_bridge.results.naming import final_layer, layer_order, real_layers, rows_of
+from probing_bridge.similarity.measures import spectra
+from probing_bridge.similarity.measures.registry import pair_measure
 
-# Of several variants of a measure, the one the paper uses.
-PAPER_VARIANTS = {"linear_cka": "biased", "neuron_similarity": "signed", "attention_cka": "biased"}
-SYMMETRIC = ("linear_cka", "attention_cka", "svcca", "procrustes")
 _BINS = np.round(np.linspace(-1, 1, 81), 6)
 
 
 def similarity_rows(results: Results, measure: str, component: str | None = None, group: str = "") -> pd.DataFrame:
     """Rows of one similarity measure; those of a symmetric measure in both directions.
 
-    Of several variants the paper's is taken: biased linear CKA, signed correlations, centred spectra.
+    Of several variants the measure's first is taken, the paper's: biased CKA, signed correlations, centred spectra.
 
     Args:
         results: The tables.
@@ -39,8 +38,9 @@ def similarity_rows(results: Results, measure: str, component: str | None = None
     rows = rows[(rows["measure"] == measure) & (rows["group"] == group)]
     if component is not None:
         rows = rows[rows["component"] == component]
-    rows = _one_variant(rows, PAPER_VARIANTS.get(measure, "centred"))
-    if measure in SYMMETRIC:
+    entry = pair_measure(measure)
+    rows = _one_variant(rows, spectra.VARIANTS[0] if entry is None else next(iter(entry.variants)))
+    if entry is not None and entry.symmetric:
         swap = {"level_a": "level_b", "level_b": "level_a", "layer_a": "layer_b", "layer_b": "layer_a"}
         mirrored = rows.rename(columns=swap)[list(rows.columns)]
         pair = ["component", "variant", "level_a", "layer_a", "level_b", "layer_b"]

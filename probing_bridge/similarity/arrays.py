@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from probing_bridge.similarity.measures.registry import MEASURES, PAPER
+from probing_bridge.similarity.measures.registry import MEASURES, Measure, default_measures
 from probing_bridge.similarity.run.scoring import Scorer, describe_layer
 from probing_bridge.similarity.sums import resampling
 from probing_bridge.similarity.sums.blocks import N_BLOCKS, Blocks, MomentsError, cut_blocks
@@ -16,9 +15,12 @@ from probing_bridge.similarity.sums.gemm import Gemm, choose_gemm, one_thread
 from probing_bridge.similarity.sums.moments import LayerMoments, PairMoments, layer_moments, pair_moments
 from probing_bridge.similarity.sums.streaming import Moments, accumulate, array_layer, take_pilot
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def accumulate_arrays(
-    layers: Mapping[str, np.ndarray], blocks: Blocks | None = None, gemm: Gemm | None = None, quartic: bool = True
+    layers: Mapping[str, np.ndarray], blocks: Blocks | None = None, gemm: Gemm | None = None
 ) -> Moments:
     """Block sums of arrays, for all pairs.
 
@@ -26,7 +28,6 @@ def accumulate_arrays(
         layers: Name -> activations (n_tokens, width) of the same tokens; widths may differ.
         blocks: How to cut the tokens (`cut_blocks`); pieces of at most 8192 rows if None.
         gemm: How to multiply; the machine's fastest way if None.
-        quartic: Whether the sums that only debiased CKA needs are wanted.
 
     Returns:
         The sums; pair (i, j) by position in `layers`.
@@ -47,7 +48,7 @@ def accumulate_arrays(
     gemm = gemm or choose_gemm(float(n_rows) * total**2)
     pilots = [take_pilot(source, n_rows) for source in sources]
     wanted = [(i, j) for i in range(len(sources)) for j in range(i, len(sources))]
-    return accumulate(sources, pilots, blocks, wanted, gemm, quartic)
+    return accumulate(sources, pilots, blocks, wanted, gemm)
 
 
 def moments_of(array: np.ndarray, name: str = "layer") -> LayerMoments:
@@ -77,21 +78,24 @@ def compare(x: np.ndarray, y: np.ndarray, measure: str = "linear_cka", variant: 
         MomentsError: Activations that cannot be compared.
         ValueError: No such measure or variant.
     """
-    if measure not in MEASURES:
-        raise ValueError(f"no measure {measure!r}; there are {', '.join(MEASURES)}")
-    variants = MEASURES[measure].variants
+    variants = _measure(measure).variants
     variant = next(iter(variants)) if variant is None else variant
     if variant not in variants:
         raise ValueError(f"{measure} has no variant {variant!r}; it has {', '.join(variants)}")
     return variants[variant](pair_moments_of(x, y))
 
 
+def _measure(name: str) -> Measure:
+    if name not in MEASURES:
+        raise ValueError(f"no measure {name!r}; there are {', '.join(MEASURES)}")
+    return MEASURES[name]
+
+
 def compare_layers(
     layers: Mapping[str, np.ndarray],
     offsets: np.ndarray | None = None,
-    measures: Sequence[str] = PAPER,
+    measures: Sequence[str] | None = None,
     variants: Mapping[str, Sequence[str]] | None = None,
-    absolute: bool = False,
     n_resamples: int = resampling.RESAMPLES,
     gemm: Gemm | None = None,
 ) -> pd.DataFrame:
@@ -100,9 +104,9 @@ def compare_layers(
     Args:
         layers: Name -> activations (n_tokens, width) of the same tokens.
         offsets: int64 (n_sentences + 1), first token of each sentence and the end; no intervals if None.
-        measures: Keys of MEASURES.
-        variants: For each measure the variants to score; all of a measure that is not named here.
-        absolute: NeuronSim of |r| instead of r.
+        measures: Keys of MEASURES; the paper's if None.
+        variants: For each measure the variants to score. Of a measure that is not named here: all, but of NeuronSim
+            the signed one.
         n_resamples: Resamples of the bootstrap over blocks of sentences.
         gemm: How to multiply; the machine's fastest way if None.
 
@@ -111,26 +115,34 @@ def compare_layers(
 
     Raises:
         MomentsError: Layers of different tokens, or values that are not finite.
+        ValueError: No such measure.
     """
+    import pandas as pd  # here, so that the names of the measures come without it
+
     blocks = None if offsets is None else cut_blocks(offsets, N_BLOCKS)
-    asked = (variants or {}).get("linear_cka", MEASURES["linear_cka"].variants)
-    moments = accumulate_arrays(layers, blocks, gemm, quartic="linear_cka" in measures and "debiased" in asked)
+    asked = {name: _measure(name) for name in (default_measures() if measures is None else measures)}
+    moments = accumulate_arrays(layers, blocks, gemm)
     n_blocks = len(moments.borders) - 1
     draws = resampling.draw_blocks(n_blocks, n_resamples) if offsets is not None else np.empty((0, n_blocks))
     with one_thread():
-        rows = list(_score_pairs(list(layers), moments, Scorer(draws, measures, absolute, variants or {})))
+        rows = list(_score_pairs(list(layers), moments, Scorer(draws, asked, variants or {})))
     return pd.DataFrame(rows, columns=["layer_a", "layer_b", "measure", "variant", "score", "low", "high", "n"])
 
 
 def _score_pairs(names: Sequence[str], moments: Moments, scorer: Scorer) -> Iterator[tuple[Any, ...]]:
     """The rows of all ordered pairs of layers."""
     records = [
-        describe_layer(moments.pair(k, k), scorer.draws, lambda k=k: moments.pair(k, k))  # type: ignore[misc]
+        describe_layer(
+            moments.pair(k, k),
+            scorer.draws,
+            lambda k=k: moments.pair(k, k),  # type: ignore[misc]
+            scorer.measures.values(),
+        )
         for k in range(len(names))
     ]
     for i, x in enumerate(records):
         for j in range(i, len(records)):
-            forward, backward, _, _ = scorer.pair(x, records[j], moments.pair(i, j))
-            for a, b, scores in ((i, j, forward), (j, i, backward))[: 1 if i == j else 2]:
-                for s in scores:
+            directions, _ = scorer.pair(x, records[j], moments.pair(i, j))
+            for (a, b), scored in zip(((i, j), (j, i)), directions, strict=False):
+                for s in scored.scores:
                     yield names[a], names[b], s.measure, s.variant, s.value, s.low, s.high, x.moments.n

@@ -6,76 +6,96 @@ Share of attention distributions with more than a threshold of their mass on one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from probing_bridge.similarity.run.scoring import Score
-from probing_bridge.similarity.sums import resampling
 from probing_bridge.similarity.sums.blocks import MomentsError
+from probing_bridge.similarity.sums.records import Estimate
 
 
-def distribution_statistics(rows: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Largest mass and entropy of attention distributions.
+@dataclass(frozen=True)
+class DistributionMeasure:
+    """A mean over the attention distributions of one layer, of all heads.
 
-    Args:
-        rows: (n_rows, n_heads), the masses of one distribution after the other.
-        starts: (n_distributions,) first row of each distribution, the first 0.
-
-    Returns:
-        (n_distributions, n_heads) largest mass, and entropy in nats (0 = all mass on one position).
+    Attributes:
+        function: From rows (n_rows, n_heads), the masses of one distribution after the other, the first row
+            (n_distributions,) of each, and the threshold, to the values (n_distributions, n_heads).
+        bounds: Smallest and largest value.
+        citation: Where it comes from.
+        takes_threshold: Whether the values depend on the threshold.
     """
-    largest = np.maximum.reduceat(rows, starts, axis=0)
+
+    function: Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+    bounds: tuple[float, float]
+    citation: str
+    takes_threshold: bool = False
+
+
+def concentrated(rows: np.ndarray, starts: np.ndarray, threshold: float) -> np.ndarray:
+    """Whether a distribution has more than `threshold` of its mass on one position; see DistributionMeasure."""
+    return np.maximum.reduceat(rows, starts, axis=0) > threshold
+
+
+def entropy(rows: np.ndarray, starts: np.ndarray, threshold: float) -> np.ndarray:
+    """Entropy of each distribution in nats, 0 = all mass on one position; see DistributionMeasure."""
     logarithms = np.log(rows, out=np.zeros_like(rows), where=rows > 0)
     logarithms *= rows
-    return largest, -np.add.reduceat(logarithms, starts, axis=0, dtype=np.float64)
+    return -np.add.reduceat(logarithms, starts, axis=0, dtype=np.float64)
 
 
 class DistributionCounter:
-    """Adds up the statistics of all distributions, block by block; a callback of `accumulate`."""
+    """Adds up the values of all distributions, block by block; a callback of `accumulate`."""
 
-    def __init__(self, n_layers: int, n_blocks: int, units: np.ndarray, threshold: float) -> None:
+    def __init__(
+        self,
+        measures: Mapping[str, DistributionMeasure],
+        n_layers: int,
+        n_blocks: int,
+        units: np.ndarray,
+        threshold: float,
+    ) -> None:
         """Starts at zero.
 
         Args:
+            measures: What to add up, by name.
             n_layers: Number of layers.
             n_blocks: Number of blocks.
             units: Rows at which a distribution starts, and the end.
             threshold: Mass from which a distribution counts as concentrated.
         """
+        self._measures = measures
         self._units = units
         self._threshold = threshold
         self._counts = np.zeros((n_layers, n_blocks))
-        self._concentrated = np.zeros((n_layers, n_blocks))
-        self._entropy = np.zeros((n_layers, n_blocks))
+        self._sums = {name: np.zeros((n_layers, n_blocks)) for name in measures}
 
     def __call__(self, block: int, layer: int, start: int, rows: np.ndarray) -> None:
         """Adds a chunk of whole distributions."""
         first, last = np.searchsorted(self._units, [start, start + len(rows)])
-        largest, entropy = distribution_statistics(rows, self._units[first:last] - start)
-        self._counts[layer, block] += largest.size
-        self._concentrated[layer, block] += (largest > self._threshold).sum()
-        self._entropy[layer, block] += entropy.sum()
+        starts = self._units[first:last] - start
+        self._counts[layer, block] += len(starts) * rows.shape[1]
+        for name, measure in self._measures.items():
+            self._sums[name][layer, block] += measure.function(rows, starts, self._threshold).sum()
 
-    def scores(self, draws: np.ndarray) -> Iterator[tuple[int, int, Sequence[Score]]]:
-        """Mean over distributions and heads.
+    def estimates(self, draws: np.ndarray) -> Iterator[tuple[int, int, dict[str, Estimate]]]:
+        """Means over distributions and heads.
 
         Args:
             draws: (R, n_blocks) resamples.
 
         Yields:
-            Layer, number of distributions (of all heads), scores.
+            Layer, number of distributions (of all heads), and the estimate of each measure.
+
+        Raises:
+            MomentsError: Attention that is not finite.
         """
-        rows = zip(self._counts, self._concentrated, self._entropy, strict=True)
-        for layer, (counts, concentrated, entropy) in enumerate(rows):
-            scores = []
-            for name, variant, sums, bounds in (
-                ("attention_concentration", f"{self._threshold:g}", concentrated, (0.0, 1.0)),
-                ("attention_entropy", "", entropy, (0.0, np.inf)),
-            ):
-                if not np.isfinite(sums).all():
+        for layer, counts in enumerate(self._counts):
+            estimates = {}
+            for name, sums in self._sums.items():
+                own = sums[layer]
+                if not np.isfinite(own).all():
                     raise MomentsError(f"layer {layer}: attention with values that are not finite")
-                value = float(sums.sum() / counts.sum())
-                low, high = resampling.interval(value, draws @ sums / (draws @ counts), len(counts), bounds)
-                scores.append(Score(name, variant, value, low, high))
-            yield layer, int(counts.sum()), scores
+                estimates[name] = Estimate(float(own.sum() / counts.sum()), draws @ own / (draws @ counts))
+            yield layer, int(counts.sum()), estimates

@@ -8,12 +8,14 @@ are squared lengths of the rows, so the sum of |x|^2 |y|^2 is enough.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from probing_bridge.similarity.sums.blocks import MomentsError
 from probing_bridge.similarity.sums.moments import LayerMoments, PairBlocks, PairMoments
+from probing_bridge.similarity.sums.records import Estimate, LayerPair
 
 
 def linear_cka(pair: PairMoments) -> float:
@@ -172,3 +174,34 @@ def resampled_cka(
         norms = np.sqrt(np.maximum(own_x, 0) * np.maximum(own_y, 0))
         scores.append(np.divide(both, norms, out=np.full_like(both, np.nan), where=norms > 0))
     return scores[0], scores[1]
+
+
+VARIANTS = {"biased": linear_cka, "debiased": debiased_linear_cka}
+
+
+def keep_criteria(own: PairBlocks, draws: np.ndarray) -> dict[str, np.ndarray]:
+    """What pairs need of a layer by itself: its biased and unbiased criterion with itself in each resample."""
+    biased, unbiased = HsicBlocks.of(own).resample(draws) if len(draws) else (np.empty(0), np.empty(0))
+    return {"biased": biased, "unbiased": unbiased}
+
+
+def score_cka(pair: LayerPair, variants: Sequence[str], draws: np.ndarray) -> dict[str, Estimate]:
+    """Linear CKA of two layers with its resamples.
+
+    Args:
+        pair: The layers, with what `keep_criteria` keeps of each.
+        variants: Keys of VARIANTS.
+        draws: (R, n_blocks) how often each block is drawn.
+
+    Returns:
+        The estimate of each variant.
+
+    Raises:
+        MomentsError: As for `linear_cka` and `debiased_linear_cka`.
+    """
+    resampled = dict.fromkeys(VARIANTS, np.empty(0))
+    if len(draws):
+        own_x, own_y = ((layer.kept["biased"], layer.kept["unbiased"]) for layer in (pair.x, pair.y))
+        between = own_x if pair.x is pair.y else HsicBlocks.of(pair.blocks).resample(draws)
+        resampled = dict(zip(VARIANTS, resampled_cka(between, own_x, own_y), strict=True))
+    return {variant: Estimate(VARIANTS[variant](pair.moments), resampled[variant]) for variant in variants}

@@ -6,12 +6,14 @@ al. 2020, whose code takes the absolute value: `absolute=True`). The same functi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from probing_bridge.similarity.sums.blocks import MomentsError
-from probing_bridge.similarity.sums.moments import PairBlocks, PairMoments
+from probing_bridge.similarity.sums.moments import PairBlocks, PairMoments, inverse
+from probing_bridge.similarity.sums.records import Estimate, LayerPair
 
 
 @dataclass(frozen=True)
@@ -43,32 +45,12 @@ class Matches:
         return float((self.best == self.neurons).mean())
 
 
-def correlations(pair: PairMoments) -> np.ndarray:
-    """Pearson correlation of every neuron of X with every neuron of Y.
-
-    Args:
-        pair: Moments of two layers.
-
-    Returns:
-        (width_x, width_y), in [-1, 1] up to rounding; 0 where one of the two is constant.
-    """
-    inverse_x, inverse_y = (_inverse(layer.deviations) for layer in (pair.x, pair.y))
-    matrix = pair.cross * inverse_x[:, None]
-    matrix *= inverse_y
-    return matrix
-
-
-def _inverse(values: np.ndarray) -> np.ndarray:
-    return np.divide(1.0, values, out=np.zeros_like(values), where=values > 0)
-
-
-def match_neurons(pair: PairMoments, absolute: bool = False, matrix: np.ndarray | None = None) -> Matches:
+def match_neurons(pair: PairMoments, absolute: bool = False) -> Matches:
     """Finds the best match of each neuron; constant neurons are left out on both sides.
 
     Args:
         pair: Moments of two layers.
         absolute: Compare |r| as Wu et al.'s code does, instead of r.
-        matrix: `correlations(pair)` if it is already there.
 
     Returns:
         The matches of the neurons of X.
@@ -79,7 +61,7 @@ def match_neurons(pair: PairMoments, absolute: bool = False, matrix: np.ndarray 
     for layer in (pair.x, pair.y):
         if layer.constant.all():
             raise MomentsError(f"{layer.name}: every neuron is constant, NeuronSim is not defined")
-    r = correlations(pair) if matrix is None else matrix
+    r = pair.correlations
     neurons = np.flatnonzero(~pair.x.constant)
     candidates = np.flatnonzero(~pair.y.constant)
     whole = r.shape == (len(neurons), len(candidates))
@@ -100,12 +82,11 @@ def _argmax(matrix: np.ndarray) -> np.ndarray:
     return (matrix.T.max(axis=0) == matrix.T).argmax(axis=0)
 
 
-def neuron_similarity(pair: PairMoments, absolute: bool = False) -> float:
+def neuron_similarity(pair: PairMoments) -> float:
     """NeuronSim of X with Y.
 
     Args:
         pair: Moments of two layers.
-        absolute: Use |r|.
 
     Returns:
         In [-1, 1], 1 if every neuron of X has a positively scaled and shifted copy in Y; not symmetric.
@@ -113,7 +94,69 @@ def neuron_similarity(pair: PairMoments, absolute: bool = False) -> float:
     Raises:
         MomentsError: All neurons of a layer are constant.
     """
-    return match_neurons(pair, absolute).score
+    return match_neurons(pair).score
+
+
+def absolute_neuron_similarity(pair: PairMoments) -> float:
+    """`neuron_similarity` of |r|, as the code of Wu et al. (2020) has it; in [0, 1]."""
+    return match_neurons(pair, absolute=True).score
+
+
+VARIANTS = {"signed": neuron_similarity, "absolute": absolute_neuron_similarity}
+
+
+@dataclass(frozen=True)
+class Matched(Estimate):
+    """An estimate that is a mean over best matches.
+
+    Attributes:
+        matches: Of the neurons of X in Y.
+    """
+
+    matches: Matches
+
+
+def keep_squares(own: PairBlocks, draws: np.ndarray) -> dict[str, np.ndarray]:
+    """What pairs need of a layer by itself: (n_blocks, width) sums of squares about the shift."""
+    return {"squares": np.stack([np.diagonal(product) for product in own.products]).astype(np.float64)}
+
+
+def score_matches(pair: LayerPair, variants: Sequence[str], draws: np.ndarray) -> dict[str, Matched]:
+    """NeuronSim of two layers with its resamples and its matches.
+
+    Args:
+        pair: The layers, with what `keep_squares` keeps of each.
+        variants: Keys of VARIANTS.
+        draws: (R, n_blocks) how often each block is drawn.
+
+    Returns:
+        The estimate of each variant.
+
+    Raises:
+        MomentsError: All neurons of a layer are constant.
+    """
+    estimates = {}
+    for variant in variants:
+        matches = match_neurons(pair.moments, absolute=variant == "absolute")
+        squares = pair.x.kept["squares"], pair.y.kept["squares"]
+        resampled = resampled_neuron_similarity(pair.blocks, squares, matches, draws) if len(draws) else np.empty(0)
+        estimates[variant] = Matched(matches.score, resampled, matches)
+    return estimates
+
+
+def own_index_share(pair: LayerPair, matches: Matches, draws: np.ndarray) -> Estimate:
+    """Share of the neurons of X whose best match has their own index, with its resamples.
+
+    Args:
+        pair: The layers, with what `keep_squares` keeps of each.
+        matches: Of X in Y.
+        draws: (R, n_blocks) how often each block is drawn.
+
+    Returns:
+        The estimate, in [0, 1].
+    """
+    resampled = resampled_own_index_share(pair.blocks, pair.y.kept["squares"], matches, draws)
+    return Estimate(matches.own_index_share, resampled)
 
 
 def resampled_neuron_similarity(blocks: PairBlocks, own_sums: tuple[np.ndarray, np.ndarray], matches: Matches,
@@ -162,7 +205,7 @@ def resampled_own_index_share(
     """
     n = draws @ blocks.x.counts
     sums_x, sums_y = draws @ blocks.x.sums, draws @ blocks.y.sums
-    inverse_y = _inverse(np.sqrt(np.maximum(draws @ squares_y - sums_y**2 / n[:, None], 0)))
+    inverse_y = inverse(np.sqrt(np.maximum(draws @ squares_y - sums_y**2 / n[:, None], 0)))
     kept, width_y = np.zeros(len(draws)), blocks.products.shape[2]
     for start in range(0, len(matches.neurons), 64):  # rows of x, so that resamples of a strip fit in the cache
         k = matches.neurons[start : start + 64]

@@ -1,17 +1,27 @@
-"""The measures: name -> functions of PairMoments. A new one is a function file and one line here."""
+"""The measures, by their names in the column `measure` of similarity.csv. A new one is a function file and one entry.
+
+An entry is all that the command, its help, the tables and the report need to know of a measure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from probing_bridge.similarity.measures.cka import debiased_linear_cka, linear_cka
-from probing_bridge.similarity.measures.neuron_sim import neuron_similarity
+import numpy as np
+
+from probing_bridge.similarity.measures import cka, neuron_sim
+from probing_bridge.similarity.measures.attention_distributions import DistributionMeasure, concentrated, entropy
 from probing_bridge.similarity.measures.predictivity import linear_predictivity, ridge_predictivity
 from probing_bridge.similarity.measures.procrustes import procrustes
 from probing_bridge.similarity.measures.pwcca import pwcca
+from probing_bridge.similarity.measures.spectra import SpectrumMeasure, k80, participation_ratio
 from probing_bridge.similarity.measures.svcca import svcca
-from probing_bridge.similarity.sums.moments import PairMoments
+from probing_bridge.similarity.sums.moments import PairBlocks, PairMoments
+from probing_bridge.similarity.sums.records import Estimate, LayerPair
+
+ClosedForm = Callable[[LayerPair, Sequence[str], np.ndarray], Mapping[str, Estimate]]
+Keep = Callable[[PairBlocks, np.ndarray], dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -19,37 +29,77 @@ class Measure:
     """One measure of two layers.
 
     Attributes:
-        variants: Variant, as in the table -> function of the moments.
+        variants: Variant, as in the table -> function of the moments. The first is the paper's, or the usual one.
         symmetric: Whether the order of the layers does not matter.
         bounds: Smallest and largest value.
         citation: Where it comes from.
+        closed_form: From a pair, variants and (R, n_blocks) draws to each variant's score with its resamples, without
+            decomposing a matrix in each; an estimate may be `Matched`. None: the functions are called anew for the
+            moments of the first 30 resamples.
+        keep: What a closed form needs of each layer by itself, from the layer's own block sums and the draws; names
+            and arrays, which pairs find in `LayerRecord.kept`.
+        alternatives: Whether only one variant is scored at a time, the first unless another is asked for.
+        default: Whether it is scored when no measure is asked for.
+        written: Whether its scores are rows of the table; otherwise only its matches are.
     """
 
-    variants: dict[str, Callable[[PairMoments], float]]
+    variants: Mapping[str, Callable[[PairMoments], float]]
     symmetric: bool
     bounds: tuple[float, float]
     citation: str
+    closed_form: ClosedForm | None = None
+    keep: Keep | None = None
+    alternatives: bool = False
+    default: bool = False
+    written: bool = True
+
+    def asked(self, variants: Sequence[str] | None) -> list[str]:
+        """The variants to score: those given, or else all, or the first where they are alternatives."""
+        return list(variants if variants is not None else list(self.variants)[: 1 if self.alternatives else None])
 
 
-def _absolute_neuron_similarity(pair: PairMoments) -> float:
-    return neuron_similarity(pair, absolute=True)
-
-
-MEASURES: dict[str, Measure] = {
+MEASURES: dict[str, Measure] = {  # of the activations of two layers
     "neuron_similarity": Measure(
-        {"signed": neuron_similarity, "absolute": _absolute_neuron_similarity}, False, (-1, 1),
-        "Bau et al. 2019; Movva & Zhao 2020, Section 5.1",
+        neuron_sim.VARIANTS, False, (-1, 1), "Bau et al. 2019; Movva & Zhao 2020, Section 5.1",
+        neuron_sim.score_matches, neuron_sim.keep_squares, alternatives=True, default=True,
     ),
     "linear_cka": Measure(
-        {"biased": linear_cka, "debiased": debiased_linear_cka}, True, (-1, 1),
-        "Kornblith et al. 2019; Song et al. 2012",
+        cka.VARIANTS, True, (-1, 1), "Kornblith et al. 2019, eq. 5; debiased: Song et al. 2012, eq. 5",
+        cka.score_cka, cka.keep_criteria, default=True,
     ),
-    "svcca": Measure({"": svcca}, True, (0, 1), "Raghu et al. 2017"),
-    "pwcca": Measure({"": pwcca}, False, (0, 1), "Morcos et al. 2018"),
-    "procrustes": Measure({"": procrustes}, True, (0, 1), "Williams et al. 2021"),
+    "svcca": Measure({"": svcca}, True, (0, 1), "Raghu et al. 2017, Section 2"),
+    "pwcca": Measure({"": pwcca}, False, (0, 1), "Morcos et al. 2018, eq. 3"),
+    "procrustes": Measure({"": procrustes}, True, (0, 1), "Williams et al. 2021; Ding et al. 2021, Section 2"),
     "linear_predictivity": Measure(
         {"linear": linear_predictivity, "ridge": ridge_predictivity}, False, (0, 1), "Wu et al. 2020 (maxlinreg)"
     ),
 }  # fmt: skip
-PAPER = ("neuron_similarity", "linear_cka")
-CLOSED_FORM = frozenset(PAPER)  # resampled from a few inner products; the others decompose a matrix each time
+
+HEAD_MEASURES: dict[str, Measure] = {  # of the attention of two layers, with the heads in place of the neurons
+    "neuron_similarity": replace(MEASURES["neuron_similarity"], written=False),  # heads are matched, not averaged
+    "attention_cka": replace(
+        MEASURES["linear_cka"], variants={"biased": cka.linear_cka}, citation="Movva & Zhao 2020, Section 5.1"
+    ),
+}
+
+SPECTRUM_MEASURES: dict[str, SpectrumMeasure] = {  # of the spectrum of one layer
+    "spectrum_k80": SpectrumMeasure(k80, "Movva & Zhao 2020, Section 5.3"),
+    "participation_ratio": SpectrumMeasure(participation_ratio, "Gao et al. 2017 (bioRxiv 214262)"),
+}
+
+DISTRIBUTION_MEASURES: dict[str, DistributionMeasure] = {  # means over the attention distributions of one layer
+    "attention_concentration": DistributionMeasure(
+        concentrated, (0.0, 1.0), "Movva & Zhao 2020, Section 5.4.3", takes_threshold=True
+    ),
+    "attention_entropy": DistributionMeasure(entropy, (0.0, np.inf), "Shannon 1948, Section 6"),
+}
+
+
+def pair_measure(name: str) -> Measure | None:
+    """The measure of two layers, of activations or of heads, that a table calls `name`; None if it is none of these."""
+    return MEASURES.get(name) or HEAD_MEASURES.get(name)
+
+
+def default_measures() -> list[str]:
+    """The measures of activations that are scored when none is asked for: the paper's."""
+    return [name for name, measure in MEASURES.items() if measure.default]

@@ -6,6 +6,7 @@ The authors' notebook left the mean in: variant `uncentred`, whose first directi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,8 @@ import numpy as np
 from probing_bridge.similarity.sums.blocks import MomentsError
 from probing_bridge.similarity.sums.moments import LayerMoments, PairBlocks
 
-VARIANTS = ("centred", "uncentred")
+VARIANTS = ("centred", "uncentred")  # the first is the paper's text, the second its notebook
+VARIANCE_SHARE = 0.8  # of k80
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,29 @@ class Spectrum:
     def participation_ratio(self) -> float:
         """(sum of eigenvalues)^2 / sum of their squares, in [1, width]: the effective number of directions."""
         return float(self.values.sum() ** 2 / (self.values**2).sum())
+
+
+@dataclass(frozen=True)
+class SpectrumMeasure:
+    """A number read off the spectrum of one layer, between 1 and the layer's width.
+
+    Attributes:
+        function: From the spectrum to the number.
+        citation: Where it comes from.
+    """
+
+    function: Callable[[Spectrum], float]
+    citation: str
+
+
+def k80(spectrum: Spectrum) -> float:
+    """Number of directions that hold 80 % of the variance."""
+    return float(spectrum.directions_for(VARIANCE_SHARE))
+
+
+def participation_ratio(spectrum: Spectrum) -> float:
+    """The effective number of directions."""
+    return spectrum.participation_ratio
 
 
 def uncentred_scatter(layer: LayerMoments) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from probing_bridge.formats.activations.reader import SIDES
 from probing_bridge.similarity.measures.cka import HsicBlocks, resampled_cka
+from probing_bridge.similarity.measures.registry import MEASURES
 from probing_bridge.similarity.run.dumps import Component, DumpSet
 from probing_bridge.similarity.run.groups import (
     blocks_of_group,
@@ -27,6 +28,7 @@ from probing_bridge.similarity.sums.streaming import Layer, accumulate, take_pil
 
 HELD_BYTES = 1.0e9  # two layers are held in memory while their groups are compared if they are not larger
 FEWEST = 10  # tokens of a group worth a score
+MEASURE = "linear_cka"
 
 
 def token_groups(plan: Plan, dumps: DumpSet, component: Component) -> dict[str, np.ndarray]:
@@ -99,13 +101,13 @@ def _by_grams(x: Layer, y: Layer, rows: np.ndarray, blocks: Blocks, n_resamples:
     whole = _cka(sums, np.ones((1, n_blocks)))
     drawn = _cka(sums, resampling.draw_blocks(n_blocks, n_resamples))
     scores = []
-    for variant, value, resampled in zip(("biased", "debiased"), whole, drawn, strict=True):
+    for variant, value, resampled in zip(MEASURES[MEASURE].variants, whole, drawn, strict=True):
         if not np.isfinite(value[0]):
             if variant == "biased":
                 raise MomentsError(f"every neuron of {x.name} or {y.name} is constant")
             continue  # nothing is left of so little variance after debiasing
-        low, high = resampling.interval(float(value[0]), resampled, n_blocks, (-1, 1))
-        scores.append(Score("linear_cka", variant, min(1.0, float(value[0])), low, high))
+        low, high = resampling.interval(float(value[0]), resampled, n_blocks, MEASURES[MEASURE].bounds)
+        scores.append(Score(MEASURE, variant, min(1.0, float(value[0])), low, high))
     return scores
 
 
@@ -115,14 +117,16 @@ def _cka(sums: list[HsicBlocks], draws: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _by_products(x: Layer, y: Layer, blocks: Blocks, n_resamples: int, gemm: Gemm) -> list[Score]:
+    measures = {MEASURE: MEASURES[MEASURE]}
     layers = [x, y]
     pilots = [take_pilot(layer, blocks.n_rows) for layer in layers]
     moments = accumulate(layers, pilots, blocks, [(0, 0), (0, 1), (1, 1)], gemm)
     draws = resampling.draw_blocks(blocks.n_blocks, n_resamples)
     own_x, own_y = moments.pair(0, 0), moments.pair(1, 1)
     with one_thread():
-        one, two = describe_layer(own_x, draws, lambda: own_x), describe_layer(own_y, draws, lambda: own_y)
-        scores, _, _, notes = Scorer(draws, ("linear_cka",)).pair(one, two, moments.pair(0, 1))
-    if not scores:
+        one = describe_layer(own_x, draws, lambda: own_x, measures.values())
+        two = describe_layer(own_y, draws, lambda: own_y, measures.values())
+        directions, notes = Scorer(draws, measures).pair(one, two, moments.pair(0, 1))
+    if notes:
         raise MomentsError("; ".join(notes))
-    return scores
+    return directions[0].scores

@@ -52,6 +52,11 @@ class Plan:
     gemm: str
     command: str
 
+    @property
+    def variants(self) -> dict[str, tuple[str, ...]]:
+        """The variants of measures that do not go by their defaults."""
+        return {"neuron_similarity": ("absolute",)} if self.absolute else {}
+
     def to_json(self) -> str:
         """The plan as text."""
         return json.dumps(asdict(self), indent=1)

@@ -59,10 +59,9 @@ class RowMaker:
 
     def score(self, score: Score, a: Key, b: Key | None, n: int, group: str = "") -> dict[str, Any]:
         """A row of the similarity table: of layers a and b, or of layer a alone."""
-        measure = "attention_cka" if self.attention and score.measure == "linear_cka" else score.measure
         return {
             "experiment": self.dumps.experiment,
-            "measure": measure,
+            "measure": score.measure,
             "variant": score.variant,
             "component": self.component,
             "level_a": self.dumps.levels[a[0]],

@@ -1,158 +1,247 @@
-"""Runs a whole plan: tile by tile with the time left, going on where an earlier run stopped."""
+"""Computes one tile of a plan and leaves its rows in a folder; a folder that is there is a tile that is done.
+
+Layout of the work folder: `plan.json`; `layers/<component>.<place>-<layer>.npz`, each layer's own moments;
+`tiles/<name>/`, the tables of a finished tile in the columns of results.py, and notes on what could not be scored.
+"""
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
-import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tqdm import tqdm
+import numpy as np
 
-from probing_bridge.cluster import Cluster
-from probing_bridge.errors import BridgeError
+from probing_bridge.formats.activations.reader import ATTENTION_KINDS
 from probing_bridge.formats.files import written_beside
-from probing_bridge.formats.tables import read_table
-from probing_bridge.similarity.run.all_tiles import TileRunner
-from probing_bridge.similarity.run.dumps import DumpSet
-from probing_bridge.similarity.run.plan import GroupTile, Plan, Tile, level_pairs, plan_tiles
-from probing_bridge.similarity.run.rows import RESULT_TABLES, collect
-from probing_bridge.similarity.sums.gemm import choose_gemm
+from probing_bridge.similarity.measures.attention_distributions import DistributionCounter
+from probing_bridge.similarity.measures.neuron_sim import own_index_share
+from probing_bridge.similarity.measures.registry import DISTRIBUTION_MEASURES, HEAD_MEASURES, MEASURES, Measure
+from probing_bridge.similarity.run.dumps import Component, DumpSet
+from probing_bridge.similarity.run.group_tile import group_scores, token_groups
+from probing_bridge.similarity.run.plan import ATTENTION_ROWS, CHUNK_ROWS, GroupTile, Plan, Tile, level_pairs
+from probing_bridge.similarity.run.rows import RowMaker, TileRows
+from probing_bridge.similarity.run.scoring import Scored, Scorer, describe_layer, score_spectrum, with_interval
+from probing_bridge.similarity.sums import resampling
+from probing_bridge.similarity.sums.blocks import N_BLOCKS, MomentsError, cut_blocks
+from probing_bridge.similarity.sums.gemm import GEMMS, one_thread
+from probing_bridge.similarity.sums.moments import LayerMoments, LayerSums, PairBlocks
+from probing_bridge.similarity.sums.records import LayerRecord
+from probing_bridge.similarity.sums.streaming import Moments, accumulate, take_pilot
 
-WORK = ".similarity"
-MANIFEST = ".similarity.json"
-
-
-def is_finished(output: Path, fingerprint: str) -> bool:
-    """Whether the tables in a results folder were made from this very request."""
-    try:
-        made = json.loads((output / MANIFEST).read_text())["fingerprint"]
-    except (OSError, ValueError, KeyError):
-        return False
-    return made == fingerprint and all((output / f"{name}.csv").exists() for name in RESULT_TABLES)
+KEPT = "kept."  # before the names of what measures keep of a layer
 
 
-def finish(output: Path, fingerprint: str) -> None:
-    """Notes what the tables were made from, and removes the work folder."""
-    with written_beside(output / MANIFEST) as beside:
-        beside.write_text(json.dumps({"fingerprint": fingerprint}))
-    shutil.rmtree(output / WORK, ignore_errors=True)
+class TileRunner:
+    """Computes tiles of one plan."""
+
+    def __init__(self, plan: Plan, dumps: DumpSet, work: Path) -> None:
+        """Prepares.
+
+        Args:
+            plan: The request.
+            dumps: Its dumps, open.
+            work: The work folder.
+        """
+        self._plan, self._dumps, self._work = plan, dumps, work
+        self._wanted = level_pairs(dumps.levels, plan.pairs)
+        self._gemm = GEMMS[plan.gemm]()
+
+    def run(self, tile: Tile | GroupTile, advance: Callable[[float], object] = lambda share: None) -> None:
+        """Computes a tile, unless it is there.
+
+        Args:
+            tile: The tile; if of two groups of levels, the tiles of each group must be there.
+            advance: Called with the share of the tile that has been done since the last call.
+
+        Raises:
+            MomentsError: Activations that are not finite, or too few.
+        """
+        folder = self._work / "tiles" / tile.name
+        if folder.exists():
+            return
+        rows = self._run_groups(tile, advance) if isinstance(tile, GroupTile) else self._run_pairs(tile, advance)
+        rows.write(folder)
+
+    def _run_groups(self, tile: GroupTile, advance: Callable[[float], object]) -> TileRows:
+        component, result = self._dumps.components[tile.component], TileRows()
+        groups = token_groups(self._plan, self._dumps, component)
+        maker = RowMaker(self._plan, self._dumps, tile.component, attention=False)
+        for layer in component.layers:
+            x, y = (self._dumps.layer(tile.component, place, layer) for place in (0, tile.place))
+            for name, n, scores in group_scores(x, y, groups, component, self._plan.n_resamples, self._gemm):
+                if isinstance(scores, str):
+                    result.notes.append(scores)
+                else:
+                    keys = (0, layer), (tile.place, layer)
+                    result.tables["similarity"] += [maker.score(score, *keys, n, name) for score in scores]
+            advance(1 / len(component.layers))
+        return result
+
+    def _run_pairs(self, tile: Tile, advance: Callable[[float], object]) -> TileRows:
+        component = self._dumps.components[tile.component]
+        attention = component.name in ATTENTION_KINDS
+        blocks = cut_blocks(component.offsets, N_BLOCKS, component.units, ATTENTION_ROWS if attention else CHUNK_ROWS)
+        keys = [(place, layer) for place in tile.places for layer in component.layers]
+        layers = [self._dumps.layer(component.name, place, layer) for place, layer in keys]
+        counter = None
+        if attention and tile.own:
+            assert component.units is not None
+            counter = DistributionCounter(
+                DISTRIBUTION_MEASURES, len(layers), blocks.n_blocks, component.units, self._plan.threshold
+            )
+        products = self._work / f"products.{tile.name}.{os.getpid()}" if tile.on_disk else None
+        if products is not None:
+            products.mkdir(parents=True)
+        try:
+            moments = accumulate(
+                layers,
+                [take_pilot(layer, component.n_rows) for layer in layers],
+                blocks,
+                tile.pairs(component, self._wanted),
+                self._gemm,
+                folder=products,
+                on_chunk=counter,
+                on_block=lambda rows: advance(rows / component.n_rows),
+            )
+            draws = resampling.draw_blocks(blocks.n_blocks, self._plan.n_resamples)
+            scoring = _TileScoring(self._plan, self._dumps, self._work, component, keys, moments, draws)
+            with one_thread():
+                return scoring.rows(tile.own, counter)
+        finally:
+            if products is not None:
+                shutil.rmtree(products, ignore_errors=True)
 
 
-def open_work(plan: Plan, dumps: DumpSet, output: Path) -> tuple[Plan, Path]:
-    """The work folder of a plan; one of another plan is emptied first.
+@dataclass
+class _TileScoring:
+    """Turns the block sums of a tile into rows."""
 
-    Args:
-        plan: The request.
-        dumps: Its dumps, open.
-        output: The results folder.
+    plan: Plan
+    dumps: DumpSet
+    work: Path
+    component: Component
+    keys: Sequence[tuple[int, str]]
+    moments: Moments
+    draws: np.ndarray
 
-    Returns:
-        The plan with its choice of matrix products (that of the earlier run, if it stopped), and the folder.
-    """
-    work = output / WORK
-    fingerprint = plan.fingerprint()
-    try:
-        stored = json.loads((work / "plan.json").read_text())
-        if stored["fingerprint"] == fingerprint:
-            return Plan.from_json(json.dumps(stored["plan"])), work
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # no plan, or half of one: start anew
-    shutil.rmtree(work, ignore_errors=True)
-    (work / "tiles").mkdir(parents=True)
-    wanted = level_pairs(dumps.levels, plan.pairs)
-    flop = sum(tile.work(dumps.components[tile.component], wanted) for tile in plan_tiles(dumps, plan.pairs))
-    plan = replace(plan, gemm=choose_gemm(flop).name)
-    with written_beside(work / "plan.json", shared=True) as beside:
-        beside.write_text(json.dumps({"fingerprint": fingerprint, "plan": json.loads(plan.to_json())}))
-    return plan, work
+    @property
+    def _attention(self) -> bool:
+        return self.component.name in ATTENTION_KINDS
 
+    @property
+    def _rows(self) -> RowMaker:
+        return RowMaker(self.plan, self.dumps, self.component.name, self._attention)
 
-def run_all(plan: Plan, dumps: DumpSet, output: Path, cluster: Cluster | None = None) -> list[str]:
-    """Computes all tiles that are missing and writes the tables.
+    @property
+    def _measures(self) -> dict[str, Measure]:
+        return HEAD_MEASURES if self._attention else {name: MEASURES[name] for name in self.plan.measures}
 
-    Args:
-        plan: The request.
-        dumps: Its dumps, open.
-        output: The results folder.
-        cluster: Where tiles are computed; here, one by one, if None.
+    def rows(self, own: bool, counter: DistributionCounter | None) -> TileRows:
+        """Scores all pairs; of a tile of one group also the single layers."""
+        result = TileRows()
+        records = [self._describe(k, result) if own else self._load(k) for k in range(len(self.keys))]
+        if counter is not None:
+            self._distributions(counter, result)
+        scorer = Scorer(self.draws, self._measures, self.plan.variants)
+        wanted = level_pairs(self.dumps.levels, self.plan.pairs)
+        for i, j in sorted(self.moments.store.pairs):
+            if (self.keys[i][0], self.keys[j][0]) in wanted:
+                directions, notes = scorer.pair(records[i], records[j], self.moments.pair(i, j))
+                result.notes += notes
+                for (a, b), scored in zip(((i, j), (j, i)), directions, strict=False):
+                    self._direction(a, b, scored, result)
+        return result
 
-    Returns:
-        Notes: constant neurons, scores that are not defined.
-    """
-    tiles = plan_tiles(dumps, plan.pairs)
-    plan, work = open_work(plan, dumps, output)
-    wanted = level_pairs(dumps.levels, plan.pairs)
-    missing = [tile for tile in tiles if not (work / "tiles" / tile.name).exists()]
-    with _progress(sum(_cost(tile, dumps, wanted) for tile in missing)) as bar:
-        if cluster is None:
-            runner = TileRunner(plan, dumps, work)
-            for tile in missing:
-                bar.set_description(tile.name)
-                runner.run(tile, partial(_advance, bar, _cost(tile, dumps, wanted)))
-        else:  # tiles of two groups of levels need those of one: two rounds
-            for own in (True, False):
-                some = [tile for tile in missing if tile.own is own]
-                for tile in _run_on(cluster, work, some):
-                    bar.update(_cost(tile, dumps, wanted))
-    return collect(work, [tile.name for tile in tiles], output)
+    def _distributions(self, counter: DistributionCounter, result: TileRows) -> None:
+        for k, n, estimates in counter.estimates(self.draws):
+            for name, estimate in estimates.items():
+                measure = DISTRIBUTION_MEASURES[name]
+                variant = f"{self.plan.threshold:g}" if measure.takes_threshold else ""
+                score = with_interval(name, variant, estimate, self.draws.shape[1], measure.bounds)
+                result.tables["similarity"].append(self._rows.score(score, self.keys[k], None, n))
 
+    def _direction(self, a: int, b: int, scored: Scored, result: TileRows) -> None:
+        """The rows of layer a with layer b: scores, and the matches in the same layer of another level."""
+        one, two = self.keys[a], self.keys[b]
+        n = scored.pair.x.moments.n
+        result.tables["similarity"] += [self._rows.score(score, one, two, n) for score in scored.scores]
+        if one[0] == two[0] or one[1] != two[1]:
+            return
+        for matches in scored.matches:
+            draws = self.draws[: resampling.COSTLY_RESAMPLES]
+            share = with_interval(
+                "own_index_share", "", own_index_share(scored.pair, matches, draws), self.draws.shape[1], (0, 1)
+            )
+            result.tables["similarity"].append(self._rows.score(share, one, two, len(matches.best)))
+            result.tables["heads" if self._attention else "neurons"].append(self._rows.matches(matches, one, two))
 
-def run_tile(work: Path, name: str) -> None:
-    """Computes one tile of the plan in a work folder: a job of its own, on any machine that sees the files.
+    def _layer_path(self, k: int) -> Path:
+        place, layer = self.keys[k]
+        return self.work / "layers" / f"{self.component.name}.{place}-{layer}.npz"
 
-    Args:
-        work: The work folder.
-        name: Of the tile.
-    """
-    plan = Plan.from_json(json.dumps(json.loads((work / "plan.json").read_text())["plan"]))
-    with DumpSet([Path(path) for path in plan.dumps]) as dumps:
-        tile = next(tile for tile in plan_tiles(dumps, plan.pairs) if tile.name == name)
-        TileRunner(plan, dumps, work).run(tile)
+    def _describe(self, k: int, result: TileRows) -> LayerRecord:
+        """A layer's own moments, kept for the tiles of two groups; its spectrum."""
+        own = self.moments.pair(k, k)
+        record = describe_layer(own, self.draws, lambda: self.moments.pair(k, k), self._measures.values())
+        again = any(measure.closed_form is None for measure in self._measures.values())
+        _save_record(self._layer_path(k), record, own if again else None)
+        constant = np.flatnonzero(record.moments.constant)
+        if len(constant):
+            kind = "heads" if self._attention else "neurons"
+            numbers = ", ".join(map(str, constant[:20])) + (", ..." if len(constant) > 20 else "")
+            result.notes.append(f"{record.moments.name}: {len(constant)} constant {kind} left out: {numbers}")
+        if self._attention:
+            return record
+        try:
+            for whole, scores in score_spectrum(record, own, self.draws):
+                result.tables["similarity"] += [
+                    self._rows.score(s, self.keys[k], None, record.moments.n) for s in scores
+                ]
+                result.tables["spectrum"].append(self._rows.spectrum(whole.cumulative, whole.variant, self.keys[k]))
+        except MomentsError as error:
+            result.notes.append(str(error))
+        return record
 
-
-def _run_on(cluster: Cluster, work: Path, tiles: Sequence[Tile | GroupTile]) -> Iterator[Tile | GroupTile]:
-    """Computes tiles that do not need each other on a cluster; gives each as it ends.
-
-    Raises:
-        BridgeError: The jobs cannot be submitted, or some failed; finished tiles are kept.
-    """
-    failed = []
-    for ended in cluster.run(run_tile, [(work.resolve(), tile.name) for tile in tiles], work / "jobs"):
-        if ended.failure:
-            failed.append(f"{tiles[ended.place].name}: {ended.failure}")
-        yield tiles[ended.place]
-    if failed:
-        raise BridgeError("; ".join([*failed, "run the same command again"]))
-
-
-def _cost(tile: Tile | GroupTile, dumps: DumpSet, wanted: set[tuple[int, int]]) -> float:
-    """Expected time in arbitrary units: products, and reading, which weighs as much as 200 products of a value."""
-    component = dumps.components[tile.component]
-    n_levels = 2 if isinstance(tile, GroupTile) else len(tile.places)
-    reading = 400.0 * component.n_rows * component.width * len(component.layers) * n_levels
-    return tile.work(component, wanted) + reading
-
-
-def _advance(bar: tqdm, cost: float, share: float) -> None:
-    bar.update(cost * share)
+    def _load(self, k: int) -> LayerRecord:
+        path = self._layer_path(k)
+        if not path.exists():
+            raise MomentsError(f"{path}: the layer's own moments are missing; its tile has to be computed first")
+        return _load_record(path)
 
 
-def _progress(total: float) -> tqdm:
-    every = 0.5 if sys.stderr.isatty() else 30.0
-    return tqdm(total=total, bar_format="{desc}{percentage:3.0f} %|{bar:20}| {elapsed}, {remaining} left",
-                mininterval=every, maxinterval=2 * every)  # fmt: skip
+def _save_record(path: Path, record: LayerRecord, own: PairBlocks | None) -> None:
+    """Keeps a layer's record, and its block sums if they will be needed again."""
+    moments = record.moments
+    arrays: dict[str, Any] = {
+        "name": moments.name, "n": moments.n, "mean": moments.mean, "scatter": moments.scatter,
+        "quartic": moments.quartic, "constant": moments.constant,
+        **{f"{KEPT}{name}": array for name, array in record.kept.items()},
+    }  # fmt: skip
+    if own is not None:
+        arrays |= {
+            "shift": own.x.shift, "counts": own.x.counts, "sums": own.x.sums, "norms": own.x.norms,
+            "products": own.products, "norm_products": own.norm_products, "norm_sums": own.x_norm_y,
+        }  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_beside(path, shared=True) as beside, beside.open("wb") as file:
+        np.savez(file, **arrays)
 
 
-def summary(output: Path) -> str:
-    """Mean NeuronSim and CKA of each level with the lowest one, layer by layer, as text."""
-    table = read_table(output / "similarity.csv", "similarity")
-    base = table["level_a"].min()
-    rows = table[(table["group"] == "") & (table["level_a"] == base) & (table["layer_a"] == table["layer_b"])]
-    rows = rows[rows["variant"].isin(["biased", "signed", "absolute"])]
-    means = rows.pivot_table(index=["measure", "component"], columns="level_b", values="score", aggfunc="mean")
-    text = means.round(3).rename(columns=lambda level: f"LTH{level}").to_string()
-    return f"mean over the layers, each with the same layer of LTH{base}:\n{text}\n{output / 'similarity.csv'}"
+def _load_record(path: Path) -> LayerRecord:
+    with np.load(path) as file:
+        moments = LayerMoments(
+            str(file["name"]), int(file["n"]), file["mean"], file["scatter"], float(file["quartic"]), file["constant"]
+        )
+        kept = {name.removeprefix(KEPT): file[name] for name in file.files if name.startswith(KEPT)}
+        return LayerRecord(moments, kept, lambda: _load_blocks(path))
+
+
+def _load_blocks(path: Path) -> PairBlocks:
+    with np.load(path) as file:
+        sums = LayerSums(str(file["name"]), file["shift"], file["counts"], file["sums"], file["norms"])
+        norm_sums = file["norm_sums"]
+        return PairBlocks(sums, sums, file["products"], file["norm_products"], norm_sums, norm_sums)

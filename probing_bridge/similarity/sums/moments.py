@@ -5,7 +5,7 @@ Every measure of this package is a function of LayerMoments and PairMoments; `st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -163,16 +163,32 @@ class PairMoments:
         y: Second layer.
         cross: (width_x, width_y) float64, sum of (x - mean)(y - mean)^T.
         quartic: Sum over tokens of |x - mean|^2 |y - mean|^2.
+        origin: The moments of which these are `flipped`; None for others.
     """
 
     x: LayerMoments
     y: LayerMoments
     cross: np.ndarray
     quartic: float
+    origin: PairMoments | None = field(default=None, repr=False)
+
+    @cached_property
+    def correlations(self) -> np.ndarray:
+        """(width_x, width_y) Pearson correlations in [-1, 1] up to rounding; 0 where one of the two is constant."""
+        if self.origin is not None:
+            return self.origin.correlations.T
+        matrix = self.cross * inverse(self.x.deviations)[:, None]
+        matrix *= inverse(self.y.deviations)
+        return matrix
 
     def flipped(self) -> PairMoments:
         """The same moments with y first."""
-        return PairMoments(self.y, self.x, self.cross.T, self.quartic)
+        return PairMoments(self.y, self.x, self.cross.T, self.quartic, self)
+
+
+def inverse(values: np.ndarray) -> np.ndarray:
+    """1 / values, and 0 where a value is not above 0."""
+    return np.divide(1.0, values, out=np.zeros_like(values), where=values > 0)
 
 
 def layer_moments(own: PairBlocks, weights: np.ndarray | None = None) -> LayerMoments:

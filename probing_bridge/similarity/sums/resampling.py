@@ -9,7 +9,6 @@ a block drawn twice resembles itself; their spread is not.
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
 RESAMPLES = 1000
 COSTLY_RESAMPLES = 30  # for measures that decompose a matrix each time: the error's own error is 13 %
@@ -45,9 +44,11 @@ def interval(
     Returns:
         Low and high end; NaN where there are fewer than two blocks or no resample has a score.
     """
+    from scipy.special import stdtrit  # here, so that the names of the measures come without it
+
     resampled = resampled[np.isfinite(resampled)]
     if n_blocks < 2 or len(resampled) < 2:
         return np.nan, np.nan
     error = resampled.std(ddof=1) * np.sqrt(n_blocks / (n_blocks - 1))
-    reach = stats.t.ppf((1 + CONFIDENCE) / 2, n_blocks - 1) * error
+    reach = stdtrit(n_blocks - 1, (1 + CONFIDENCE) / 2) * error
     return max(bounds[0], score - reach), min(bounds[1], score + reach)

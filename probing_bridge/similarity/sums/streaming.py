@@ -172,7 +172,6 @@ def accumulate(
     blocks: Blocks,
     wanted: Collection[Pair],
     gemm: Gemm,
-    quartic: bool = True,
     folder: Path | None = None,
     on_chunk: Callable[[int, int, int, np.ndarray], None] | None = None,
     on_block: Callable[[int], object] | None = None,
@@ -185,7 +184,6 @@ def accumulate(
         blocks: The rows to add; a part of the corpus's blocks gives moments that `merge` joins with the others'.
         wanted: Pairs of layer numbers (i, j), i <= j.
         gemm: How to multiply.
-        quartic: Whether sums with squared lengths of the rows are wanted; debiased CKA needs them.
         folder: Where block products go; memory if None.
         on_chunk: Called with (block, layer, first row, raw rows) for every chunk read.
         on_block: Called with the number of rows after each block.
@@ -206,7 +204,7 @@ def accumulate(
     norms = np.zeros((n_blocks, n_layers))
     norm_products = np.zeros((n_blocks, n_layers, n_layers))
     rows = np.empty((blocks.largest_chunk, total), dtype)
-    weights = np.ones((blocks.largest_chunk, 1 + n_layers * quartic), dtype)
+    weights = np.ones((blocks.largest_chunk, 1 + n_layers), dtype)
     product = _StripProducts(columns, strips, gemm, store)
     for b, chunks in enumerate(blocks.chunks):
         for start, stop in chunks:
@@ -216,12 +214,10 @@ def accumulate(
                 for k, own in enumerate(raw):
                     on_chunk(b, k, start, own)
             _shift(raw, pilots, columns, chunk)
-            if quartic:
-                _square_lengths(chunk, columns, weight[:, 1:])
-            sums[b, : weight.shape[1]] += weight.T @ chunk
-            if quartic:
-                norms[b] += weight[:, 1:].sum(axis=0, dtype=np.float64)
-                norm_products[b] += weight[:, 1:].T @ weight[:, 1:]
+            _square_lengths(chunk, columns, weight[:, 1:])
+            sums[b] += weight.T @ chunk
+            norms[b] += weight[:, 1:].sum(axis=0, dtype=np.float64)
+            norm_products[b] += weight[:, 1:].T @ weight[:, 1:]
             _require_finite(sums[b, 0], layers, columns, start, stop)
             product.add(b, chunk, last=stop == chunks[-1][1], alone=len(chunks) == 1)
         if on_block is not None:

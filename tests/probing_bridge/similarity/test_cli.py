@@ -11,8 +11,8 @@ import pytest
 
 from probing_bridge import run
 from probing_bridge.formats.tables import TABLES, read_table
-from probing_bridge.similarity.run import all_tiles as runner
 from probing_bridge.similarity.run import plan as planning
+from probing_bridge.similarity.run import tile as runner
 
 TABLE_NAMES = ("similarity", "neurons", "heads", "spectrum")
 

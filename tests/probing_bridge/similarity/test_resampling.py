@@ -8,7 +8,6 @@ from probing_bridge.similarity import MEASURES, compare_layers
 from probing_bridge.similarity.arrays import accumulate_arrays
 from probing_bridge.similarity.measures.cka import HsicBlocks, debiased_linear_cka, linear_cka, resampled_cka
 from probing_bridge.similarity.measures.neuron_sim import (
-    correlations,
     match_neurons,
     resampled_neuron_similarity,
     resampled_own_index_share,
@@ -47,7 +46,7 @@ def test_shortcuts_equal_scores_of_drawn_moments() -> None:
         pair = pair_moments(between, layer_moments(own_x, weights), layer_moments(own_y, weights), weights)
         assert fast[0][r] == pytest.approx(linear_cka(pair), abs=1e-5)
         assert fast[1][r] == pytest.approx(debiased_linear_cka(pair), abs=1e-5)
-        assert neurons[r] == pytest.approx(correlations(pair)[whole.neurons, whole.best].mean(), abs=1e-5)
+        assert neurons[r] == pytest.approx(pair.correlations[whole.neurons, whole.best].mean(), abs=1e-5)
         assert shares[r] == match_neurons(pair).own_index_share
 
 
