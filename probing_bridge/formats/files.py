@@ -1,59 +1,130 @@
-"""Files and folders that are there whole or not at all: written beside their names, then renamed."""
+"""Files and folders that are there whole or not at all: made in a private folder beside their names, then renamed.
+
+The private folder has a name that nobody can guess and is closed to other users, so nothing can be planted where we
+write; a lock on it tells a writer at work from what a killed one left.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from probing_bridge.errors import InputError
+
+MARKER = ".made-by-probing-bridge"  # in every folder that folder_beside makes, and only there may it be replaced
+
 
 @contextlib.contextmanager
 def written_beside(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
-    """Gives a temporary name in the same folder, which becomes `path` at the end unless there was an exception.
+    """Gives a temporary name beside a file, which becomes `path` at the end unless there was an exception.
 
     Args:
-        path: The final name; a file that has it is replaced.
-        shared: Several processes may write this file at once, and each needs a name of its own. Otherwise what a
-            killed process left is replaced.
+        path: The final name; a regular file that has it is replaced.
+        shared: Several processes may write this file at once, and the last one's stays.
 
     Yields:
         The temporary name; nothing is there yet.
+
+    Raises:
+        InputError: Something that is no regular file has the name, or another process is writing it.
     """
     path = Path(path)
-    beside = _name_beside(path, shared)
-    beside.unlink(missing_ok=True)
-    try:
-        yield beside
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise InputError("is there and is no regular file, so it is not replaced; give another name", path)
+    with _private_folder(path, shared) as folder:
+        yield folder / path.name
+        _flush(folder / path.name)
+        os.replace(folder / path.name, path)
+        _flush(path.parent)
 
 
 @contextlib.contextmanager
 def folder_beside(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
-    """The same for a folder: it is made, and at the end it takes the place of a folder that has the final name.
+    """The same for a folder: it is made, and at the end it takes the place of one that was made so before.
 
     Args:
-        path: The final name; folders above it are made too.
+        path: The final name; folders above it are made too. An empty folder may have it, or one that has the marker.
         shared: As for written_beside.
 
     Yields:
-        The folder to fill, empty.
+        The folder to fill, empty but for the marker.
+
+    Raises:
+        InputError: Something else has the name, or another process is writing it.
     """
     path = Path(path)
-    beside = _name_beside(path, shared)
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _require_ours(path)
+    with _private_folder(path, shared) as folder:
+        made = folder / path.name
+        made.mkdir()
+        (made / MARKER).touch()
+        yield made
+        _require_ours(path)
+        if path.exists():
+            os.replace(path, folder / "before")
+        os.replace(made, path)
+        _flush(path.parent)
+
+
+def _require_ours(path: Path) -> None:
+    if not path.is_symlink() and (not path.exists() or (path.is_dir() and not any(path.iterdir()))):
+        return
+    if path.is_symlink() or not (path / MARKER).is_file():
+        raise InputError(f"is there and was not made by this command (no {MARKER} in it): give another folder", path)
+
+
+@contextlib.contextmanager
+def _private_folder(path: Path, shared: bool) -> Iterator[Path]:
+    """A locked folder beside a name, removed at the end; what killed writers of the name left is removed first."""
+    for other in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        if not _removed(other) and not shared:
+            raise InputError("is being written by another process; wait for it, or give another name", path)
+    while True:
+        folder = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        folder.mkdir(mode=0o700)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            with contextlib.suppress(OSError):  # a file system without locks: leftovers then stay
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not folder.is_dir():  # taken for a leftover before it was locked
+                continue
+            yield folder
+            return
+        finally:
+            os.close(lock)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _removed(folder: Path) -> bool:
+    """Removes what a killed process left; False if its writer is at work."""
     try:
-        yield beside
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(beside, path)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return True  # gone, or nothing of ours
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        return True
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        os.close(lock)
 
 
-def _name_beside(path: Path, shared: bool) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp" if shared else f".{path.name}.tmp")
+def _flush(path: Path) -> None:
+    """Has what was written reach the disk, so that a name never stands for less after a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

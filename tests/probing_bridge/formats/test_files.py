@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import stat
 from pathlib import Path
 
 import pytest
 
-from probing_bridge.formats.files import folder_beside, written_beside
+from probing_bridge.errors import InputError
+from probing_bridge.formats.files import MARKER, folder_beside, written_beside
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -20,18 +24,66 @@ def test_a_failure_leaves_the_old_file_alone(tmp_path: Path, shared: bool) -> No
     assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("table.csv", "old")]
 
 
-def test_what_a_killed_process_left_is_replaced(tmp_path: Path) -> None:
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
-    with written_beside(path) as beside:
-        left = beside
-        beside.write_text("half of a long table")
-        left.rename(tmp_path / "kept")
-        beside.write_text("new")
-    (tmp_path / "kept").rename(left)  # as if the process before had been killed
+    killed = os.fork()
+    if killed == 0:
+        with written_beside(path) as beside:
+            beside.write_text("half of a long table")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(killed, 0)
+    assert len(list(tmp_path.iterdir())) == 1
     with written_beside(path) as beside:
         assert not beside.exists()
-        beside.write_text("newer")
-    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("table.csv", "newer")]
+        beside.write_text("new")
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("table.csv", "new")]
+
+
+def test_of_two_writers_of_one_file_the_second_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    with written_beside(path) as beside:
+        beside.write_text("first")
+        with pytest.raises(InputError, match="being written by another process"), written_beside(path):
+            pass
+    assert path.read_text() == "first"
+
+
+def test_nothing_can_be_planted_where_a_file_is_written(tmp_path: Path) -> None:
+    """No name can be guessed, and no other user can put a link there."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    for name in (".table.csv.tmp", ".table.csv.0.tmp"):
+        (tmp_path / name).symlink_to(victim)
+    names = set()
+    for _ in range(2):
+        with written_beside(tmp_path / "table.csv") as beside:
+            assert stat.S_IMODE(beside.parent.stat().st_mode) == 0o700
+            names.add(beside.parent.name)
+            beside.write_text("ours")
+    assert len(names) == 2 and victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "fifo"])
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "table.csv"
+    {"link": lambda: path.symlink_to("victim"), "folder": path.mkdir, "fifo": lambda: os.mkfifo(path)}[kind]()
+    before = path.lstat()
+    with pytest.raises(InputError, match="no regular file"), written_beside(path):
+        pass
+    assert path.lstat().st_ino == before.st_ino and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_folder_that_was_not_made_here_is_not_replaced(tmp_path: Path, shared: bool) -> None:
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "chapter1").write_text("years of work")
+    with pytest.raises(InputError, match="was not made by this command"), folder_beside(folder, shared=shared):
+        pass
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(InputError, match="was not made"), folder_beside(tmp_path / "link", shared=shared):
+        pass
+    assert (folder / "chapter1").read_text() == "years of work"
 
 
 def test_processes_that_share_a_file_do_not_share_the_name_beside(tmp_path: Path) -> None:
@@ -48,11 +100,11 @@ def test_a_folder_takes_the_place_of_an_older_one_whole(tmp_path: Path, shared: 
     folder = tmp_path / "above" / "folder"
     for text in ("old", "new"):
         with folder_beside(folder, shared=shared) as beside:
-            assert list(beside.iterdir()) == []
+            assert [one.name for one in beside.iterdir()] == [MARKER]
             (beside / text).write_text(text)
     with pytest.raises(ValueError, match="stop"), folder_beside(folder, shared=shared) as beside:
         (beside / "half").write_text("half")
         raise ValueError("stop")
-    assert [one.relative_to(tmp_path).as_posix() for one in tmp_path.rglob("*")] == [
-        "above", "above/folder", "above/folder/new",
+    assert sorted(one.relative_to(tmp_path).as_posix() for one in tmp_path.rglob("*")) == [
+        "above", "above/folder", f"above/folder/{MARKER}", "above/folder/new",
     ]  # fmt: skip
