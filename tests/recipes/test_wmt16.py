@@ -215,7 +215,7 @@ class TestText:
         path = self.repacked(made_up, tmp_path, lambda folder: None)
         assert self.take(run, tmp_path / "a", "--archive", path).returncode == 0
         assert self.take(run, tmp_path / "b", "--folder", tmp_path / "unpacked").returncode == 0
-        names = sorted(file.name for file in (tmp_path / "a").iterdir())
+        names = sorted(file.name for file in (tmp_path / "a").glob("[!.]*"))
         assert len(names) == 9
         for name in names:
             assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
