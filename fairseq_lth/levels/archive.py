@@ -46,7 +46,7 @@ class _Inert:
     def add(self, _: Any) -> None: ...
 
 
-class _Storages(pickle._Unpickler):  # type: ignore[name-defined]  # the one in C takes memory for any memo number
+class _Storages(pickle._Unpickler):  # the one written in C takes memory for any memo number that is asked for
     """Reads a pickle of torch.save for the storages that it asks for: key -> bytes."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -116,16 +116,16 @@ def _check_zip(archive: zipfile.ZipFile, size: int) -> None:
         wanted = _read_storages(file)
     folder = pickles[0].removesuffix("data.pkl")
     for key, needed in wanted.items():
-        record = names.get(f"{folder}data/{key}")
-        if record is None or record.file_size != needed:
-            there = "missing" if record is None else f"{record.file_size:,} bytes"
+        stored = names.get(f"{folder}data/{key}")
+        if stored is None or stored.file_size != needed:
+            there = "missing" if stored is None else f"{stored.file_size:,} bytes"
             raise ArchiveError(f"the record of storage {key:.40} is {there}, and its tensors need {needed:,}")
 
 
 def _check_legacy(file: IO[bytes], size: int) -> None:
     """The format before torch 1.6: magic number, protocol, system, the object, the keys, then the storages."""
     try:
-        if pickle._Unpickler(file).load() != _LEGACY_MAGIC:  # type: ignore[attr-defined]
+        if pickle._Unpickler(file).load() != _LEGACY_MAGIC:
             raise ArchiveError("is no checkpoint")
         for _ in range(2):
             _Storages(file).load()
