@@ -1,9 +1,11 @@
 """A tiny corpus and trainings of it, each in a process forked from a server that has fairseq imported already."""
 
 import multiprocessing
+import os
 import random
 import socket
 import sys
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -90,7 +92,10 @@ def start(tmp_path_factory):
     import training_child
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["fairseq_cli.train", "fairseq_cli.hydra_train", "fairseq_lth"])
+    context.set_forkserver_preload(["warm"])
+    with pytest.MonkeyPatch.context() as patch:  # Python 3.11's server does not look along the sys.path of its parent
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        forkserver.ensure_running()
     logs = tmp_path_factory.mktemp("logs")
     count = iter(range(10000))
 

@@ -5,7 +5,8 @@ import torch
 
 from fairseq_lth.levels.checkpoints import imp_state, read_checkpoint
 
-BACKENDS = ("legacy_ddp", "pytorch_ddp", "no_c10d")
+# no_c10d is another name of legacy_ddp
+BACKENDS = ("legacy_ddp", "pytorch_ddp", pytest.param("no_c10d", marks=pytest.mark.slow))
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,14 @@ def base_scheduler(argv):
     return scheduler
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "inverse_sqrt",
+        "reduce_lr_on_plateau",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("cosine", "polynomial_decay", "tri_stage", "fixed")),
+    ],
+)
 def test_levels_follow_the_base_schedule(train, flags, tmp_path, name):
     """Every update of a real training, to the last bit; of the plateau's schedule with the losses of the level."""
     argv = flags[: flags.index("--lr")] + flags[flags.index("--criterion") :]
