@@ -55,8 +55,15 @@ def test_no_calls_need_no_cluster(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cluster", [Cluster("slurm", {}), Cluster("local", {"timeout_mins": 5})])
-def test_jobs_that_cannot_be_submitted(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))  # whether or not this machine has Slurm
+@pytest.mark.parametrize("has_slurm", [False, True])
+def test_jobs_that_cannot_be_submitted(
+    cluster: Cluster, has_slurm: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether this machine has no Slurm, or its commands without a controller that answers."""
+    for name in ("sbatch", "srun") if has_slurm else ():
+        (tmp_path / name).write_text("#!/bin/sh\necho 'error: Unable to contact slurm controller' >&2\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BridgeError, match="the jobs cannot be submitted: ") as error:
         list(cluster.run(divide, [(1, 2)], tmp_path / "jobs"))
     assert "\n" not in str(error.value)
