@@ -14,6 +14,7 @@ import re
 import sys
 from pathlib import Path
 
+from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import written_beside
 
 TABLE = re.compile(r"(<!-- table (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -35,7 +36,7 @@ def main() -> int:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with written_beside(path) as beside:
                     beside.write_bytes(wanted[path])
-    except OSError as error:
+    except (BridgeError, OSError) as error:
         print(f"results_page: {error}", file=sys.stderr)
         return 2
     if arguments.check and different:

@@ -16,16 +16,13 @@ from pathlib import Path
 
 import yaml
 
+from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import folder_beside
 
 SPLITS = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
 LANGUAGES = ("en", "de")
 SENTENCES = {"train": 40, "dev": 15, "test": 15}  # of a subset
 DOCUMENTS = {"train": 2, "dev": 1, "test": 1}
-
-
-class DataError(Exception):
-    """What is missing or wrong, and what to do, in one line."""
 
 
 def main() -> int:
@@ -42,13 +39,13 @@ def main() -> int:
         parser.error(f"{arguments.what}: give --{needed}")
     try:
         if not arguments.data.is_dir():
-            raise DataError(f"DATA={arguments.data}: no such folder; README.md of the recipe says what belongs there")
+            raise BridgeError(f"DATA={arguments.data}: no such folder; README.md of the recipe says what belongs there")
         with folder_beside(arguments.output) as beside:
             if arguments.what == "pairs":
                 write_pairs(arguments.data / "multi30k", dict(zip(SPLITS, arguments.lines, strict=True)), beside)
             else:
                 write_subset(arguments.data, arguments.suite, beside)
-    except (DataError, OSError, EOFError, UnicodeDecodeError) as error:
+    except (BridgeError, OSError, EOFError, UnicodeDecodeError) as error:
         print(f"open_en_de: {error}", file=sys.stderr)
         return 2
     return 0
@@ -58,13 +55,13 @@ def write_pairs(source: Path, lines: dict[str, int], folder: Path) -> None:
     """Unpacks the first `lines` pairs of every split.
 
     Raises:
-        DataError: A file is missing or shorter.
+        BridgeError: A file is missing or shorter.
     """
     for split, name in SPLITS.items():
         for language in LANGUAGES:
             found = list(islice(read(source / f"{name}.{language}.gz").removesuffix("\n").split("\n"), lines[split]))
             if len(found) < lines[split]:
-                raise DataError(
+                raise BridgeError(
                     f"{source / name}.{language}.gz has {len(found)} lines, not {lines[split]}: half a file?"
                 )
             (folder / f"{split}.{language}").write_text("".join(f"{line}\n" for line in found), encoding="utf-8")
@@ -74,7 +71,7 @@ def write_subset(data: Path, suite: Path, folder: Path) -> None:
     """Writes the first sentences or documents of every file of the suite, under the same name.
 
     Raises:
-        DataError: A file is missing.
+        BridgeError: A file is missing.
     """
     for entry in yaml.safe_load(suite.read_text(encoding="utf-8"))["tasks"].values():
         for split in SENTENCES:
@@ -102,12 +99,12 @@ def cut(text: str, split: str, path: Path) -> str:
 def read(path: Path) -> str:
     """A text file, packed or not."""
     if not path.is_file():
-        raise DataError(f"{path}: no such file; README.md of the recipe says what belongs into DATA")
+        raise BridgeError(f"{path}: no such file; README.md of the recipe says what belongs into DATA")
     content = path.read_bytes()
     try:
         return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
     except (gzip.BadGzipFile, EOFError) as error:
-        raise DataError(f"{path}: not a whole gzip file ({error})") from error
+        raise BridgeError(f"{path}: not a whole gzip file ({error})") from error
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from lxml import html
 
+from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import folder_beside
 
 PAGES = {"en": ("libreoffice-help-en-us", "en-US"), "de": ("libreoffice-help-de", "de")}
@@ -32,10 +33,6 @@ WHEEL_SHA256 = "f93dd0e893d4e726ce71da12e8793170a525184766acb34bd749dbac1a073079
 TREEBANK = "decomp/data/2.0/normalized/sentence/uds-ewt-sentences-{split}-normalized.json"
 TREEBANK_SENTENCES = {"train": 1500, "dev": 500, "test": 500}  # the first ones; enough for four linear probes
 MIN_WORDS, MAX_WORDS = 3, 16  # of the pairs of 3-40 words, the two thirds that two cores can train on in minutes
-
-
-class DataError(Exception):
-    """What is missing or wrong, and what to do, in one line."""
 
 
 def main() -> int:
@@ -52,7 +49,7 @@ def main() -> int:
         else:
             pairs = read_corpus(arguments.corpus) if arguments.corpus else help_pairs(arguments.state)
             write_pairs(pairs, arguments.state / "text")
-    except (DataError, OSError) as error:
+    except (BridgeError, OSError) as error:
         print(f"quickstart: {error}", file=sys.stderr)
         return 2
     return 0
@@ -62,20 +59,20 @@ def read_corpus(prefix: str) -> Iterator[tuple[str, str, str]]:
     """Yields (English, German, group) of a user's own two files; each line is its own group.
 
     Raises:
-        DataError: A file is missing, is not UTF-8, or the two have different numbers of lines.
+        BridgeError: A file is missing, is not UTF-8, or the two have different numbers of lines.
     """
     sides = []
     for language in PAGES:
         path = Path(f"{prefix}.{language}")
         if not path.is_file():
-            raise DataError(f"{path}: no such file; CORPUS=PREFIX needs PREFIX.en and PREFIX.de")
+            raise BridgeError(f"{path}: no such file; CORPUS=PREFIX needs PREFIX.en and PREFIX.de")
         try:
             sides.append(path.read_text(encoding="utf-8").split("\n"))
         except UnicodeDecodeError as error:
-            raise DataError(f"{path}: not UTF-8 (byte {error.start}); convert it first") from error
+            raise BridgeError(f"{path}: not UTF-8 (byte {error.start}); convert it first") from error
     lines = [len(side) - (side[-1] == "") for side in sides]
     if lines[0] != lines[1]:
-        raise DataError(f"{prefix}.en has {lines[0]} lines and {prefix}.de {lines[1]}: the two must go line by line")
+        raise BridgeError(f"{prefix}.en has {lines[0]} lines and {prefix}.de {lines[1]}: the two must go line by line")
     for english, german in zip(*sides, strict=False):
         yield english.strip(), german.strip(), english
 
@@ -99,13 +96,13 @@ def unpacked_help(state: Path, package: str) -> Path:
     """Downloads and unpacks one Debian package below `state`, once; apt checks its hash.
 
     Raises:
-        DataError: There is no apt-get here, or it cannot deliver the package.
+        BridgeError: There is no apt-get here, or it cannot deliver the package.
     """
     folder = state / "download" / package
     if folder.is_dir():
         return folder
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise DataError(
+        raise BridgeError(
             "no apt-get here, so no LibreOffice help text: run again with CORPUS=PREFIX, where PREFIX.en and "
             "PREFIX.de are two plain text files, one sentence a line"
         )
@@ -117,7 +114,9 @@ def unpacked_help(state: Path, package: str) -> Path:
         done = subprocess.run(["apt-get", "-q", *own_folders, *step], cwd=apt, capture_output=True, text=True)
         if done.returncode:
             words = next((line for line in done.stderr.splitlines() if line.startswith("E:")), "no reason given")
-            raise DataError(f"apt-get {step[0]} failed ({words}): run again, or give your own text with CORPUS=PREFIX")
+            raise BridgeError(
+                f"apt-get {step[0]} failed ({words}): run again, or give your own text with CORPUS=PREFIX"
+            )
     (deb,) = apt.glob(f"{package}_*.deb")
     with folder_beside(folder) as beside:
         subprocess.run(["dpkg-deb", "-x", str(deb), str(beside)], check=True)
@@ -154,7 +153,7 @@ def write_pairs(pairs: Iterator[tuple[str, str, str]], folder: Path) -> None:
             splits[split.partition(" ")[2]].append((english, german))
     small = [name for name, rows in splits.items() if len(rows) < 50]
     if small:
-        raise DataError(f"only {len(splits[small[0]])} usable pairs for {small[0]}: this corpus is too small")
+        raise BridgeError(f"only {len(splits[small[0]])} usable pairs for {small[0]}: this corpus is too small")
     with folder_beside(folder) as beside:
         for name, rows in splits.items():
             for side, language in enumerate(PAGES):
@@ -207,10 +206,10 @@ def wheel(state: Path) -> Path:
         done = subprocess.run([*pip, *target], capture_output=True, text=True)
         if done.returncode:
             words = next((x for x in done.stderr.splitlines() if x.startswith("ERROR")), "no reason given")
-            raise DataError(f"pip download {WHEEL} failed ({words}): run again to resume")
+            raise BridgeError(f"pip download {WHEEL} failed ({words}): run again to resume")
     if hashlib.sha256(path.read_bytes()).hexdigest() != WHEEL_SHA256:
         path.unlink()
-        raise DataError(f"{path} was not the published file and has been deleted: run again")
+        raise BridgeError(f"{path} was not the published file and has been deleted: run again")
     return path
 
 

@@ -12,6 +12,7 @@ import argparse
 import io
 import json
 import random
+import sys
 import tarfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from sacremoses import MosesTokenizer
 from subword_nmt.apply_bpe import BPE
 from subword_nmt.learn_bpe import learn_bpe
 
+from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import folder_beside
 
 GERMAN = {
@@ -75,17 +77,22 @@ class Word:
 Sentence = list[Word]
 
 
-def main() -> None:
-    """Makes both corpora; nothing is there under its final name before it is complete."""
+def main() -> int:
+    """Makes both corpora; prints one line on an error. Nothing is there under its final name before it is complete."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--lines", type=int, nargs=3, required=True, metavar="N", help="pairs of train, valid, test")
     arguments = parser.parse_args()
     draw = random.Random(1)
-    with folder_beside(arguments.output) as beside:
-        (beside / "corpora").mkdir()
-        write_archive(draw, arguments.lines, beside / "wmt16_en_de.tar.gz")
-        write_corpora(draw, beside / "corpora")
+    try:
+        with folder_beside(arguments.output) as beside:
+            (beside / "corpora").mkdir()
+            write_archive(draw, arguments.lines, beside / "wmt16_en_de.tar.gz")
+            write_corpora(draw, beside / "corpora")
+    except (BridgeError, OSError) as error:
+        print(f"smoke: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def write_archive(draw: random.Random, lines: list[int], path: Path) -> None:
@@ -345,4 +352,4 @@ FILES: dict[str, Callable[[list[Sentence], random.Random], str]] = {
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

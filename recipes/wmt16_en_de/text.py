@@ -16,6 +16,7 @@ import tarfile
 import zlib
 from pathlib import Path
 
+from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import folder_beside
 
 LANGUAGES = ("en", "de")
@@ -23,10 +24,6 @@ TRAIN, VALID, TEST = "train.tok.clean.bpe.32000", "newstest2013.tok.bpe.32000", 
 REFERENCE = "newstest2014"
 CODES = "bpe.32000"
 BLOCK = 1 << 22
-
-
-class DataError(Exception):
-    """What is missing or wrong, and what to do, in one line."""
 
 
 def main() -> int:
@@ -49,7 +46,7 @@ def main() -> int:
             else:
                 link(arguments.folder, {*lines, CODES}, beside)
             check(beside, lines)
-    except (DataError, OSError) as error:
+    except (BridgeError, OSError) as error:
         print(f"wmt16_en_de: {error}", file=sys.stderr)
         return 2
     return 0
@@ -59,7 +56,7 @@ def unpack(archive: Path, names: set[str], folder: Path) -> None:
     """Unpacks the named files, wherever in the archive they are.
 
     Raises:
-        DataError: It is no whole gzipped tar archive, or files are missing in it.
+        BridgeError: It is no whole gzipped tar archive, or files are missing in it.
     """
     missing = set(names)
     try:
@@ -75,24 +72,24 @@ def unpack(archive: Path, names: set[str], folder: Path) -> None:
             while stream.read(BLOCK):  # to the end, where the checksum is
                 pass
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise DataError(
+        raise BridgeError(
             f"{archive}: not a whole .tar.gz archive ({error}); remove it to download it again, or set DATA"
         ) from error
     if missing:
-        raise DataError(f"{archive}: has no {', '.join(sorted(missing))}: this is another corpus")
+        raise BridgeError(f"{archive}: has no {', '.join(sorted(missing))}: this is another corpus")
 
 
 def link(source: Path, names: set[str], folder: Path) -> None:
     """Links the named files of a folder.
 
     Raises:
-        DataError: Files are missing there.
+        BridgeError: Files are missing there.
     """
     if not source.is_dir():
-        raise DataError(f"DATA={source}: no such folder")
+        raise BridgeError(f"DATA={source}: no such folder")
     missing = sorted(name for name in names if not (source / name).is_file())
     if missing:
-        raise DataError(f"DATA={source}: has no {', '.join(missing)}")
+        raise BridgeError(f"DATA={source}: has no {', '.join(missing)}")
     for name in names:
         (folder / name).symlink_to((source / name).resolve())
 
@@ -101,16 +98,16 @@ def check(folder: Path, lines: dict[str, int]) -> None:
     """Checks that every file has its lines and that the BPE codes are codes.
 
     Raises:
-        DataError: The first file that is wrong.
+        BridgeError: The first file that is wrong.
     """
     for name, expected in sorted(lines.items()):
         found = count_lines(folder / name)
         if found != expected:
-            raise DataError(f"{name} has {found} lines, not {expected}: half a file, or another corpus")
+            raise BridgeError(f"{name} has {found} lines, not {expected}: half a file, or another corpus")
     with (folder / CODES).open("rb") as file:
         first = [file.readline() for _ in range(2)][-1].split()
     if len(first) != 2:
-        raise DataError(f"{CODES}: no BPE codes (two symbols a line)")
+        raise BridgeError(f"{CODES}: no BPE codes (two symbols a line)")
 
 
 def count_lines(path: Path) -> int:

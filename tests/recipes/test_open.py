@@ -40,7 +40,7 @@ class TestPairs:
                 text = (tmp_path / f"text/{split}.{language}").read_text(encoding="utf-8")
                 assert text == "".join(f"{name} {n}\u2028{language}\n" for n in range(lines))
 
-    @pytest.mark.parametrize("fault", ["folder", "file", "short", "cut"])
+    @pytest.mark.parametrize("fault", ["folder", "file", "short", "cut", "foreign"])
     def test_faulty_data(self, tmp_path, run, fault):
         write_pairs(tmp_path / "data", 6)
         german = tmp_path / "data/multi30k/val.de.gz"
@@ -50,16 +50,19 @@ class TestPairs:
             packed(german, "eins\n")
         elif fault == "cut":
             german.write_bytes(german.read_bytes()[:-9])
+        elif fault == "foreign":
+            packed(tmp_path / "text/thesis.gz", "mine\n")
         done = self.take(run, tmp_path / ("data" if fault != "folder" else "nowhere"), tmp_path / "text")
         words = {
             "folder": "no such folder",
             "file": "val.de.gz: no such file",
             "short": "has 1 lines",
             "cut": "not a whole",
+            "foreign": "text",
         }
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
         assert words[fault] in done.stderr
-        assert not (tmp_path / "text").exists()
+        assert [path.name for path in tmp_path.glob("text/*")] == ["thesis.gz"] * (fault == "foreign")
 
 
 def test_subset_keeps_whole_sentences_and_documents(tmp_path, script):
