@@ -8,12 +8,12 @@ but cannot tell (too few levels for any order to be significant, intervals that 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from probing_bridge.results.naming import rows_of
+from probing_bridge.results.naming import final_layers, layer_label, rows_of
 from probing_bridge.results.statistics import ALPHA, Trend, kendall, smallest_p, trends_by
 
 HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "not decidable here", "not run"
@@ -98,6 +98,26 @@ def all_of(parts: Sequence[tuple[str, Judgement]]) -> Judgement:
     named = [(f"{name}: " if name else "", judgement) for name, judgement in parts]
     ours = "; ".join(f"{name}{judgement.ours}" for name, judgement in named)
     return Judgement(verdict, ours, "; ".join(f"{name}{j.detail}" for name, j in named if j.detail))
+
+
+def at_final(layers: Iterable[str], test: Callable[[str], Judgement]) -> Judgement:
+    """A claim about the final layer: decided there, and what layer L says beside it where that is another.
+
+    Args:
+        layers: Names of the layers that have rows; which is final, naming.final_layers says.
+        test: Judges the claim with one layer taken as the final one.
+
+    Returns:
+        The judgement of the final layer; its numbers and details name the layers.
+    """
+    final, *beside = final_layers(layers)
+    found = test(final)
+    ours, details = f"{layer_label(final)}: {found.ours}", found.detail
+    for layer in beside:
+        other = test(layer)
+        ours += f"; beside it {layer_label(layer)}: {other.ours} ({other.verdict})"
+        details += f"; {layer_label(layer)}: {other.detail}"
+    return Judgement(found.verdict, ours, details)
 
 
 def by_trend(trend: Trend, up: bool, ours: str, over: str = "levels") -> Judgement:

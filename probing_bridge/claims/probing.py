@@ -9,6 +9,7 @@ from probing_bridge.claims.judging import (
     HOLDS,
     Judgement,
     all_of,
+    at_final,
     frame_trend,
     greater,
     mean_value,
@@ -19,7 +20,7 @@ from probing_bridge.claims.judging import (
 from probing_bridge.corpora.tasks import SEMANTIC, SYNTACTIC
 from probing_bridge.results import probing
 from probing_bridge.results.folder import Results
-from probing_bridge.results.naming import final_layer, real_layers, task_label
+from probing_bridge.results.naming import NORM, layers_below, model_layers, task_label
 from probing_bridge.results.paper import PAPER_KINDS
 
 
@@ -78,36 +79,51 @@ def mlp_degrading(results: Results) -> Judgement:
 
 
 def final_best(results: Results) -> Judgement:
-    """Whether no layer is better than the last one."""
-    scores = real_layers(probing.probe_scores(results, "linear"), "layer").dropna(subset=["score"])
+    """Whether no layer is better than the final one."""
+    scores = model_layers(probing.probe_scores(results, "linear"), "layer").dropna(subset=["score"])
     need(scores, "probes.csv, probe linear")
-    final = final_layer(list(scores["layer"]))
+    return at_final(scores["layer"], lambda final: _none_better(scores, final))
+
+
+def _none_better(scores: pd.DataFrame, final: str) -> Judgement:
+    """Whether no layer is better than one of them; a layer L is not held against its own norm."""
     last = scores[scores["layer"] == final].set_index(["task", "level"])
-    best = probing.best_layers(scores).set_index(["task", "level"])
+    best = probing.best_layers(scores if final == NORM else scores[scores["layer"] != NORM])
+    best = best.set_index(["task", "level"])
     both = best.join(last[["score", "low", "high"]], rsuffix="_final").dropna(subset=["score_final"])
     beaten = both["low"].fillna(both["score"]) > both["high_final"].fillna(both["score_final"])
     ours = f"no layer is better in {len(both) - beaten.sum()} of {len(both)} (task, level)"
     return Judgement(FAILS if beaten.any() else HOLDS, ours, "better: intervals apart")
 
 
-def layer_group(results: Results, group: str, final: bool) -> pd.DataFrame:
-    """Mean z of a group in the last layer, or in the layers below it, as score."""
+def layer_group(results: Results, group: str) -> pd.DataFrame:
+    """Mean z of a group by layer and level, as score."""
     rows = probing.layer_z_scores(probing.probe_scores(results, "linear"))
-    rows = need(rows[rows["group"] == group], f"probes of {group} tasks").rename(columns={"z": "score"})
-    last = final_layer(list(rows["layer"]))
-    return rows[(rows["layer"] == last) == final].assign(all=group)
+    return need(rows[rows["group"] == group], f"probes of {group} tasks").rename(columns={"z": "score"})
 
 
 def early_rises(results: Results, group: str) -> Judgement:
     """Whether the layers below the last rise with the level."""
-    return frame_trend(layer_group(results, group, False), True, f"layers below the last, {group} tasks", digits=2)
+    rows = layer_group(results, group)
+    early = rows[rows["layer"].isin(layers_below(rows["layer"]))]
+    return frame_trend(early, True, f"layers below the last, {group} tasks", digits=2)
 
 
 def late_equal(results: Results) -> Judgement:
-    """Whether the last layer shows no trend on syntax."""
-    return no_trends(layer_group(results, SYNTACTIC, True), "all", "last layer, syntactic tasks")
+    """Whether the final layer shows no trend on syntax."""
+    rows = layer_group(results, SYNTACTIC)
+
+    def test(final: str) -> Judgement:
+        return no_trends(rows[rows["layer"] == final].assign(all=SYNTACTIC), "all", "final layer, syntactic tasks")
+
+    return at_final(rows["layer"], test)
 
 
 def late_semantic(results: Results) -> Judgement:
-    """Whether the last layer falls on semantics."""
-    return frame_trend(layer_group(results, SEMANTIC, True), False, "last layer, semantic tasks", digits=2)
+    """Whether the final layer falls on semantics."""
+    rows = layer_group(results, SEMANTIC)
+
+    def test(final: str) -> Judgement:
+        return frame_trend(rows[rows["layer"] == final], False, "final layer, semantic tasks", digits=2)
+
+    return at_final(rows["layer"], test)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from probing_bridge.claims.judging import (
     MissingRows,
     Value,
     all_of,
+    at_final,
     at_least,
     frame_trend,
     greater,
@@ -23,7 +25,7 @@ from probing_bridge.claims.judging import (
 )
 from probing_bridge.results import similarity
 from probing_bridge.results.folder import Results
-from probing_bridge.results.naming import final_layer, layer_order, real_layers
+from probing_bridge.results.naming import layers_below, model_layers, numbered_layers
 from probing_bridge.results.similarity import concentration_data, distribution_rows, groups_data, own_index_data
 
 
@@ -38,7 +40,7 @@ def own_index(results: Results) -> Judgement:
 
 def all_neurons(results: Results) -> Judgement:
     """Whether nearly all neurons are less correlated at the sparsest level than at the first."""
-    rows = need(distribution_rows(results), "neurons.csv")
+    rows = need(numbered_layers(distribution_rows(results), "layer_a"), "neurons.csv")
     keys = ["component", "layer_a", "neuron"]
     ends = [
         rows[rows["level_b"] == level].set_index(keys)["own_correlation"]
@@ -51,8 +53,8 @@ def all_neurons(results: Results) -> Judgement:
 
 
 def to_dense(results: Results, measure: str, component: str) -> pd.DataFrame:
-    """Similarity of one component's layers to LTH0, pruned levels only."""
-    rows = similarity.to_dense(results, measure)
+    """Similarity of one component's layers 1 to L to LTH0, pruned levels only."""
+    rows = numbered_layers(similarity.to_dense(results, measure), "layer")
     rows = rows[(rows["component"] == component) & (rows["level"] > 0)]
     return need(rows, f"{measure} of LTH0 and pruned levels, {component}")
 
@@ -70,15 +72,22 @@ def height(results: Results, measure: str, components: tuple[str, ...]) -> Judge
 
 
 def decoder_top(results: Results) -> Judgement:
-    """Whether the decoder's last layer stays closer than the one below."""
-    rows = to_dense(results, "linear_cka", "decoder")
-    table = rows.pivot(index="level", columns="layer", values="score")
-    order = layer_order(list(table.columns))
-    if len(order) < 2:
+    """Whether the decoder's final layer stays closer than layer L - 1."""
+    rows = similarity.to_dense(results, "linear_cka")
+    rows = rows[(rows["component"] == "decoder") & (rows["level"] > 0)]
+    table = need(rows, "linear_cka of LTH0 and pruned levels, decoder").pivot(
+        index="level", columns="layer", values="score"
+    )
+    below = layers_below(table.columns)
+    if not below:
         raise MissingRows("two decoder layers")
-    gaps = (table[order[-1]] - table[order[-2]]).dropna()
-    ours = f"layer {order[-1]} higher at {(gaps > 0).sum()} of {len(gaps)} levels"
-    return Judgement(HOLDS if (gaps > 0).all() else FAILS, ours, "point estimates")
+
+    def test(final: str) -> Judgement:
+        gaps = (table[final] - table[below[-1]]).dropna()
+        ours = f"higher at {(gaps > 0).sum()} of {len(gaps)} levels"
+        return Judgement(HOLDS if (gaps > 0).all() else FAILS, ours, "point estimates")
+
+    return at_final(table.columns, test)
 
 
 def decoder_apart(results: Results) -> Judgement:
@@ -92,31 +101,43 @@ def decoder_apart(results: Results) -> Judgement:
 
 
 def early_late(results: Results, component: str) -> pd.DataFrame:
-    """CKA of the layers below the last with the last, within each level."""
-    rows = real_layers(similarity.similarity_rows(results, "linear_cka", component), "layer_a", "layer_b")
-    rows = rows[rows["level_a"] == rows["level_b"]]
-    last = final_layer(list(need(rows, f"linear_cka within levels, {component}")["layer_b"]))
-    rows = rows[(rows["layer_b"] == last) & (rows["layer_a"] != last)]
-    return rows.rename(columns={"level_a": "level"})
+    """CKA of layers 1 to L - 1 with layer L and its norm, within each level."""
+    rows = model_layers(similarity.similarity_rows(results, "linear_cka", component), "layer_a", "layer_b")
+    rows = need(rows[rows["level_a"] == rows["level_b"]], f"linear_cka within levels, {component}")
+    below = layers_below(rows["layer_a"])
+    rows = rows[rows["layer_a"].isin(below) & ~rows["layer_b"].isin(below)]
+    return need(rows, f"linear_cka of two layers, {component}").rename(columns={"level_a": "level"})
 
 
 def early_closer(results: Results) -> Judgement:
-    """Whether the layers below the last move towards it."""
-    parts = [(c, frame_trend(early_late(results, c), True, "layer pairs")) for c in ("encoder", "decoder")]
+    """Whether the layers below the last move towards the final one."""
+    parts = []
+    for component in ("encoder", "decoder"):
+        rows = early_late(results, component)
+        parts.append((component, at_final(rows["layer_b"], partial(_closer, rows))))
     return all_of(parts)
+
+
+def _closer(rows: pd.DataFrame, final: str) -> Judgement:
+    return frame_trend(rows[rows["layer_b"] == final], True, "layer pairs")
 
 
 def sparse_to_dense_final(results: Results) -> Judgement:
     """Whether early sparse decoder layers are closer to the dense final layer than dense ones are."""
     within = early_late(results, "decoder")
+    rows = model_layers(similarity.similarity_rows(results, "linear_cka", "decoder"), "layer_a", "layer_b")
+    rows = rows[(rows["level_a"] == 0) & (rows["level_b"] > 0) & rows["layer_b"].isin(layers_below(rows["layer_b"]))]
+    sparse = last_level(need(rows, "linear_cka between LTH0 and pruned levels"), "level_b")
+    return at_final(
+        within["layer_b"],
+        lambda final: _crossed(within[within["layer_b"] == final], sparse[sparse["layer_a"] == final]),
+    )
+
+
+def _crossed(within: pd.DataFrame, sparse: pd.DataFrame) -> Judgement:
+    """Layers of the sparse model and of the dense one (`within` its own), each with one layer of the dense one."""
     dense = within[within["level"] == 0].set_index("layer_a")["score"]
-    rows = real_layers(similarity.similarity_rows(results, "linear_cka", "decoder"), "layer_a", "layer_b")
-    last = final_layer(list(rows["layer_a"]))
-    rows = rows[(rows["level_a"] == 0) & (rows["level_b"] > 0) & (rows["layer_a"] == last) & (rows["layer_b"] != last)]
-    sparse = last_level(need(rows, "linear_cka between LTH0 and pruned levels"), "level_b").set_index("layer_b")[
-        "score"
-    ]
-    gains = (sparse - dense).dropna()
+    gains = (sparse.set_index("layer_b")["score"] - dense).dropna()
     if not len(gains):
         raise MissingRows("linear_cka of early and final layers")
     ours = f"{(gains > 0).sum()} of {len(gains)} layers closer, mean {gains.mean():+.3f}".replace("-", "−")
@@ -128,15 +149,23 @@ def spectrum(results: Results) -> Judgement:
     rows, parts = similarity.one_layer(results, "spectrum_k80"), []
     for component in ("encoder", "decoder"):
         part = need(rows[rows["component"] == component], f"spectrum_k80, {component}")
-        part = part[part["layer"] == final_layer(list(part["layer"]))]
-        parts.append((component, frame_trend(part, False, "spectrum_k80", digits=0)))
+        parts.append((component, at_final(part["layer"], partial(_falls, part))))
     return all_of(parts)
+
+
+def _falls(rows: pd.DataFrame, final: str) -> Judgement:
+    return frame_trend(rows[rows["layer"] == final], False, "spectrum_k80", digits=0)
 
 
 def groups(results: Results, kind: str, high: Callable[[str], bool], low: Callable[[str], bool]) -> Judgement:
     """Tokens of some groups are more alike in the dense and the sparse model than those of others."""
     rows = groups_data(results)
     rows = need(rows[rows["kind"] == kind], f"linear_cka by group {kind}:...")
+    return at_final(rows["layer"], lambda final: _more_alike(rows[rows["layer"] == final], kind, high, low))
+
+
+def _more_alike(rows: pd.DataFrame, kind: str, high: Callable[[str], bool], low: Callable[[str], bool]) -> Judgement:
+    """The same of one layer."""
     more, less = rows[rows["group"].map(high)], rows[rows["group"].map(low)]
     top = mean_value(more, f"{kind} groups named in the paper")
     groups = need(less, f"{kind} groups named in the paper").groupby("group", sort=False)

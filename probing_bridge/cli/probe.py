@@ -159,7 +159,7 @@ def _only(units: Sequence[Unit], jobs: set[Job]) -> Iterator[Unit]:
 
 
 def summary(tables: dict[str, pd.DataFrame]) -> str:
-    """The best layer of each task and model, beside the majority baselines.
+    """The best layer of each task and model, as in the report's tables, beside the majority baselines.
 
     Args:
         tables: The probes table among others.
@@ -167,19 +167,11 @@ def summary(tables: dict[str, pd.DataFrame]) -> str:
     Returns:
         Lines of text; scores are means over seeds.
     """
-    frame = tables["probes"].dropna(subset=["score"])
-    frame = frame[frame["metric"].isin(["accuracy", "f1", "pearson"])]
-    cells: dict[tuple[str, ...], list[float]] = {}
-    for row in frame[["task", "experiment", "model", "probe", "layer", "score"]].itertuples(index=False):
-        cells.setdefault(tuple(row)[:-1], []).append(row.score)  # type: ignore[arg-type]
-    means = {place: sum(scores) / len(scores) for place, scores in cells.items()}
-    best: dict[tuple[str, ...], tuple[float, str]] = {}
-    for (*place, layer), score in means.items():
-        if place[3] in ("linear", "mlp") and score > best.get(tuple(place), (-1e9, ""))[0]:
-            best[tuple(place)] = (score, layer)
+    from probing_bridge.results.naming import rows_of
+    from probing_bridge.results.probing import best_scores
+
     lines = [f"{'task':24} {'model':16} {'probe':7} {'layer':>5} {'score':>7} {'majority':>9} {'by word':>9}"]
-    for (task, experiment, model, probe), (score, layer) in best.items():
-        baselines = (means.get((task, experiment, "-", kind, "-")) for kind in ("majority", "word_majority"))
-        shown = " ".join(f"{'-':>9}" if value is None else f"{value:9.3f}" for value in baselines)
-        lines.append(f"{task:24} {model:16} {probe:7} {layer:>5} {score:7.3f} {shown}")
+    for row in rows_of(best_scores(tables["probes"])):
+        baselines = " ".join(f"{'-' if x != x else f'{x:.3f}':>9}" for x in (row.majority, row.word_majority))
+        lines.append(f"{row.task:24} {row.model:16} {row.probe:7} {row.layer:>5} {row.score:7.3f} {baselines}")
     return "\n".join(lines)

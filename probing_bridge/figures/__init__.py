@@ -23,7 +23,7 @@ from probing_bridge.figures.probing import draw_best, draw_layers, draw_sides
 from probing_bridge.figures.pruning import draw_bleu, draw_modules, draw_parts
 from probing_bridge.figures.similarity import draw_distribution, draw_groups, draw_pairs, draw_spectrum, draw_to_dense
 from probing_bridge.figures.style import settle, style
-from probing_bridge.results import levels, probing, similarity
+from probing_bridge.results import levels, naming, probing, similarity
 from probing_bridge.results.folder import Results
 
 
@@ -37,7 +37,7 @@ class Exhibit:
         section: Section of the page, a key of SECTIONS.
         data: Results -> the frame that is drawn; empty if the results are missing.
         draw: That frame -> figure.
-        caption: What a reader must know to read it.
+        caption: What a reader must know to read it; where that depends on what was run, frame -> caption.
         source: Result table, and column -> values of the rows it comes from (for sample sizes, seeds and commands).
         command: Command that makes those rows.
         show: For tables: the frame -> rows of text, as they stand on the page.
@@ -50,7 +50,7 @@ class Exhibit:
     section: str
     data: Callable[..., pd.DataFrame]
     draw: Callable[[pd.DataFrame], matplotlib.figure.Figure]
-    caption: str
+    caption: str | Callable[[pd.DataFrame], str]
     source: str
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     command: str = ""
@@ -64,6 +64,12 @@ class Exhibit:
             figure = self.draw(frame)
             settle(figure)
         return figure
+
+    def describe(self, frame: pd.DataFrame) -> str:
+        """The caption of a frame; nothing where it depends on rows and there are none."""
+        if isinstance(self.caption, str):
+            return self.caption
+        return self.caption(frame) if len(frame) else ""
 
     def rows(self, results: Results) -> pd.DataFrame:
         """The rows of the result table that it is made of."""
@@ -88,6 +94,20 @@ _LINEAR, _MLP = {"probe": ("linear",)}, {"probe": ("mlp",)}
 def _table(show: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[pd.DataFrame], matplotlib.figure.Figure]:
     """How a table is drawn: as the text it shows."""
     return lambda frame: tables.draw_table(show(frame) if len(frame) else frame)
+
+
+def _final(caption: str) -> Callable[[pd.DataFrame], str]:
+    """A caption that ends with which layer is the final one."""
+    return lambda frame: f"{caption} {naming.final_text(frame)}"
+
+
+def _above_threshold(frame: pd.DataFrame) -> str:
+    """The caption of concentrated attention, with the threshold that `similarity --threshold` had."""
+    thresholds = " or ".join(sorted(frame["variant"].unique()))
+    return (
+        f"Share of the attention distributions that put more than {thresholds} of their mass on one position; the last "
+        "column is the mean over layers."
+    )
 
 
 def _as_table(paper: str, title: str, section: str, show: Callable, **rest: object) -> Exhibit:
@@ -126,8 +146,8 @@ FIGURES: dict[str, Exhibit] = {
     ),
     "fig_1_linear_probes": Exhibit(
         "Fig. 1", "Linear probes: every task, every level", "probing", probing.linear_data, draw_best,
-        "Score of the best encoder layer, as z-score over the levels of the task (rows: sparsity grows downwards). "
-        "Hatched: not run.",
+        "Score of the best encoder layer (of 1 to L and, where there is one, the final norm), as z-score over the "
+        "levels of the task (rows: sparsity grows downwards). Hatched: not run.",
         "probes", _LINEAR, _PROBE,
     ),
     "table_a2_linear_scores": _as_table(
@@ -153,12 +173,13 @@ FIGURES: dict[str, Exhibit] = {
     ),
     "fig_3_layers": Exhibit(
         "Fig. 3", "Syntactic and semantic tasks by layer", "probing", probing.group_data, draw_layers,
-        "Mean over the tasks of a group of the z-scores of linear probes, taken per task over all layers and levels.",
+        _final("Mean over the tasks of a group of the z-scores of linear probes, taken per task over all layers and "
+        "levels."),
         "probes", _LINEAR, _PROBE,
     ),
     "fig_a3_pos_layers": Exhibit(
         "Fig. A3", "Part-of-speech tagging by layer", "probing", probing.pos_data, draw_layers,
-        "As Fig. 3, for part-of-speech tagging.", "probes", _LINEAR, _PROBE, wide=False,
+        _final("As Fig. 3, for part-of-speech tagging."), "probes", _LINEAR, _PROBE, wide=False,
     ),
     "fig_mdl_selectivity": Exhibit(
         "beyond the paper", "Selectivity and description length beside the score", "probing", probing.sides_data,
@@ -170,51 +191,52 @@ FIGURES: dict[str, Exhibit] = {
     ),
     "fig_4_neuron_similarity": Exhibit(
         "Fig. 4", "NeuronSim with the dense model", "activations", similarity.neuron_data, draw_to_dense,
-        "Mean over the neurons of a layer of LTH0 of the highest correlation with a neuron of the same layer of each "
-        "level; bars are bootstrap intervals over sentences.",
+        _final("Mean over the neurons of a layer of LTH0 of the highest correlation with a neuron of the same layer of "
+        "each level; bars are bootstrap intervals over sentences."),
         "similarity", {"measure": ("neuron_similarity",)}, _SIMILARITY,
     ),
     "table_own_index": _as_table(
         "Section 5.2", "Neurons and heads that keep their own index", "activations", tables.show_own_index,
         data=similarity.own_index_data,
         caption="Share of the neurons (attention heads) of LTH0 whose best match in the same layer of a level is the "
-        "one of their own index.",
+        "one of their own index; all layers: 1 to L.",
         source="neurons", command=_SIMILARITY,
     ),
     "fig_a4_neuron_distribution": Exhibit(
         "Fig. A4", "Distribution of neuron correlations", "activations", similarity.distribution_data,
         draw_distribution,
-        "Neurons by their correlation with the same neuron of LTH0, lowest and highest layer, bins of 0.025.",
+        _final("Neurons by their correlation with the same neuron of LTH0, lowest and final layer, bins of 0.025."),
         "neurons", command=_SIMILARITY,
     ),
     "fig_5_encoder_layers": Exhibit(
         "Fig. 5", "LayerSim in the encoder", "activations", similarity.encoder_pairs_data, draw_pairs,
-        "Linear CKA of every two layers within the dense model, within the sparsest, and between the two.",
+        _final("Linear CKA of every two layers within the dense model, within the sparsest, and between the two."),
         "similarity", {"measure": ("linear_cka",), "component": ("encoder",), "group": ("",)}, _SIMILARITY,
         by_level=True,
     ),
     "fig_a5_layers_to_dense": Exhibit(
         "Fig. A5", "LayerSim with the dense model", "activations", similarity.cka_data, draw_to_dense,
-        "Linear CKA of each layer with the same layer of LTH0; bars are bootstrap intervals over sentences.",
+        _final("Linear CKA of each layer with the same layer of LTH0; bars are bootstrap intervals over sentences."),
         "similarity", {"measure": ("linear_cka",), "group": ("",)}, _SIMILARITY,
     ),
     "fig_a6_decoder_layers": Exhibit(
         "Fig. A6", "LayerSim in the decoder", "activations", similarity.decoder_pairs_data, draw_pairs,
-        "As Fig. 5, for the decoder.",
+        _final("As Fig. 5, for the decoder."),
         "similarity", {"measure": ("linear_cka",), "component": ("decoder",), "group": ("",)}, _SIMILARITY,
         by_level=True,
     ),
     "fig_a7_spectrum": Exhibit(
         "Fig. A7", "Variance in the first k directions", "activations", similarity.spectrum_data,
         draw_spectrum,
-        "Cumulative variance of the last encoder and decoder layer over its principal directions; dotted: 80 %.",
+        _final("Cumulative variance of the final encoder and decoder layer over its principal directions; "
+        "dotted: 80 %."),
         "spectrum", command=_SIMILARITY,
     ),
     "fig_groups": Exhibit(
         "Section 5.3", "Dense against sparse by group of tokens", "activations", similarity.groups_data,
         draw_groups,
-        "Linear CKA of the last encoder layer of LTH0 and of the sparsest level, over the tokens of one group; bars "
-        "are bootstrap intervals over sentences.",
+        _final("Linear CKA of the final encoder layer of LTH0 and of the sparsest level, over the tokens of one group; "
+        "bars are bootstrap intervals over sentences."),
         "similarity", {"measure": ("linear_cka",), "component": ("encoder",)}, _SIMILARITY,
     ),
     "fig_6_encoder_attention": Exhibit(
@@ -242,8 +264,7 @@ FIGURES: dict[str, Exhibit] = {
     "table_concentration": _as_table(
         "Section 5.4.3", "Concentrated attention", "attention", tables.show_concentration,
         data=similarity.concentration_data,
-        caption="Share of the attention distributions that put more than 0.95 of their mass on one position; the last "
-        "column is the mean over layers.",
+        caption=_above_threshold,
         source="similarity", where={"measure": ("attention_concentration",)}, command=_SIMILARITY,
     ),
 }  # fmt: skip

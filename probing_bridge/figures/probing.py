@@ -26,7 +26,15 @@ from probing_bridge.figures.style import (
     number,
     percent,
 )  # fmt: skip
-from probing_bridge.results.naming import TASK_NAMES, layer_order, rows_of, task_group, task_label, task_order
+from probing_bridge.results.naming import (
+    TASK_NAMES,
+    layer_label,
+    layer_order,
+    rows_of,
+    task_group,
+    task_label,
+    task_order,
+)
 from probing_bridge.results.probing import SIDES
 
 MLP_TASKS = ("ps_fxn", "ps_role", "coref", "syn_arc_prediction", "sem_arc_prediction")
@@ -52,7 +60,7 @@ def draw_best(frame: pd.DataFrame) -> Figure:
         if row is None:
             return mark(f"{task_label(task)}, LTH{level}: not run", level)
         score = f"{row.metric} {number(row.score, row.low, row.high)}, z {row.z:+.2f}"
-        return mark(f"{task_label(task)}, LTH{level}, layer {row.layer}: {score}", level, row.layer)
+        return mark(f"{task_label(task)}, LTH{level}, {layer_label(row.layer)}: {score}", level, row.layer)
 
     heat_map(axes, values, norm, DIVERGING, ".1f", gid)
     axes.set_yticklabels([label.replace("\n", "  ") for label in labels.values()])
@@ -119,7 +127,7 @@ def draw_layers(frame: pd.DataFrame) -> Figure:
         def gid(i: int, j: int, cells: np.ndarray = cells, group: str = group) -> str:
             level, layer, value = list(labels)[j], layers[i], cells[i, j]
             text = "not run" if np.isnan(value) else f"mean z {value:+.2f}"
-            return mark(f"{group}, layer {layer}, LTH{level}: {text}", level, layer)
+            return mark(f"{group}, {layer_label(layer)}, LTH{level}: {text}", level, layer)
 
         heat_map(axes, values, norm, DIVERGING, ".1f", gid)
         axes.set_xticklabels([str(level) for level in labels])

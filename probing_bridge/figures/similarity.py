@@ -26,7 +26,7 @@ from probing_bridge.figures.style import (
     number,
     ramp,
 )  # fmt: skip
-from probing_bridge.results.naming import COMPONENTS, layer_order, rows_of
+from probing_bridge.results.naming import COMPONENTS, layer_label, layer_order, rows_of
 
 _GROUP_KINDS = {"frequency": "frequency rank", "pos": "part of speech", "semtag": "semantic tag"}
 
@@ -45,7 +45,7 @@ def draw_to_dense(frame: pd.DataFrame) -> Figure:
             line = frame[(frame["component"] == component) & (frame["layer"] == layer)].sort_values("level")
             gids = [
                 mark(
-                    f"{component}, layer {layer}, LTH{row.level}: {number(row.score, row.low, row.high)}",
+                    f"{component}, {layer_label(layer)}, LTH{row.level}: {number(row.score, row.low, row.high)}",
                     row.level,
                     layer,
                 )
@@ -56,7 +56,7 @@ def draw_to_dense(frame: pd.DataFrame) -> Figure:
                 line,
                 "level",
                 "score",
-                f"layer {layer}",
+                layer_label(layer),
                 (ramp(index, len(layers)), MARKERS[index % 5], "-"),
                 gids,
             )
@@ -87,13 +87,13 @@ def draw_distribution(frame: pd.DataFrame) -> Figure:
                     edges = np.r_[line["bin_low"].to_numpy(), line["bin_high"].iloc[-1]]
                     axes.stairs(100 * line["share"], edges, color=ramp(index, len(levels)), label=f"LTH{level}",
                                 linewidth=1, gid=mark(f"LTH{level}", level, layer))  # fmt: skip
-            axes.set_title(f"{component}, layer {layer}")
+            axes.set_title(f"{component}, {layer_label(layer)}")
             axes.set_ylim(bottom=0)
             axes.grid(axis="y")
         grid[i][0].set_ylabel("neurons (%)")
     drawn = frame[frame["share"] > 0]
     grid[0][0].set_xlim(max(-1.0, drawn["bin_low"].min() - 0.05), 1.0)
-    for axes in grid[-1]:
+    for axes in grid[-1] if len(layers) < 3 else grid[-1][1:2]:  # more of these labels would overlap
         axes.set_xlabel("correlation with the same neuron of LTH0")
     figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside right center")
     return figure
@@ -133,7 +133,7 @@ def _pair_map(axes: Axes, part: pd.DataFrame, layers: list[str], pair: tuple[int
 
     def gid(i: int, j: int) -> str:
         text = "not run" if np.isnan(cells[i, j]) else f"{cells[i, j]:.3f}"
-        what = f"LTH{pair[0]} layer {layers[i]}, LTH{pair[1]} layer {across[j]}: {text}"
+        what = f"LTH{pair[0]} {layer_label(layers[i])}, LTH{pair[1]} {layer_label(across[j])}: {text}"
         return mark(what, f"{pair[0]} {pair[1]}", f"{layers[i]} {across[j]}")
 
     heat_map(axes, values, norm, SEQUENTIAL, ".2f", gid, size=6 if len(layers) <= 8 else 4.5)
@@ -145,18 +145,24 @@ def draw_spectrum(frame: pd.DataFrame) -> Figure:
     """Cumulative variance over the first k directions, one line a level, with the 80 % line (Fig. A7)."""
     if not len(frame):
         return empty(width=WIDE)
-    components = [name for name in ("encoder", "decoder") if name in set(frame["component"])]
+    order = [name for name in ("encoder", "decoder") if name in set(frame["component"])]
+    panels = [(name, layer) for name in order for layer in frame.loc[frame["component"] == name, "layer"].unique()]
     levels = sorted(frame["level"].unique())
+    across = "k, number of principal directions" if len(panels) < 3 else "k, directions"
     figure = new_figure(WIDE, 2.5)
-    grid = np.atleast_1d(figure.subplots(1, len(components), sharey=True))
-    for axes, component in zip(grid, components, strict=True):
+    grid = np.atleast_1d(figure.subplots(1, len(panels), sharey=True))
+    for axes, (component, layer) in zip(grid, panels, strict=True):
+        part = frame[(frame["component"] == component) & (frame["layer"] == layer)]
         for index, level in enumerate(levels):
-            line = frame[(frame["component"] == component) & (frame["level"] == level)].sort_values("k")
+            line = part[part["level"] == level].sort_values("k")
             axes.plot(line["k"], 100 * line["cumulative_variance"], color=ramp(index, len(levels)), label=f"LTH{level}",
                       gid=mark(f"{component}, LTH{level}", level), linewidth=1)  # fmt: skip
         axes.axhline(80, color=MUTED, linewidth=0.7, linestyle=":")
-        layer = frame.loc[frame["component"] == component, "layer"].iloc[0]
-        axes.set(title=f"{component}, layer {layer}", xlabel="k, number of principal directions", ylim=(0, 102))
+        axes.set(
+            title=f"{component}, {layer_label(layer)}",
+            xlabel=across,
+            ylim=(0, 102),
+        )
         axes.set_xlim(left=0)
         axes.grid(axis="y")
     grid[0].set_ylabel("variance of the first k (%)")
@@ -165,23 +171,29 @@ def draw_spectrum(frame: pd.DataFrame) -> Figure:
 
 
 def draw_groups(frame: pd.DataFrame) -> Figure:
-    """Similarity of the two models on each group of tokens, with intervals; one panel a kind of group."""
+    """Similarity of the two models on each group of tokens, with intervals; a panel a kind of group, a row a layer."""
     frame = frame.dropna(subset=["score"])
     if not len(frame):
         return empty()
-    kinds = list(dict.fromkeys(frame["kind"]))
-    tallest = max(int((frame["kind"] == kind).sum()) for kind in kinds)
-    figure = new_figure(max(COLUMN, WIDE * len(kinds) / 3), 0.8 + 0.15 * max(tallest, 6))
-    for index, (axes, kind) in enumerate(
-        zip(np.atleast_1d(figure.subplots(1, len(kinds), sharex=True)), kinds, strict=True)
-    ):
-        part = frame[frame["kind"] == kind]
-        places = np.arange(len(part))
-        axes.hlines(places, part["low"].astype(float), part["high"].astype(float), color=SERIES[index % 5], linewidth=1)
-        for place, row in zip(places, rows_of(part), strict=True):
-            text = f"{row.group}: {number(row.score, row.low, row.high)}, n = {row.n}"
-            axes.plot([row.score], [place], "o", color=SERIES[index % 5], gid=mark(text, row.level, row.layer))
-        axes.set_yticks(places, [str(group) for group in part["group"]], fontsize=7 if tallest <= 25 else 5, color=INK)
-        axes.set(title=_GROUP_KINDS.get(kind, kind), xlabel="linear CKA", ylim=(len(part) - 0.4, -0.6))
-        axes.grid(axis="x")
+    kinds, layers = list(dict.fromkeys(frame["kind"])), list(dict.fromkeys(frame["layer"]))
+    tallest = int(frame.groupby(["kind", "layer"]).size().max())
+    figure = new_figure(max(COLUMN, WIDE * len(kinds) / 3), (0.8 + 0.15 * max(tallest, 6)) * len(layers))
+    grid = figure.subplots(len(layers), len(kinds), sharex=True, squeeze=False)
+    for panels, layer in zip(grid, layers, strict=True):
+        for index, (axes, kind) in enumerate(zip(panels, kinds, strict=True)):
+            part = frame[(frame["kind"] == kind) & (frame["layer"] == layer)]
+            title = _GROUP_KINDS.get(kind, kind) + (f", {layer_label(layer)}" if len(layers) > 1 else "")
+            _group_points(axes, part, SERIES[index % 5], 7 if tallest <= 25 else 5)
+            axes.set(title=title, xlabel="linear CKA", ylim=(len(part) - 0.4, -0.6))
+            axes.grid(axis="x")
     return figure
+
+
+def _group_points(axes: Axes, part: pd.DataFrame, color: str, size: float) -> None:
+    """One kind of group: a point and its interval a group, from top to bottom."""
+    places = np.arange(len(part))
+    axes.hlines(places, part["low"].astype(float), part["high"].astype(float), color=color, linewidth=1)
+    for place, row in zip(places, rows_of(part), strict=True):
+        text = f"{row.group}: {number(row.score, row.low, row.high)}, n = {row.n}"
+        axes.plot([row.score], [place], "o", color=color, gid=mark(text, row.level, row.layer))
+    axes.set_yticks(places, [str(group) for group in part["group"]], fontsize=size, color=INK)

@@ -12,7 +12,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from probing_bridge.figures.style import GRID, INK, WIDE, empty, new_figure, number, percent
-from probing_bridge.results.naming import COMPONENTS, layer_order, rows_of, task_group, task_label, task_order
+from probing_bridge.results.naming import (
+    COMPONENTS,
+    layer_label,
+    layer_order,
+    rows_of,
+    task_group,
+    task_label,
+    task_order,
+)
 from probing_bridge.results.paper import PAPER_KINDS
 
 
@@ -116,7 +124,7 @@ def _by_layer(frame: pd.DataFrame, column: str, form: Callable[[float], str]) ->
         for level in sorted(part["level"].unique()):
             cells = part[part["level"] == level].drop_duplicates("layer").set_index("layer")[column]
             row = {"component": COMPONENTS[component], "level": f"LTH{level}"}
-            row |= {f"layer {layer}": form(cells[layer]) if layer in cells else "not run" for layer in layers}
+            row |= {layer_label(layer): form(cells[layer]) if layer in cells else "not run" for layer in layers}
             rows.append({**row, "all layers": form(cells["all"]) if "all" in cells else "not run"})
     return pd.DataFrame(rows)
 

@@ -31,7 +31,7 @@ from probing_bridge.report.layer_maps import LayerMap, maps_by_level
 from probing_bridge.report.markdown import to_markdown
 from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import known_levels, run_name, with_sparsity
-from probing_bridge.results.naming import TASK_NAMES, layer_order, task_label
+from probing_bridge.results.naming import NORM, TASK_NAMES, layer_order, model_layers, task_label
 
 _NAMES_TASKS = ("fig_1_linear_probes", "fig_2_mlp_probes")  # say which of the paper's tasks were not run
 _LONG_COMMAND = 400  # characters; a longer one is cut on the page, whole in the CSV files
@@ -148,15 +148,16 @@ def _describe(
     """Everything the page says about one figure or table."""
     rows = exhibit.rows(results) if len(frame) else pd.DataFrame()
     table = exhibit.show(frame) if exhibit.show and len(frame) else None
+    caption = exhibit.describe(frame)
     return Drawn(
         name=name,
         paper=exhibit.paper,
         title=exhibit.title,
-        caption=exhibit.caption,
+        caption=caption,
         wide=exhibit.wide,
         ready=bool(len(frame)),
         svg=Markup(inline_svg(svg, name, sprite)) if svg and table is None else Markup(""),
-        alt=f"{exhibit.paper}: {exhibit.title}. {exhibit.caption} The values are in figures/{name}.csv.",
+        alt=f"{exhibit.paper}: {exhibit.title}. {caption} The values are in figures/{name}.csv.",
         table=table,
         provenance=provenance(rows, exhibit.command),
         needs=f"needs {exhibit.source}.csv"
@@ -301,7 +302,7 @@ def what_was_run(results: Results) -> str:
     trained = rows[rows["level"].notna()]
     if len(trained):
         kinds = " and ".join(kind for kind in ("linear", "mlp") if (trained["probe"] == kind).any())
-        layers = layer_order([layer for layer in trained["layer"].unique() if layer.isdigit()])
+        layers = layer_order([layer for layer in trained["layer"].unique() if layer.isdigit() or layer == NORM])
         seeds = trained["seed"].nunique()
         parts.append(
             f"Probes: {kinds.replace('mlp', 'MLP')}, {trained['task'].nunique()} tasks, encoder layers "
@@ -332,7 +333,7 @@ def _render(
         key: (title, [drawn[name] for name, exhibit in FIGURES.items() if exhibit.section == key])
         for key, title in SECTIONS.items()
     }
-    layers = layer_order([row for row in results["similarity"]["layer_a"] if row.isdigit() and row != "0"])
+    layers = layer_order(list(model_layers(results["similarity"], "layer_a")["layer_a"]))
     counts = {verdict: sum(j.verdict == verdict for _, j in judgements) for verdict in VERDICTS}
     return environment.get_template("report.html.j2").render(
         results=results,

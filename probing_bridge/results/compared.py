@@ -16,10 +16,17 @@ import pandas as pd
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.results.folder import Results, read_results
 from probing_bridge.results.levels import bleu_data, known_levels, run_name, with_sparsity
-from probing_bridge.results.naming import final_layer
+from probing_bridge.results.naming import final_layers, layer_label
 from probing_bridge.results.paper import COLUMNS, paper_measures, read_reference
 from probing_bridge.results.probing import best_layers, probe_scores
-from probing_bridge.results.similarity import concentration_data, off_diagonal, one_layer, own_index_data, to_dense
+from probing_bridge.results.similarity import (
+    PAPER_THRESHOLD,
+    concentration_data,
+    off_diagonal,
+    one_layer,
+    own_index_data,
+    to_dense,
+)
 
 PAPER = "paper"
 
@@ -106,7 +113,9 @@ def measures(results: Results) -> pd.DataFrame:
     for measure in ("neuron_similarity", "linear_cka", "attention_cka"):
         rows = to_dense(results, measure)
         rows = rows[rows["level"] > 0]
-        frames.append(_rows(f"{measure} to LTH0", rows.assign(part=rows["component"] + ", layer " + rows["layer"])))
+        frames.append(
+            _rows(f"{measure} to LTH0", rows.assign(part=rows["component"] + ", " + rows["layer"].map(layer_label)))
+        )
     for measure in ("linear_cka", "attention_cka"):
         rows = off_diagonal(results, measure)
         rows = rows[rows["layer"].isin(["all", "1"])]  # what the paper speaks of
@@ -115,11 +124,15 @@ def measures(results: Results) -> pd.DataFrame:
         )
     k80 = one_layer(results, "spectrum_k80")
     for component, rows in k80.groupby("component"):
-        last = rows[rows["layer"] == final_layer(list(rows["layer"]))]
-        frames.append(_rows("spectrum_k80", last.assign(part=component)))
+        final, *beside = final_layers(rows["layer"])
+        frames.append(_rows("spectrum_k80", rows[rows["layer"] == final].assign(part=component)))
+        for layer in beside:
+            name = f"{component}, {layer_label(layer)}"
+            frames.append(_rows("spectrum_k80", rows[rows["layer"] == layer].assign(part=name)))
     shares = concentration_data(results)
-    shares = shares[shares["layer"] == "all"]
-    frames.append(_rows("attention_concentration", shares.assign(part=shares["component"])))
+    for threshold, rows in shares[shares["layer"] == "all"].groupby("variant"):
+        name = "attention_concentration" + ("" if threshold == PAPER_THRESHOLD else f" above {threshold}")
+        frames.append(_rows(name, rows.assign(part=rows["component"])))
     frames += _own_index(results)
     return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
 

@@ -5,12 +5,14 @@ Place in the flow: result tables -> naming -> levels, probing, similarity, compa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 
 from probing_bridge.corpora.tasks import TASKS
+
+NORM = "norm"  # the final layer norm of a pre-norm model, over its layer L
 
 # Task key -> its short name and group in Movva & Zhao (2020), in the order of its Fig. 1.
 TASK_NAMES: dict[str, tuple[str, str]] = {name: (task.title, task.group) for name, task in TASKS.items()}
@@ -50,14 +52,57 @@ def rows_of(frame: pd.DataFrame) -> Iterator[Any]:
     yield from frame.itertuples(index=False)
 
 
-def real_layers(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    """The rows whose layers are the model's own, 1 to L: not the embeddings, a mix, a final norm or a baseline."""
+def model_layers(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The rows whose layers are the model's own: 1 to L and the final norm; no embeddings, mix or baseline."""
     keep = pd.Series(True, index=frame.index)
     for column in columns:
-        keep &= frame[column].str.isdigit() & (frame[column] != "0")
+        keep &= (frame[column].str.isdigit() & (frame[column] != "0")) | (frame[column] == NORM)
     return frame[keep]
 
 
-def final_layer(layers: Sequence[str]) -> str:
-    """The layer whose output the model uses: the final norm of a pre-norm model, else the highest layer."""
-    return layer_order(layers)[-1]
+def numbered_layers(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The rows of layers 1 to L alone: means over layers do not count layer L once more as its norm."""
+    rows = model_layers(frame, *columns)
+    return rows[(rows[list(columns)] != NORM).all(axis=1)]
+
+
+def final_layers(layers: Iterable[str]) -> tuple[str, ...]:
+    """What may be called the final layer: the one whose output is read on, and layer L beside it.
+
+    The decoder (of the encoder) or the output projection (of the decoder) reads the final norm of a pre-norm model,
+    `norm`, and layer L of a post-norm one, which Movva & Zhao (2020) trained. Every figure, table and claim about the
+    final layer is about the first of these and shows the second, if there is one, beside it.
+
+    Args:
+        layers: Names of layers that have results.
+
+    Returns:
+        `norm` and L; only one of them where the other has no results. Nothing without layers.
+    """
+    heights = [int(layer) for layer in set(layers) if layer.isdigit()]
+    return ((NORM,) if NORM in set(layers) else ()) + ((str(max(heights)),) if heights else ())
+
+
+def layers_below(layers: Iterable[str]) -> list[str]:
+    """Layers 1 to L - 1, lowest first: neither layer L nor its norm."""
+    return sorted({layer for layer in layers if layer.isdigit() and layer != "0"}, key=int)[:-1]
+
+
+def layer_label(layer: str) -> str:
+    """A layer in words: `layer 3`, `norm`, `all layers`."""
+    return {NORM: NORM, "all": "all layers"}.get(layer, f"layer {layer}")
+
+
+def final_text(frame: pd.DataFrame) -> str:
+    """Says which layer a frame with the column `layer` (or `layer_a`), and perhaps `component`, means by the final."""
+    column = "layer" if "layer" in frame.columns else "layer_a"
+    parts = frame.groupby("component", sort=False) if "component" in frame.columns else [("", frame)]
+    texts: dict[str, list[str]] = {}
+    for component, part in parts:
+        first, *beside = final_layers(part[column])
+        text = layer_label(first) + "".join(f", the norm over {layer_label(layer)}" for layer in beside)
+        texts.setdefault(text, []).append(str(component))
+    if len(texts) == 1:
+        return f"The final layer is {next(iter(texts))}."
+    named = "; ".join(f"of the {' and '.join(components)} {text}" for text, components in texts.items())
+    return f"The final layer is {named}."

@@ -6,12 +6,14 @@ Place in the flow: results tables -> probing -> figures, claims, report.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from probing_bridge.corpora.tasks import POS, SEMANTIC, SYNTACTIC
 from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import with_sparsity
-from probing_bridge.results.naming import real_layers, task_group, task_order
+from probing_bridge.results.naming import layer_order, model_layers, task_group, task_order
 from probing_bridge.results.statistics import task_trends
 
 # Metrics that stand beside a task's own one and are never a task's score.
@@ -48,8 +50,49 @@ def z_scores(frame: pd.DataFrame, by: str = "task", column: str = "score") -> pd
     return ((frame[column] - grouped.transform("mean")) / spread).where(spread > 0, 0.0)
 
 
+def best_layer(scores: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """The row of the best layer of each group: this is what `best layer` means wherever it is shown or printed.
+
+    The best of layers 1 to L and, of a pre-norm model, its final norm; of equal ones the lowest. The embeddings are a
+    baseline and a learned mix is no layer: neither is ever the best layer (Movva & Zhao 2020, Section 4.1 and Fig. 1,
+    probes layers 1 to 6).
+
+    Args:
+        scores: Rows with the columns layer, score and `by`, one a layer of each group.
+        by: The columns whose values make a group, e.g. task and level.
+
+    Returns:
+        Those of the rows, ordered by `by`.
+    """
+    scores = model_layers(scores, "layer").dropna(subset=["score"])
+    height = {layer: rank for rank, layer in enumerate(layer_order(list(scores["layer"])))}
+    scores = scores.assign(height=scores["layer"].map(height)).sort_values([*by, "height"])
+    return scores.loc[scores.groupby(list(by))["score"].idxmax()].drop(columns="height")
+
+
+def best_scores(probes: pd.DataFrame) -> pd.DataFrame:
+    """The best layer of every task, model and kind of probe beside the majority baselines, for printing.
+
+    Args:
+        probes: Rows of the table of probes, of levels or of any other models.
+
+    Returns:
+        task, experiment, model, probe, metric, layer, score (mean over seeds), majority, word_majority (NaN
+        where it was not run); in the order of the table.
+    """
+    rows = probes[~probes["metric"].isin(SIDE_METRICS)]
+    place = ["task", "experiment", "model", "probe", "metric"]
+    means = rows.groupby([*place, "layer"], as_index=False, sort=False)["score"].mean()
+    best = best_layer(means[means["probe"].isin(["linear", "mlp"])], place).sort_index()
+    about = ["task", "experiment", "metric"]
+    for baseline in ("majority", "word_majority"):
+        part = means[means["probe"] == baseline].rename(columns={"score": baseline})
+        best = best.merge(part[[*about, baseline]], on=about, how="left")
+    return best
+
+
 def best_layers(scores: pd.DataFrame) -> pd.DataFrame:
-    """The best of the layers 1 to L of each task and level, with its z-score over the levels of the task.
+    """The best layer of each task and level, with its z-score over the levels of the task.
 
     Args:
         scores: What probe_scores returns.
@@ -57,11 +100,9 @@ def best_layers(scores: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Those rows of `scores`, and z; by task (paper's order) and level.
     """
-    scores = real_layers(scores, "layer").dropna(subset=["score"])
-    if not len(scores):
-        return scores.assign(z=pd.Series(dtype="float64"))
-    scores = scores.assign(height=scores["layer"].astype(int)).sort_values(["task", "level", "height"])
-    best = scores.loc[scores.groupby(["task", "level"])["score"].idxmax()].drop(columns="height")
+    best = best_layer(scores, ["task", "level"])
+    if not len(best):
+        return best.assign(z=pd.Series(dtype="float64"))
     best["z"] = z_scores(best)
     order = {task: rank for rank, task in enumerate(task_order(list(best["task"])))}
     return best.sort_values(["task", "level"], key=lambda c: c.map(order) if c.name == "task" else c, ignore_index=True)
@@ -79,7 +120,7 @@ def layer_z_scores(scores: pd.DataFrame) -> pd.DataFrame:
     Returns:
         group, level, sparsity, layer, z, tasks.
     """
-    scores = real_layers(scores, "layer").dropna(subset=["score"])
+    scores = model_layers(scores, "layer").dropna(subset=["score"])
     scores = scores.assign(group=scores["task"].map(task_group), z=z_scores(scores))
     means = scores.groupby(["group", "level", "layer"], as_index=False).agg(
         z=("z", "mean"), tasks=("task", "nunique"), sparsity=("sparsity", "first")

@@ -13,17 +13,19 @@ import pandas as pd
 
 from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import with_sparsity
-from probing_bridge.results.naming import final_layer, layer_order, real_layers, rows_of
+from probing_bridge.results.naming import final_layers, layer_order, model_layers, numbered_layers, rows_of
 from probing_bridge.similarity.measures import spectra
-from probing_bridge.similarity.measures.registry import pair_measure
+from probing_bridge.similarity.measures.registry import DISTRIBUTION_MEASURES, pair_measure
 
+PAPER_THRESHOLD = "0.95"  # mass on one position that makes attention concentrated (Section 5.4.3)
 _BINS = np.round(np.linspace(-1, 1, 81), 6)
 
 
 def similarity_rows(results: Results, measure: str, component: str | None = None, group: str = "") -> pd.DataFrame:
     """Rows of one similarity measure; those of a symmetric measure in both directions.
 
-    Of several variants the measure's first is taken, the paper's: biased CKA, signed correlations, centred spectra.
+    Of several variants the measure's first is taken, the paper's: biased CKA, signed correlations, centred spectra;
+    of several thresholds of attention 0.95.
 
     Args:
         results: The tables.
@@ -39,7 +41,8 @@ def similarity_rows(results: Results, measure: str, component: str | None = None
     if component is not None:
         rows = rows[rows["component"] == component]
     entry = pair_measure(measure)
-    rows = _one_variant(rows, spectra.VARIANTS[0] if entry is None else next(iter(entry.variants)))
+    of_one = PAPER_THRESHOLD if measure in DISTRIBUTION_MEASURES else spectra.VARIANTS[0]
+    rows = _one_variant(rows, of_one if entry is None else next(iter(entry.variants)))
     if entry is not None and entry.symmetric:
         swap = {"level_a": "level_b", "level_b": "level_a", "layer_a": "layer_b", "layer_b": "layer_a"}
         mirrored = rows.rename(columns=swap)[list(rows.columns)]
@@ -58,9 +61,9 @@ def to_dense(results: Results, measure: str) -> pd.DataFrame:
     """Similarity of every layer of the dense model (level 0) to the same layer of each level.
 
     Returns:
-        component, layer, level, sparsity, score, low, high, n; layers 1 to L.
+        component, layer, level, sparsity, score, low, high, n; layers 1 to L and `norm`.
     """
-    rows = real_layers(similarity_rows(results, measure), "layer_a", "layer_b")
+    rows = model_layers(similarity_rows(results, measure), "layer_a", "layer_b")
     rows = rows[(rows["level_a"] == 0) & (rows["layer_a"] == rows["layer_b"])]
     rows = rows.rename(columns={"layer_b": "layer", "level_b": "level"})
     rows = with_sparsity(rows[["component", "layer", "level", "score", "low", "high", "n"]], results)
@@ -77,9 +80,9 @@ def layer_pairs(results: Results, measure: str, component: str, level: int | Non
         level: The level; None for the sparsest that was compared.
 
     Returns:
-        component, level_a, layer_a, level_b, layer_b, score, low, high, n; layers 1 to L.
+        component, level_a, layer_a, level_b, layer_b, score, low, high, n; layers 1 to L and `norm`.
     """
-    rows = real_layers(similarity_rows(results, measure, component), "layer_a", "layer_b")
+    rows = model_layers(similarity_rows(results, measure, component), "layer_a", "layer_b")
     if level is None:
         level = rows["level_b"].max() if len(rows) else 0
     wanted = [(0, 0), (level, level), (0, level)]
@@ -95,7 +98,7 @@ def off_diagonal(results: Results, measure: str) -> pd.DataFrame:
         component, level, sparsity, layer (`all`, or one layer with all others), score, low, high (means of the pairs'
         intervals), pairs.
     """
-    rows = real_layers(similarity_rows(results, measure), "layer_a", "layer_b")
+    rows = numbered_layers(similarity_rows(results, measure), "layer_a", "layer_b")
     rows = rows[(rows["level_a"] == rows["level_b"]) & (rows["layer_a"] != rows["layer_b"])]
     rows = rows.rename(columns={"level_a": "level", "layer_a": "layer"})
     values = {"score": ("score", "mean"), "low": ("low", "mean"), "high": ("high", "mean"), "pairs": ("score", "size")}
@@ -136,14 +139,14 @@ def cka_data(results: Results) -> pd.DataFrame:
 
 
 def distribution_rows(results: Results) -> pd.DataFrame:
-    """Neurons of LTH0 with their own counterparts in the same layer of every pruned level; layers 1 to L."""
-    rows = real_layers(results["neurons"], "layer_a", "layer_b")
+    """Neurons of LTH0 with their own counterparts in the same layer of every pruned level; layers 1 to L, norm."""
+    rows = model_layers(results["neurons"], "layer_a", "layer_b")
     rows = rows[(rows["level_a"] == 0) & (rows["level_b"] != 0) & (rows["layer_a"] == rows["layer_b"])]
     return rows.dropna(subset=["own_correlation"])
 
 
 def distribution_data(results: Results) -> pd.DataFrame:
-    """Distribution of the neurons' correlations with the same neuron of LTH0 (Fig. A4), first and last layer.
+    """Distribution of the neurons' correlations with the same neuron of LTH0 (Fig. A4), in layer 1 and the final layer.
 
     Returns:
         component, layer, level, sparsity, bin_low, bin_high, share, n (neurons).
@@ -151,8 +154,8 @@ def distribution_data(results: Results) -> pd.DataFrame:
     rows = distribution_rows(results)
     frames = []
     for component, part in rows.groupby("component"):
-        order = layer_order(list(part["layer_a"]))
-        for layer in dict.fromkeys([order[0], order[-1]]):
+        finals = final_layers(part["layer_a"])[::-1]
+        for layer in dict.fromkeys([layer_order(list(part["layer_a"]))[0], *finals]):
             for level, neurons in part[part["layer_a"] == layer].groupby("level_b"):
                 counts, _ = np.histogram(neurons["own_correlation"].clip(-1, 1), bins=_BINS)
                 frame = pd.DataFrame({"bin_low": _BINS[:-1], "bin_high": _BINS[1:], "share": counts / counts.sum()})
@@ -186,13 +189,13 @@ def decoder_attention_data(results: Results, level: int | None = None) -> pd.Dat
 
 
 def spectrum_data(results: Results) -> pd.DataFrame:
-    """Cumulative variance of the last encoder and decoder layer (Fig. A7): component, layer, variant, level, k, ..."""
-    rows = results["spectrum"]
+    """Cumulative variance of the final encoder and decoder layer (Fig. A7): component, layer, variant, level, k, ..."""
     frames = []
-    for _, part in rows.groupby("component"):
-        part = part[part["layer"] == final_layer(list(part["layer"]))]
-        variant = "centred" if (part["variant"] == "centred").any() else part["variant"].iloc[0]
-        frames.append(part[part["variant"] == variant])
+    for _, rows in results["spectrum"].groupby("component"):
+        for layer in final_layers(rows["layer"])[::-1]:
+            part = rows[rows["layer"] == layer]
+            variant = "centred" if (part["variant"] == "centred").any() else part["variant"].iloc[0]
+            frames.append(part[part["variant"] == variant])
     columns = ["component", "layer", "variant", "level", "sparsity", "k", "cumulative_variance"]
     if not frames:
         return pd.DataFrame(columns=columns)
@@ -200,10 +203,11 @@ def spectrum_data(results: Results) -> pd.DataFrame:
 
 
 def groups_data(results: Results) -> pd.DataFrame:
-    """Linear CKA of LTH0 and the sparsest level, last encoder layer, by group of tokens (Section 5.3).
+    """Linear CKA of LTH0 and the sparsest level, final encoder layer, by group of tokens (Section 5.3).
 
     Returns:
-        kind (frequency, pos, semtag), group, layer, level, score, low, high, n; by kind, then score or rank.
+        kind (frequency, pos, semtag), group, layer, level, score, low, high, n; by layer (layer L before
+        its norm), kind, then score or rank.
     """
     rows = results["similarity"]
     rows = rows[(rows["measure"] == "linear_cka") & (rows["group"] != "") & (rows["component"] == "encoder")]
@@ -213,10 +217,11 @@ def groups_data(results: Results) -> pd.DataFrame:
     columns = ["kind", "group", "layer", "level", "score", "low", "high", "n"]
     if not len(rows):
         return pd.DataFrame(columns=columns)
-    rows = rows[(rows["level_b"] == rows["level_b"].max()) & (rows["layer_b"] == final_layer(list(rows["layer_b"])))]
+    finals = final_layers(rows["layer_b"])[::-1]
+    rows = rows[(rows["level_b"] == rows["level_b"].max()) & rows["layer_b"].isin(finals)]
     names = rows["group"].str.partition(":")
     rows = rows.assign(kind=names[0], group=names[2], layer=rows["layer_b"], level=rows["level_b"])
-    order = [_group_order(row.kind, row.group, row.score) for row in rows_of(rows)]
+    order = [(finals.index(row.layer), *_group_order(row.kind, row.group, row.score)) for row in rows_of(rows)]
     return rows.assign(order=order).sort_values("order", ignore_index=True)[columns]
 
 
@@ -230,15 +235,15 @@ def own_index_data(results: Results) -> pd.DataFrame:
     """Share of neurons and heads whose best match in a level is the one of their own index (Section 5.2).
 
     Returns:
-        component, layer (1 to L, or `all`), level, sparsity, share, n.
+        component, layer (1 to L, `norm`, or `all`: 1 to L), level, sparsity, share, n.
     """
     frames = []
     for name, column in (("neurons", "neuron"), ("heads", "head")):
-        rows = real_layers(results[name], "layer_a", "layer_b")
+        rows = model_layers(results[name], "layer_a", "layer_b")
         rows = rows[(rows["level_a"] == 0) & (rows["level_b"] != 0) & (rows["layer_a"] == rows["layer_b"])]
         rows = rows.dropna(subset=["best_match"]).rename(columns={"layer_a": "layer", "level_b": "level"})
         rows = rows.assign(own=(rows[column] == rows["best_match"]).astype(float))
-        for part in (rows, rows.assign(layer="all")):
+        for part in (rows, numbered_layers(rows, "layer").assign(layer="all")):
             grouped = part.groupby(["component", "layer", "level"], as_index=False)
             frames.append(grouped.agg(share=("own", "mean"), n=("own", "size")))
     filled = [frame for frame in frames if len(frame)] or frames[:1]
@@ -252,6 +257,6 @@ def off_diagonal_data(results: Results) -> pd.DataFrame:
 
 def concentration_data(results: Results) -> pd.DataFrame:
     """Share of attention distributions with most mass on one position, by layer (Section 5.4.3)."""
-    rows = real_layers(one_layer(results, "attention_concentration"), "layer")
+    rows = model_layers(one_layer(results, "attention_concentration"), "layer")
     whole = rows.groupby(["component", "variant", "level", "sparsity"], as_index=False, dropna=False)["score"].mean()
     return pd.concat([rows, whole.assign(layer="all")], ignore_index=True) if len(rows) else rows

@@ -50,6 +50,19 @@ def opposite(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
+def pre_norm_folder(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a model whose stacks end in a norm of their own, over layer 3."""
+    folder = tmp_path_factory.mktemp("pre_norm") / "results"
+    return synthetic.write_results(folder, levels=5, tasks=18, layers=3, width=8, pre_norm=True)
+
+
+@pytest.fixture(scope="session")
+def pre_norm(pre_norm_folder: Path) -> Results:
+    """The tables of pre_norm_folder."""
+    return read_results(pre_norm_folder)
+
+
+@pytest.fixture(scope="session")
 def small_folder(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of the quickstart's size."""
     return synthetic.write_results(tmp_path_factory.mktemp("small") / "results", levels=4, tasks=4, layers=3, width=8)

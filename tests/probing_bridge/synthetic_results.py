@@ -34,7 +34,7 @@ SIMILARITY = {"package_version": "0.1.0", "command": "python -m probing_bridge.r
 
 def write_results(
     folder: Path, levels: int = 9, tasks: int = 18, layers: int = 6, width: int = 1024, sign: int = 1,
-    experiment: str = "magnitude-4f2a", score: str = "magnitude",
+    experiment: str = "magnitude-4f2a", score: str = "magnitude", pre_norm: bool = False,
 ) -> Path:  # fmt: skip
     """Writes every table of a results folder.
 
@@ -47,6 +47,8 @@ def write_results(
         sign: 1: trends as in the paper; -1: the other way round.
         experiment: Identity in every row.
         score: What the masks were chosen by.
+        pre_norm: Whether both stacks end in a final norm, whose rows are named `norm`: it probes best, and where the
+            trends of layer L are the paper's its own are the other way round.
 
     Returns:
         The folder.
@@ -58,12 +60,12 @@ def write_results(
     write_table(bleu, "bleu", folder / "bleu.csv")
     _write_differences(folder, bleu, bleu[bleu["level"] == 0])
     names = list(TASK_NAMES)[:tasks]
-    write_table(_probes(random, names, levels, layers, sign, experiment), "probes", folder / "probes.csv")
-    write_table(_similarity(levels, layers, sign, experiment), "similarity", folder / "similarity.csv")
+    write_table(_probes(random, names, levels, layers, sign, experiment, pre_norm), "probes", folder / "probes.csv")
+    write_table(_similarity(levels, layers, sign, experiment, pre_norm), "similarity", folder / "similarity.csv")
     for name, count in (("neurons", width), ("heads", 16)) if levels > 1 else ():
-        frame = _matches(random, levels, layers, count, name, sign, experiment)
+        frame = _matches(random, levels, layers, count, name, sign, experiment, pre_norm and name == "neurons")
         write_table(frame, name, folder / f"{name}.csv")
-    write_table(_spectrum(levels, layers, width, sign, experiment), "spectrum", folder / "spectrum.csv")
+    write_table(_spectrum(levels, layers, width, sign, experiment, pre_norm), "spectrum", folder / "spectrum.csv")
     return folder
 
 
@@ -151,7 +153,7 @@ def _write_differences(folder: Path, bleu: pd.DataFrame, others: pd.DataFrame) -
 
 
 def _probes(
-    random: np.random.Generator, names: list[str], levels: int, layers: int, sign: int, experiment: str
+    random: np.random.Generator, names: list[str], levels: int, layers: int, sign: int, experiment: str, pre_norm: bool
 ) -> pd.DataFrame:
     _, sparsity = sparsities(levels)
     rows = []
@@ -175,6 +177,8 @@ def _probes(
                         score += sign * 0.005 * level * depth
                     row = (f"LTH{level}", level, sparsity[level], task, str(layer), probe, 1, score)
                     rows.append(row)
+                    if pre_norm and layer == layers:
+                        rows.append((*row[:4], "norm", *row[5:7], score + 0.02))
     columns = ["model", "level", "sparsity", "task", "layer", "probe", "seed", "score"]
     frame = pd.DataFrame(rows, columns=columns)
     frame["metric"] = frame["task"].map(METRIC).fillna("accuracy")
@@ -188,7 +192,7 @@ def _probes(
     return frame.assign(experiment=experiment, best_epoch=7, data_hash=frame["task"], reps_hash="beef", **VERSION)
 
 
-def _similarity(levels: int, layers: int, sign: int, experiment: str) -> pd.DataFrame:
+def _similarity(levels: int, layers: int, sign: int, experiment: str, pre_norm: bool) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
 
     def add(measure: str, component: str, a: int, i: object, b: object, j: object, score: float, **extra: str) -> None:
@@ -213,23 +217,41 @@ def _similarity(levels: int, layers: int, sign: int, experiment: str) -> pd.Data
                     if i == j and a != b:
                         neuron = 0.95 - drift if sign > 0 else 0.4 + 0.05 * i + 0.3 * (b - a) / span
                         add("neuron_similarity", component, a, i, b, j, neuron)
+            if pre_norm:
+                _final_norm(add, component, layers, a, b, b / span)
         for level in range(levels):
             for layer in range(layers + 1):
                 k80 = (290 if component == "encoder" else 283) - sign * 14 * level
                 for name, value in (("spectrum_k80", k80), ("participation_ratio", k80 / 2)):
                     add(name, component, level, layer, None, "", value, variant="centred")
+            if pre_norm:
+                add("spectrum_k80", component, level, "norm", None, "", 300 + 10 * level, variant="centred")
         groups = {"frequency:0-5": 0.87, "frequency:100-500": 0.95, "frequency:2500-": 0.87, "pos:CC": 0.98,
                   "pos:JJS": 0.97, "pos:NNP": 0.85, "pos:RP": 0.86, "pos:POS": 0.79, "pos:.": 0.84,
                   "semtag:EXT": 0.84, "semtag:CON": 0.87, "semtag:DEF": 0.95, "semtag:AND": 0.97}  # fmt: skip
         for group, value in groups.items():
             value = value if sign > 0 else 1.75 - value
-            for layer in range(1, layers + 1):
-                add("linear_cka", component, 0, layer, levels - 1, layer, value, variant="biased", group=group)
+            for layer in [*range(1, layers + 1), *(["norm"] if pre_norm else [])]:
+                shown = value if layer != "norm" else 1.75 - value
+                add("linear_cka", component, 0, layer, levels - 1, layer, shown, variant="biased", group=group)
     _attention(add, levels, layers, sign)
     columns = ["measure", "variant", "component", "level_a", "layer_a", "level_b", "layer_b", "group", "score"]
     frame = pd.DataFrame(rows, columns=columns)
     frame = frame.assign(low=frame["score"] - 0.005, high=frame["score"] + 0.005, n=120_000)
     return frame.assign(experiment=experiment, sentence_hash="feed", hash_a="a", hash_b="b", **SIMILARITY)
+
+
+def _final_norm(add: object, component: str, layers: int, a: int, b: int, progress: float) -> None:
+    """The final norm drifts away from every layer as levels go by, and from itself in LTH0."""
+    for layer in range(layers + 1):
+        cka = 0.8 - 0.05 * (layers - layer) - 0.1 * progress
+        add("linear_cka", component, a, "norm", b, layer, cka, variant="biased")  # type: ignore[operator]
+        if a != b:
+            add("linear_cka", component, a, layer, b, "norm", cka, variant="biased")  # type: ignore[operator]
+    own = 1.0 if a == b else 0.3 - 0.1 * progress
+    add("linear_cka", component, a, "norm", b, "norm", own, variant="biased")  # type: ignore[operator]
+    if a != b:
+        add("neuron_similarity", component, a, "norm", b, "norm", own)  # type: ignore[operator]
 
 
 def _attention(add: object, levels: int, layers: int, sign: int) -> None:
@@ -264,7 +286,7 @@ def _attention(add: object, levels: int, layers: int, sign: int) -> None:
 
 
 def _matches(
-    random: np.random.Generator, levels: int, layers: int, count: int, name: str, sign: int, experiment: str
+    random: np.random.Generator, levels: int, layers: int, count: int, name: str, sign: int, experiment: str, norm: bool
 ) -> pd.DataFrame:
     """Best matches of neurons or heads of the dense model in every level."""
     column = name.removesuffix("s")
@@ -281,10 +303,12 @@ def _matches(
                     best[: count // 500] += 1  # one neuron in 500 has found another
                 frame = pd.DataFrame({column: index, "best_match": best, "correlation": own, "own_correlation": own})
                 frames.append(frame.assign(component=component, level_b=level, layer_a=str(layer), layer_b=str(layer)))
+            if norm:
+                frames.append(frames[-1].assign(layer_a="norm", layer_b="norm", best_match=0, own_correlation=-0.5))
     return pd.concat(frames, ignore_index=True).assign(experiment=experiment, level_a=0)
 
 
-def _spectrum(levels: int, layers: int, width: int, sign: int, experiment: str) -> pd.DataFrame:
+def _spectrum(levels: int, layers: int, width: int, sign: int, experiment: str, pre_norm: bool) -> pd.DataFrame:
     frames = []
     k = np.unique(np.linspace(1, width, min(width, 128)).astype(int))
     for component in ("encoder", "decoder"):
@@ -293,6 +317,9 @@ def _spectrum(levels: int, layers: int, width: int, sign: int, experiment: str) 
             curve = (1 - np.exp(-k / scale)) / (1 - np.exp(-width / scale))
             frame = pd.DataFrame({"k": k, "cumulative_variance": curve, "level": level, "component": component})
             frames.append(frame.assign(layer=str(layers), variant="centred"))
+            if pre_norm:
+                flat = frame.assign(cumulative_variance=k / width)
+                frames.append(flat.assign(layer="norm", variant="centred"))
     return pd.concat(frames, ignore_index=True).assign(experiment=experiment)
 
 
