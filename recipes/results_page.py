@@ -2,8 +2,9 @@
 
     python recipes/results_page.py --report REPORT --page docs/RESULTS.md [--check]
 
-Between `<!-- table PATH -->` and `<!-- end -->` on the page stands the Markdown table REPORT/PATH, and every image that
-the page shows is the one of that name in REPORT/figures. With --check nothing is written: the exit status is 1 if the
+Between `<!-- table PATH -->` and `<!-- end -->` on the page stands the Markdown table REPORT/PATH, every image that the
+page shows is the one of that name in REPORT/figures, and every table that it links to in `reports/` the one of that name
+in the report. With --check nothing is written: the exit status is 1 if the
 page or an image is not what the report gives. Bad input gives 2.
 """
 
@@ -18,7 +19,7 @@ from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import written_beside
 
 TABLE = re.compile(r"(<!-- table (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-IMAGE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
+LINK = re.compile(r"(!)?\[[^\]]*\]\(([^)]+)\)")
 
 
 def main() -> int:
@@ -45,15 +46,17 @@ def main() -> int:
 
 
 def files(page: Path, report: Path) -> dict[Path, bytes]:
-    """What the page and its images have to be.
+    """What the page, its images and its linked tables have to be.
 
     Raises:
         OSError: The page, a table or an image is missing.
     """
     text = page.read_text(encoding="utf-8")
     filled = TABLE.sub(lambda block: block[1] + (report / block[2]).read_text(encoding="utf-8") + block[4], text)
-    images = {page.parent / target: report / "figures" / Path(target).name for target in IMAGE.findall(text)}
-    return {page: filled.encode()} | {image: source.read_bytes() for image, source in images.items()}
+    links = [target for image, target in LINK.findall(text) if image or target.startswith("reports/")]
+    sources = {page.parent / target: report / "figures" / Path(target).name for target in links}
+    sources |= {path: report / "claims.md" for path in sources if path.name == "claims.md"}
+    return {page: filled.encode()} | {path: source.read_bytes() for path, source in sources.items()}
 
 
 if __name__ == "__main__":
