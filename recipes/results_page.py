@@ -2,10 +2,9 @@
 
     python recipes/results_page.py --report REPORT --page docs/RESULTS.md [--check]
 
-Between `<!-- table PATH -->` and `<!-- end -->` on the page stands the Markdown table REPORT/PATH, every image that the
-page shows is the one of that name in REPORT/figures, and every table that it links to in `reports/` the one of that name
-in the report. With --check nothing is written: the exit status is 1 if the
-page or an image is not what the report gives. Bad input gives 2.
+Between `<!-- table PATH -->` and `<!-- end -->` on the page stands the Markdown table REPORT/PATH; every image that the
+page shows, and every table in `reports/` that it links to, is that of its name in the report. With --check nothing is
+written: the exit status is 1 if the page, an image or a table is not what the report gives. Bad input gives 2.
 """
 
 from __future__ import annotations
