@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-
-from probing_bridge.errors import BridgeError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,20 +33,9 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         BridgeError: Nothing to report on, or faulty results.
     """
-    if arguments.results is None and arguments.compare is None:
-        raise BridgeError("nothing to report on: give --results DIR, or --compare A B")
-    from probing_bridge.report.page import build
-    from probing_bridge.results.compared import compare
-    from probing_bridge.results.folder import read_results, with_baselines
+    from probing_bridge.report.run import report
 
-    folder = arguments.results
-    if folder is None:
-        folder = next((side for side in arguments.compare if Path(side).is_dir()), None)
-        if folder is None:
-            raise BridgeError("--compare: neither side is a results folder; give one, or --results DIR")
-    results = with_baselines(read_results(folder, arguments.allow_mixed), arguments.baseline, arguments.allow_mixed)
-    comparison = None
-    if arguments.compare:
-        a, b = arguments.compare
-        comparison = compare(a, b, arguments.allow_mixed)
-    print(f"page: {build(results, arguments.output, comparison)}")
+    page = report(
+        arguments.results, arguments.output, arguments.baseline, arguments.compare or (), arguments.allow_mixed
+    )
+    print(f"page: {page}")

@@ -22,7 +22,7 @@ from probing_bridge.figures import tables
 from probing_bridge.figures.probing import draw_best, draw_layers, draw_sides
 from probing_bridge.figures.pruning import draw_bleu, draw_modules, draw_parts
 from probing_bridge.figures.similarity import draw_distribution, draw_groups, draw_pairs, draw_spectrum, draw_to_dense
-from probing_bridge.figures.style import settle, style
+from probing_bridge.figures.style import drawn
 from probing_bridge.results import levels, naming, probing, similarity
 from probing_bridge.results.folder import Results
 
@@ -59,11 +59,8 @@ class Exhibit:
     by_level: bool = False
 
     def __call__(self, frame: pd.DataFrame) -> matplotlib.figure.Figure:
-        """Draws a frame with the style of the report; its layout is settled once, so that every file shares it."""
-        with style():
-            figure = self.draw(frame)
-            settle(figure)
-        return figure
+        """Draws a frame with the style of the report."""
+        return drawn(self.draw, frame)
 
     def describe(self, frame: pd.DataFrame) -> str:
         """The caption of a frame; nothing where it depends on rows and there are none."""

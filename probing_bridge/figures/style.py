@@ -1,15 +1,12 @@
 """How every figure looks: sizes for print, colours that the colour-blind can tell apart, heat maps, lines, files.
 
 Figures are drawn on a transparent ground with a fixed set of ink colours; each has a counterpart for dark pages, so
-that the page can swap them (THEME). A drawn value carries its hover text in the artist's gid (`mark`), which `to_svg`
-turns into the SVG's own tooltip. Files are the same bytes for the same data: no dates, fixed ids.
+that the page can swap them (THEME). A drawn value carries its hover text in the artist's gid (`mark`), which svg.to_svg
+turns into the SVG's own tooltip.
 """
 
 from __future__ import annotations
 
-import html
-import io
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -21,7 +18,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image
 
 COLUMN, WIDE = 3.4, 7.0  # inches: one column and the full width of a two-column page
 INK, MUTED, GRID, GAP = "#1b1f24", "#57606a", "#d5dae0", "#eceff2"
@@ -31,7 +27,6 @@ MARKERS = ("o", "s", "^", "D", "v")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.2, 1.5)), (0, (3, 3)))
 SEQUENTIAL, DIVERGING = "cividis", "PuOr_r"
 _RAMP_STEPS = 16
-_PNG_DPI = 200
 
 
 def _ramp(low: float, high: float) -> tuple[str, ...]:
@@ -107,6 +102,14 @@ def settle(figure: Figure) -> None:
     if engine is not None:
         engine.execute(figure)
         figure.set_layout_engine(None)  # a figure with an engine, even with one that does nothing, is drawn twice
+
+
+def drawn(draw: Callable[[pd.DataFrame], Figure], frame: pd.DataFrame) -> Figure:
+    """A frame drawn with the style of the report; its layout is settled once, so that every file shares it."""
+    with style():
+        figure = draw(frame)
+        settle(figure)
+    return figure
 
 
 def empty(text: str = "not run", width: float = COLUMN) -> Figure:
@@ -254,34 +257,3 @@ def curve(
         axes.plot(
             [float(row[x])], [float(row[y])], color=color, marker=marker, linestyle="none", gid=gid, in_layout=False
         )
-
-
-def to_svg(figure: Figure) -> str:
-    """A figure as SVG text: no dates, hover texts as tooltips, the same text for the same figure."""
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return re.sub(r'<g id="mark\|([^|"]*)\|([^|"]*)\|([^"]*)">', _as_title, stream.getvalue())
-
-
-def _as_title(match: re.Match[str]) -> str:
-    """The opening tag of a marked group, with its tooltip."""
-    level, layer, text = (html.escape(html.unescape(part)) for part in match.groups())
-    return f'<g class="mark" data-level="{level}" data-layer="{layer}"><title>{text}</title>'
-
-
-def to_bytes(figure: Figure, form: str) -> bytes:
-    """A figure as the bytes of a PDF or PNG file, without dates.
-
-    The PNG has 200 dots an inch on white and at most 256 colours: a third of the size that all of them would take.
-    """
-    stream = io.BytesIO()
-    if form == "pdf":
-        figure.savefig(stream, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
-        return stream.getvalue()
-    figure.savefig(stream, format="png", dpi=_PNG_DPI, facecolor="white", pil_kwargs={"compress_level": 0})
-    image = Image.open(stream).convert("RGB")
-    colors = 32 if image.getcolors(512) else 256  # a page of text has its greys alone
-    image = image.quantize(colors, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    stream = io.BytesIO()
-    image.save(stream, "png", dpi=(_PNG_DPI, _PNG_DPI))
-    return stream.getvalue()

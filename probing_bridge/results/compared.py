@@ -7,7 +7,7 @@ compared -> report.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,45 +53,52 @@ class Comparison:
         return self.a.measures.merge(self.b.measures, on=keys, suffixes=("_a", "_b"))
 
 
-def compare(a: str, b: str, allow_mixed: bool = False) -> Comparison:
-    """Reads two sides.
-
-    Args:
-        a: A results folder, a JSON file of reference numbers, or the word `paper`.
-        b: The other.
-        allow_mixed: See results.read_results.
-
-    Returns:
-        The comparison.
+def compare(a: str | Path, b: str | Path, allow_mixed: bool = False) -> Comparison:
+    """Reads two sides, each as read_side does, and lays them side by side.
 
     Raises:
         InputError: A side cannot be read.
         BridgeError: The two share no measure at all.
     """
-    sides = [_side(a, allow_mixed), _side(b, allow_mixed)]
-    if sides[0].name == sides[1].name:
-        sides = [
-            Side(f"{side.name} ({letter})", side.measures, side.results)
-            for side, letter in zip(sides, "AB", strict=True)
-        ]
-    comparison = Comparison(*sides)
-    if not len(comparison.table()):
-        raise BridgeError(f"--compare: {a} and {b} have no measure in common; run the same steps on both")
-    return comparison
+    return side_by_side(read_side(a, allow_mixed), read_side(b, allow_mixed))
 
 
-def _side(where: str, allow_mixed: bool) -> Side:
-    """One side of a comparison from its path."""
+def read_side(where: str | Path, allow_mixed: bool = False) -> Side:
+    """Reads one side of a comparison.
+
+    Args:
+        where: A results folder, a JSON file of reference numbers, or the word `paper`.
+        allow_mixed: See folder.read_results.
+
+    Returns:
+        The side, named after how it pruned, after the file, or after the paper.
+
+    Raises:
+        InputError: It cannot be read.
+    """
     path = Path(where)
     if path.is_dir():
         results = read_results(path, allow_mixed)
-        name = run_name(results)
-        return Side(name, measures(results), results)
+        return Side(run_name(results), measures(results), results)
     if path.is_file():
         return Side(path.stem, read_reference(path), None)
     if where == PAPER:
         return Side("Movva & Zhao 2020", paper_measures(), None)
     raise InputError(f"no such results folder or file of reference numbers (or the word {PAPER!r})", path)
+
+
+def side_by_side(a: Side, b: Side) -> Comparison:
+    """Two sides, with `(A)` and `(B)` behind equal names.
+
+    Raises:
+        BridgeError: They share no measure at all.
+    """
+    if a.name == b.name:
+        a, b = (replace(side, name=f"{side.name} ({letter})") for side, letter in ((a, "A"), (b, "B")))
+    comparison = Comparison(a, b)
+    if not len(comparison.table()):
+        raise BridgeError(f"--compare: {a.name} and {b.name} have no measure in common; run the same steps on both")
+    return comparison
 
 
 def measures(results: Results) -> pd.DataFrame:

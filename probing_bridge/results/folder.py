@@ -118,13 +118,13 @@ def with_baselines(results: Results, folders: Sequence[str | Path], allow_mixed:
         allow_mixed: As for read_results; also takes other package versions.
 
     Returns:
-        The same tables with their baselines.
+        The same tables with these baselines after those that they have.
 
     Raises:
         InputError: What read_results refuses, a folder of an experiment that is there already, one without BLEU, or
             one of another package version.
     """
-    runs = [results]
+    runs = [results, *results.baselines]
     for folder in folders:
         baseline = read_results(folder, allow_mixed, _OF_BASELINES)
         if any(baseline.experiment == run.experiment for run in runs):

@@ -15,7 +15,8 @@ from matplotlib.patches import Rectangle, StepPatch
 from PIL import Image
 
 from probing_bridge.figures import FIGURES, SECTIONS
-from probing_bridge.figures.style import DIVERGING, SEQUENTIAL, style, to_bytes, to_svg
+from probing_bridge.figures.style import DIVERGING, SEQUENTIAL, style
+from probing_bridge.figures.svg import to_bytes, to_svg
 from probing_bridge.results import naming, probing
 from probing_bridge.results.folder import Results
 

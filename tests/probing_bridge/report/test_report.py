@@ -9,13 +9,17 @@ from types import ModuleType
 
 import pandas as pd
 import pytest
+from matplotlib import colormaps
 
 from probing_bridge.claims import CLAIMS, judge
 from probing_bridge.errors import BridgeError
 from probing_bridge.figures import FIGURES
+from probing_bridge.figures.style import DIVERGING
 from probing_bridge.report import page as report
+from probing_bridge.report.comparison import exhibits
 from probing_bridge.report.markdown import to_markdown
 from probing_bridge.report.page import draw_files
+from probing_bridge.results import naming
 from probing_bridge.results.compared import compare
 from probing_bridge.results.folder import read_results, with_baselines
 from probing_bridge.run import main
@@ -208,7 +212,7 @@ def test_two_experiments_side_by_side(few: None, small_folder: Path, synthetic: 
     row = table.loc[("bleu", "test", 3)]
     bleu = [pd.read_csv(folder / "bleu.csv").query("level == 3")["score"].item() for folder in (small_folder, other)]
     assert [row["score_a"], row["score_b"]] == bleu
-    assert [exhibit.name for exhibit, _ in comparison.exhibits()] == ["bleu", "probes", "measures"]
+    assert [exhibit.name for exhibit, _ in exhibits(comparison)] == ["bleu", "probes", "measures"]
     output = tmp_path / "out"
     assert main(["report", "--compare", str(small_folder), str(other), "--output", str(output)]) == 0
     assert "magnitude pruning, LR rewinding v random pruning, LR rewinding" in (output / "index.html").read_text()
@@ -364,3 +368,65 @@ def test_faulty_reference_numbers_are_refused(
 def test_an_unknown_side_is_refused(small_folder: Path, tmp_path: Path, capsys) -> None:
     arguments = ["--compare", str(small_folder), str(tmp_path / "none"), "--output", str(tmp_path / "out")]
     assert "no such results folder or file of reference numbers" in refused(arguments, capsys)
+
+
+def test_differences_are_a_less_b_in_table_and_picture(
+    small_folder: Path, synthetic: ModuleType, tmp_path: Path
+) -> None:
+    other = synthetic.write_results(tmp_path / "r", levels=4, tasks=4, layers=3, width=8, sign=-1, experiment="b")
+    scores = [
+        pd.read_csv(folder / "probes.csv").query("probe == 'linear' and layer != '0'")
+        for folder in (small_folder, other)
+    ]
+    best = [rows[rows["metric"] == "accuracy"].groupby(["task", "level"])["score"].max() for rows in scores]
+    expected = 100 * (best[0] - best[1])
+    assert expected["pos", 3] < -1  # so that the sign is seen
+    shown = {exhibit.name: (exhibit, frame) for exhibit, frame in exhibits(compare(small_folder, other))}
+    exhibit, frame = shown["probes"]
+    assert "minus that of" in exhibit.caption
+    cells = [cell for cell in exhibit.draw(frame).axes[0].get_children() if str(cell.get_gid()).startswith("mark|")]
+    drawn = {re.search(r"\|\|(.+), LTH(\d): ([+-][0-9.]+) points", cell.get_gid()).groups() for cell in cells}
+    assert drawn == {
+        (naming.task_label(task), str(int(level)), f"{gap:+.2f}") for (task, level), gap in expected.items()
+    }
+    norm = colormaps[DIVERGING]
+    bound = expected.abs().max()
+    for cell in cells:
+        gap = float(cell.get_gid().split(": ")[1].split()[0])
+        assert cell.get_facecolor() == pytest.approx(norm((gap + bound) / (2 * bound)), abs=0.02)
+    exhibit, frame = shown["measures"]
+    table = exhibit.show(frame).set_index(["measure", "part", "level"])
+    row = table.loc[("linear probe", "POS", "LTH3")]
+    gap = best[0]["pos", 3] - best[1]["pos", 3]
+    assert row["difference"] == f"−{-gap:.3f}" and row.iloc[0].startswith(f"{best[0]['pos', 3]:.3f} ")
+
+
+def test_every_fault_is_told_at_once(copy: Path, small_folder: Path, tmp_path: Path, capsys) -> None:
+    (copy / "bleu.csv").write_text("level\n")
+    (tmp_path / "numbers.json").write_text("{")
+    output = tmp_path / "out"
+    arguments = [
+        "--results",
+        str(copy),
+        "--compare",
+        str(copy),
+        str(tmp_path / "numbers.json"),
+        "--output",
+        str(output),
+    ]
+    assert main(["report", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 2 and "bleu.csv" in error and "numbers.json:1: is no JSON" in error
+    arguments = [
+        "--results",
+        str(small_folder),
+        "--baseline",
+        str(small_folder),
+        str(tmp_path),
+        "--output",
+        str(output),
+    ]
+    assert main(["report", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 2 and "once more" in error and "no results here" in error
+    assert not output.exists()

@@ -1,0 +1,112 @@
+"""What the page says in words and numbers: its head, what was run, where each figure comes from.
+
+Place in the flow: results, claims -> texts -> page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from probing_bridge.claims import Claim
+from probing_bridge.claims.judging import FAILS, HOLDS, UNDECIDED, Judgement
+from probing_bridge.figures.style import number, percent
+from probing_bridge.results.folder import Results
+from probing_bridge.results.levels import known_levels, run_name, with_sparsity
+from probing_bridge.results.naming import NORM, TASK_NAMES, layer_order, task_label
+
+_LONG_COMMAND = 400  # characters; a longer one is cut on the page, whole in the CSV files
+
+
+def headline(results: Results, judgements: Sequence[tuple[Claim, Judgement]]) -> list[tuple[str, str]]:
+    """The few numbers that come first: (what, value)."""
+    levels = known_levels(results)
+    lines = []
+    if len(levels):
+        last = levels.iloc[-1]
+        lines.append(("levels", str(len(levels))))
+        if pd.notna(last["sparsity"]):
+            lines.append(("sparsest level, all weights", percent(last["sparsity"])))
+    bleu = with_sparsity(results["bleu"], results).sort_values("level")
+    if len(bleu):
+        first = bleu[(bleu["test_set"] == bleu["test_set"].iloc[0]) & (bleu["metric"] == bleu["metric"].iloc[0])]
+        dense, sparse = first.iloc[0], first.iloc[-1]
+        name = str(dense["metric"]).replace("bleu", "BLEU")
+        lines.append((f"{name}, LTH{dense['level']}", number(dense["score"], digits=2)))
+        if len(first) > 1:
+            lines.append((f"{name}, LTH{sparse['level']}", number(sparse["score"], digits=2)))
+    tasks = results["probes"]["task"].nunique()
+    if tasks:
+        lines.append(("probing tasks", f"{tasks} of {len(TASK_NAMES)}"))
+    held = sum(judgement.verdict == HOLDS for _, judgement in judgements)
+    tested = sum(judgement.verdict in (HOLDS, FAILS, UNDECIDED) for _, judgement in judgements)
+    lines.append(("claims that hold", f"{held} of {tested} tested"))
+    return lines
+
+
+def what_was_run(results: Results) -> str:
+    """The experiment in two or three sentences: how it pruned, what was probed and what was compared."""
+    parts = []
+    known = known_levels(results)
+    name = run_name(results)
+    if len(known):
+        pruned = f"{name[0].upper()}{name[1:]}" if len(results["lth"]) else "Pruning"
+        parts.append(f"{pruned}: {len(known)} levels, LTH{known['level'].min()} to LTH{known['level'].max()}.")
+    rows = results["probes"]
+    trained = rows[rows["level"].notna()]
+    if len(trained):
+        kinds = " and ".join(kind for kind in ("linear", "mlp") if (trained["probe"] == kind).any())
+        layers = layer_order([layer for layer in trained["layer"].unique() if layer.isdigit() or layer == NORM])
+        seeds = trained["seed"].nunique()
+        parts.append(
+            f"Probes: {kinds.replace('mlp', 'MLP')}, {trained['task'].nunique()} tasks, encoder layers "
+            f"{', '.join(layers)}, {seeds} seed{'s' * (seeds > 1)}."
+        )
+    rows = results["similarity"]
+    if len(rows):
+        tokens = rows.loc[rows["component"].isin(["encoder", "decoder"]) & (rows["group"] == ""), "n"].max()
+        size = "" if pd.isna(tokens) else f" on up to {tokens:,} tokens"
+        parts.append(f"Similarity: {', '.join(m.replace('_', ' ') for m in rows['measure'].unique())}{size}.")
+    return " ".join(parts)
+
+
+def missing_tasks(frame: pd.DataFrame) -> str:
+    """The tasks of the paper that have no row."""
+    missing = [task_label(task) for task in TASK_NAMES if task not in set(frame["task"])]
+    return f"Not run: {', '.join(missing)}." if missing else ""
+
+
+def provenance(rows: pd.DataFrame, command: str) -> str:
+    """Sample sizes, seeds and command behind a figure, as one line.
+
+    Args:
+        rows: The rows of the result table it is made of.
+        command: The command that makes such rows, for tables that do not record it.
+
+    Returns:
+        e.g. `n = 120,000 tokens; seeds 1, 2; made by: python -m ...`; empty without rows.
+    """
+    parts = []
+    if "n" in rows.columns and rows["n"].notna().any():
+        low, high = int(rows["n"].min()), int(rows["n"].max())
+        what = "items" if "task" in rows.columns else "sentences" if "test_set" in rows.columns else "rows of data"
+        what = "tokens or pairs of positions" if "sentence_hash" in rows.columns else what
+        parts.append(f"n = {low:,}" + (f" to {high:,}" if high > low else "") + f" {what}")
+    if "seed" in rows.columns:
+        seeds = sorted({int(seed) for seed in rows["seed"].dropna()})
+        parts.append(f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}")
+    commands = [text for text in rows["command"].unique() if text] if "command" in rows.columns else []
+    if commands and len(commands[0]) <= _LONG_COMMAND:
+        command = commands[0] + (f" (and {len(commands) - 1} more)" if len(commands) > 1 else "")
+    elif command.startswith(("probe", "similarity")):
+        command = f"python -m probing_bridge.run {command}"
+    return "; ".join([*parts, f"made by: {command}"])
+
+
+def different(results: Results, *columns: str) -> list[str]:
+    """The different values of some columns in all tables."""
+    values = [
+        value for frame in results.tables.values() for c in columns if c in frame.columns for value in frame[c].unique()
+    ]
+    return sorted({str(value) for value in values if value and not pd.isna(value)})

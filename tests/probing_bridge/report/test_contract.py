@@ -1,0 +1,63 @@
+"""One entry is all that a figure, a claim or a task needs to be on the page."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from probing_bridge.claims import CLAIMS, Claim
+from probing_bridge.claims.judging import HOLDS, Judgement
+from probing_bridge.figures import FIGURES, Exhibit
+from probing_bridge.figures.style import mark, new_figure
+from probing_bridge.report import page
+from probing_bridge.results.folder import Results
+from probing_bridge.run import main
+
+
+def count_data(results: Results) -> pd.DataFrame:
+    """Rows of BLEU by level."""
+    return results["bleu"].groupby("level", as_index=False)["n"].sum()
+
+
+def draw_count(frame: pd.DataFrame) -> Figure:
+    """One point a level."""
+    figure = new_figure(3, 2)
+    for level, n in frame.itertuples(index=False):
+        figure.gca().plot([level], [n], "o", gid=mark(f"LTH{level}: {n} sentences", level))
+    return figure
+
+
+def test_a_figure_and_a_claim(small_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dummy = Exhibit(
+        "none", "Sentences counted", "levels", count_data, draw_count, "As counted.", "bleu", command="count"
+    )
+    claim = Claim("9.9", "Sentences can be counted", "42", "their number is known", "fig_count",
+                  lambda results: Judgement(HOLDS, f"{count_data(results)['n'].sum()} in all"))  # fmt: skip
+    monkeypatch.setattr(page, "FIGURES", {"fig_bleu_sparsity": FIGURES["fig_bleu_sparsity"], "fig_count": dummy})
+    monkeypatch.setattr(page, "CLAIMS", (*CLAIMS[:2], claim))
+    assert main(["report", "--results", str(small_folder), "--output", str(tmp_path)]) == 0
+    text = (tmp_path / "index.html").read_text()
+    assert '<figure id="fig_count"' in text and "LTH3: 3003 sentences</title>" in text
+    assert "As counted." in text and "n = 3,003 sentences; made by: fairseq-generate" in text
+    assert '<a href="#fig_count">Sentences can be counted</a>' in text and "12012 in all" in text
+    assert {path.suffix for path in (tmp_path / "figures").glob("fig_count.*")} == {".svg", ".pdf", ".png", ".csv"}
+    claims = pd.read_csv(tmp_path / "claims.csv", dtype="str").set_index("claim").loc["Sentences can be counted"]
+    assert claims[["section", "paper", "ours", "verdict"]].tolist() == ["9.9", "42", "12012 in all", HOLDS]
+
+
+def test_a_task_that_the_paper_does_not_have(synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = synthetic.write_results(tmp_path / "results", levels=3, tasks=2, layers=2, width=4)
+    probes = pd.read_csv(folder / "probes.csv", dtype="str", keep_default_na=False)
+    pd.concat([probes, probes.query("task == 'pos'").assign(task="my_own", data_hash="mine")]).to_csv(
+        folder / "probes.csv", index=False
+    )
+    few = ("fig_1_linear_probes", "table_a2_linear_scores", "table_4_2_trends", "fig_mdl_selectivity")
+    monkeypatch.setattr(page, "FIGURES", {name: FIGURES[name] for name in few})
+    assert main(["report", "--results", str(folder), "--output", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out/index.html").read_text()
+    assert "my_own, LTH2, layer 2: accuracy" in text  # in Fig. 1
+    for name in few:
+        rows = pd.read_csv(tmp_path / "out/figures" / f"{name}.csv")
+        assert {"my_own", "pos"} <= set(rows["task"])
+    assert text.count('<th scope="row">my_own</th>') == 2
