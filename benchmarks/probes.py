@@ -3,7 +3,8 @@
 `python -m benchmarks.probes` times both in turns in the same process (CPU time, medians), on the same batches of the
 recipe (80 instances), and compares the weights after 200 updates. The plain loops are what one would write: features of
 the batch's sentences sliced and concatenated (`flat`), or padded to the longest sentence as AllenNLP does
-(`padded`); nn.Linear, cross-entropy, autograd, torch.optim.Adam.
+(`padded`); nn.Linear, cross-entropy, autograd, torch.optim.Adam. `autograd` is the engine itself, all layers at once,
+with the gradients of the same model taken by autograd in place of the written-out ones.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ import json
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 
 from probing_bridge.probes.features import Features
-from probing_bridge.probes.items import Items, batches
-from probing_bridge.probes.training import Probes, Recipe
+from probing_bridge.probes.items import Batch, Items, batches
+from probing_bridge.probes.models import Stack, combine
+from probing_bridge.probes.problem import Problem, Recipe
+from probing_bridge.probes.training import Probes, loss_and_gradient
 
 N_UPDATES = 200  # after which weights are compared
 N_TIMED = 20  # updates per timing
@@ -72,6 +76,12 @@ def make(case: Case, n_instances: int, n_layers: int, dim: int) -> tuple[Feature
     )
 
 
+def problem(features: Features, case: Case) -> Problem:
+    """What the probes are asked."""
+    labels = None if case.n_classes == 1 else tuple(map(str, range(case.n_classes)))
+    return Problem(features, Recipe(), case.n_words, "pearson" if labels is None else "accuracy", labels)
+
+
 def epoch_order(n_instances: int) -> Iterator[list[int]]:
     rng, order = random.Random(13370), list(range(n_instances))
     while True:
@@ -120,6 +130,53 @@ class PlainLoop:
         self.optimizer.step()
 
 
+class AutogradStack:
+    """A linear Stack of the engine whose backward pass is autograd's; weights are leaves of their own."""
+
+    def __init__(self, stack: Stack) -> None:
+        """Takes the weights of a stack."""
+        affine = stack.affines[0]
+        self.weight, self.bias = affine.weight.clone().requires_grad_(), affine.bias.clone().requires_grad_()
+
+    def forward(self, words: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Scores; those returned are cut off, so that the loss may overwrite them."""
+        inputs, scores = combine(words), self.bias
+        for part, weight in zip(inputs, self.weight.chunk(len(inputs), dim=2), strict=True):
+            scores = torch.baddbmm(scores, part, weight.transpose(1, 2))
+        self._scores = scores
+        return scores.detach()
+
+    def backward(self, gradient: torch.Tensor) -> None:
+        """Adds the gradient of the weights."""
+        self._scores.backward(gradient)
+
+
+class AutogradProbes(Probes):
+    """The engine with autograd in the place of the written-out gradients."""
+
+    def __init__(self, problem: Problem) -> None:
+        """Starts at the same weights."""
+        super().__init__(problem)
+        self._stack = AutogradStack(cast(Stack, self.model))
+        self._adam = torch.optim.Adam(
+            [self._stack.weight, self._stack.bias], lr=problem.recipe.learning_rate, fused=True
+        )
+
+    def step(self, batch: Batch) -> torch.Tensor:
+        """One update; as the engine's but for the backward pass."""
+        self._adam.zero_grad()
+        targets, weights = torch.from_numpy(batch.targets), self._weights(batch.weights)
+        losses = torch.zeros(len(self.active))
+        for first in range(0, len(targets), self._chunk):
+            part = slice(first, first + self._chunk)
+            scores = self._stack.forward(self._words(batch.rows[part]))
+            loss, gradient = loss_and_gradient(scores, targets[part], weights[:, part])
+            losses += loss
+            self._stack.backward(gradient)
+        self._adam.step()
+        return losses
+
+
 def plain_run(loop: PlainLoop, n_updates: int) -> None:
     done = 0
     for order in epoch_order(loop.items.n_instances):
@@ -142,7 +199,7 @@ def engine_run(probes: Probes, items: Items, n_updates: int) -> None:
 
 def differences(probes: Probes, loops: list[PlainLoop], case: Case) -> torch.Tensor:
     """How much each weight differs between the two."""
-    out = probes.model._out  # type: ignore[attr-defined]
+    out = probes.model.affines[-1]  # type: ignore[attr-defined]
     parts = []
     for i, loop in enumerate(loops):
         parts.append((out.weight[i, : case.n_classes] - loop.model.weight.detach()).reshape(-1))
@@ -158,15 +215,15 @@ def cpu_seconds(work: Callable[..., None], *arguments: object) -> float:
 
 def measure(case: Case, n_layers: int, dim: int, repetitions: int) -> dict[str, object]:
     features, items = make(case, 2000 if case.mean_words > 1 else 20000, n_layers, dim)
-    timed: dict[str, list[float]] = {"engine": [], "flat": [], "padded": []}
+    timed: dict[str, list[float]] = {"engine": [], "autograd": [], "flat": [], "padded": []}
     for _ in range(repetitions):
-        probes = Probes(features, Recipe(), case.n_words, case.n_classes)
-        timed["engine"].append(cpu_seconds(engine_run, probes, items, N_TIMED))
+        for name, kind_of_probes in (("engine", Probes), ("autograd", AutogradProbes)):
+            timed[name].append(cpu_seconds(engine_run, kind_of_probes(problem(features, case)), items, N_TIMED))
         for kind in ("flat", "padded"):
             loops = [PlainLoop(features, items, case, layer, kind == "padded") for layer in range(n_layers)]
             timed[kind].append(sum(cpu_seconds(plain_run, loop, N_TIMED) for loop in loops))
     some = Features(features.values[:2], ("0", "1"), {})
-    probes = Probes(some, Recipe(), case.n_words, case.n_classes)
+    probes = Probes(problem(some, case))
     engine_run(probes, items, N_UPDATES)
     loops = [PlainLoop(some, items, case, layer, padded=False) for layer in range(2)]
     for loop in loops:
@@ -176,6 +233,7 @@ def measure(case: Case, n_layers: int, dim: int, repetitions: int) -> dict[str, 
     return {
         "case": case.name,
         **{f"{kind}_us": round(value, 1) for kind, value in per_update.items()},
+        "ratio_autograd": round(per_update["autograd"] / per_update["engine"], 2),
         "ratio_flat": round(per_update["flat"] / per_update["engine"], 2),
         "ratio_padded": round(per_update["padded"] / per_update["engine"], 2),
         "max_weight_difference": float(f"{float(moved.max()):.1e}"),
@@ -192,14 +250,17 @@ def main() -> None:
     print(
         f"CPU us per update and probe, {arguments.layers} layers of {arguments.dim}, {torch.get_num_threads()} threads"
     )
-    print(f"{'case':36} {'engine':>8} {'flat':>8} {'padded':>8} {'x flat':>7} {'x padded':>8}  max dW")
+    print(
+        f"{'case':36} {'engine':>8} {'flat':>8} {'padded':>8} {'x autograd':>10} {'x flat':>7} {'x padded':>8}  max dW"
+    )
     results = []
     for case in CASES:
         row = measure(case, arguments.layers, arguments.dim, arguments.repetitions)
         results.append(row)
         print(
-            f"{row['case']:36} {row['engine_us']:8} {row['flat_us']:8} {row['padded_us']:8} {row['ratio_flat']:7} "
-            f"{row['ratio_padded']:8}  {row['max_weight_difference']} ({row['weights_beyond_1e-6']} > 1e-6)",
+            f"{row['case']:36} {row['engine_us']:8} {row['flat_us']:8} {row['padded_us']:8} {row['ratio_autograd']:10} "
+            f"{row['ratio_flat']:7} {row['ratio_padded']:8}  {row['max_weight_difference']} "
+            f"({row['weights_beyond_1e-6']} > 1e-6)",
             flush=True,
         )
     print(json.dumps({"benchmark": "probes", "torch": torch.__version__, "results": results}))

@@ -39,7 +39,7 @@ for experiment in $EXPERIMENTS; do
 done
 
 # shellcheck disable=SC2034
-suite=(--suite "$SUITE" --data "${CORPORA:-CORPORA}")
+suite=(--suite "$SUITE" --corpora "${CORPORA:-CORPORA}")
 # Words become subwords as they did in the training data.
 # shellcheck disable=SC2034
 words=(--tokenizer moses "${MOSES[@]}" --bpe subword_nmt --bpe-codes "$data/codes")

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--reps", type=Path, metavar="FILE", help="word representations (liu, npz)")
     what.add_argument("--suite", type=Path, metavar="YAML", help="the tasks of a suite (jiant)")
     add("--component", choices=("encoder", "decoder"), default="encoder", help="of a dump, for liu (%(default)s)")
-    add("--data", type=Path, metavar="DIR", help="root of the suite's paths (default: the suite's folder)")
+    add("--corpora", type=Path, metavar="DIR", help="root of the suite's paths (default: the suite's folder)")
     add("--tasks", nargs="+", metavar="TASK", help="only these tasks of the suite")
 
 
@@ -71,7 +71,7 @@ def _export_tasks(arguments: argparse.Namespace) -> None:
     from probing_bridge.corpora.tasks import TASKS, find_task
     from probing_bridge.exchange.jiant_files import write_task
 
-    suite = load_suite(arguments.suite, arguments.data)
+    suite = load_suite(arguments.suite, arguments.corpora)
     chosen = {find_task(name).name for name in arguments.tasks or suite.tasks}
     if chosen - suite.tasks.keys():
         raise BridgeError(f"{arguments.suite}: has no task {', '.join(sorted(chosen - suite.tasks.keys()))}")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 
+from probing_bridge.cli import command_line
 from probing_bridge.translation.bleu import METRICS
 
 
@@ -43,6 +42,6 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.output,
         test_set=arguments.test_set,
         metrics=list(dict.fromkeys(arguments.metrics)),
-        command=shlex.join(["python", "-m", "probing_bridge.run", *sys.argv[1:]]),
+        command=command_line(),
     )
     print(f"{arguments.output}: {len(scores)} scores in bleu.csv, {len(differences)} tests in bleu_differences.csv")

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         BridgeError: A fault of the suite or of one of its files; nothing is written then.
     """
-    suite = load_suite(arguments.suite, arguments.data)
+    suite = load_suite(arguments.suite, arguments.corpora)
     lines = sentence_lines(suite)
     path = arguments.output / FILE_NAME
     try:

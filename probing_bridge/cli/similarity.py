@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from probing_bridge.cli import command_line
 from probing_bridge.cluster import add_cluster_arguments, asked_cluster
 from probing_bridge.errors import BridgeError, InputError
 
@@ -88,7 +88,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         n_resamples=arguments.resamples,
         tags=tuple(arguments.tags),
         gemm="",
-        command=shlex.join(["python", "-m", "probing_bridge.run", *sys.argv[1:]]),
+        command=command_line(),
     )
 
 

@@ -28,5 +28,5 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from probing_bridge.corpora import lexicon
 
-    counts = lexicon.run(arguments.dump, arguments.suite, arguments.data, arguments.task, arguments.output)
+    counts = lexicon.run(arguments.dump, arguments.suite, arguments.corpora, arguments.task, arguments.output)
     print(f"{arguments.output}: {counts.total()} words, {counts[lexicon.UNKNOWN]} of them unknown")

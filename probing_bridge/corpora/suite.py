@@ -5,7 +5,7 @@
       pos: {train: train.conllu, dev: dev.conllu, test: test.conllu.gz}
       ner: {train: eng.train, dev: eng.testa, test: eng.testb, format: conll2003}
 
-Paths start from the root: the folder of the suite file, or the one given with --data; nothing outside of it is read.
+Paths start from the root: the folder of the suite file, or the one given with --corpora; nothing outside of it is read.
 """
 
 from __future__ import annotations
@@ -77,17 +77,19 @@ class Suite:
 
 
 def add_suite_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares --suite and --data, for load_suite(arguments.suite, arguments.data)."""
+    """Declares --suite and --corpora, for load_suite(arguments.suite, arguments.corpora)."""
     parser.add_argument("--suite", required=True, type=Path, metavar="YAML", help="the suite file: files per task")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="where its paths start (default: the file's folder)")
+    parser.add_argument(
+        "--corpora", type=Path, metavar="DIR", help="where its paths start (default: the file's folder)"
+    )
 
 
-def load_suite(path: str | Path, data: str | Path | None = None) -> Suite:
+def load_suite(path: str | Path, corpora: str | Path | None = None) -> Suite:
     """Reads and checks a suite file.
 
     Args:
         path: The YAML file.
-        data: The folder its paths start from; that of the file if None.
+        corpora: The folder its paths start from; that of the file if None.
 
     Returns:
         The suite; all its files exist.
@@ -96,9 +98,9 @@ def load_suite(path: str | Path, data: str | Path | None = None) -> Suite:
         BridgeError: No such folder, or all faults of the file, one a line.
     """
     path = Path(path)
-    root = path.parent if data is None else Path(data)
+    root = path.parent if corpora is None else Path(corpora)
     if not root.is_dir():
-        raise InputError("no such folder of data", root)
+        raise InputError("no such folder of corpora", root)
     faults: Faults = []
     tasks = _read_suite(_parse(path), root, faults)
     if faults:
@@ -219,7 +221,7 @@ def _check_path(path: Path, root: Path, line: int, faults: Faults) -> bool:
     except (OSError, ValueError, RuntimeError):  # too long, a zero byte, links in a circle
         inside, there = True, False
     if not inside:
-        faults.append((line, f"{path} leads out of {root}; give the folder of the data with --data"))
+        faults.append((line, f"{path} leads out of {root}; give the folder of the corpora with --corpora"))
     elif not there:
         faults.append((line, f"no such file: {path}"))
     return there

@@ -43,7 +43,7 @@ class Task:
         title: Its name in the papers.
         family: "token" (every word), "selective" (some words), "regression" (some words, a number) or "pairwise".
         readers: Format -> reader; the first is taken when a file's name does not tell the format.
-        metric: What selects the epoch and is reported: "accuracy", "span_f1_bio", "span_f1_iob1", "f1_i", "pearson".
+        metric: What selects the epoch and is reported, a key of METRICS: accuracy, span_f1, f1_i or pearson.
         group: "POS", "syntactic" or "semantic", as in the paper.
         citation: Where the task or its data come from.
         sample: Adds negative items to the instances of a file.
@@ -87,12 +87,12 @@ _ROWS = (
     Task("parent", "Parent", "token", {"trees": trees.read_parents}, "accuracy", SYNTACTIC, PTB),
     Task("gparent", "GParent", "token", {"trees": trees.read_grandparents}, "accuracy", SYNTACTIC, PTB),
     Task("ggparent", "GGParent", "token", {"trees": trees.read_great_grandparents}, "accuracy", SYNTACTIC, PTB),
-    Task("chunk", "Chunk", "token", {"conll2000": columns.read_chunks}, "span_f1_bio", SYNTACTIC,
+    Task("chunk", "Chunk", "token", {"conll2000": columns.read_chunks}, "span_f1", SYNTACTIC,
          "Tjong Kim Sang & Buchholz 2000"),
-    Task("ner", "NER", "token", _NER, "span_f1_iob1", SYNTACTIC, "Tjong Kim Sang & De Meulder 2003"),
+    Task("ner", "NER", "token", _NER, "span_f1", SYNTACTIC, "Tjong Kim Sang & De Meulder 2003"),
     Task("ged", "GED", "token", {"fce": columns.read_errors}, "f1_i", SYNTACTIC, "Yannakoudakis et al. 2011",
          patience=10),
-    Task("conj", "Conj", "token", {"conjuncts": columns.read_conjuncts}, "span_f1_iob1", SYNTACTIC,
+    Task("conj", "Conj", "token", {"conjuncts": columns.read_conjuncts}, "span_f1", SYNTACTIC,
          "Ficler & Goldberg 2016"),
     Task("syn_arc_prediction", "SynArcPred", "pairwise", _UD, "accuracy", SYNTACTIC, f"{PTB}; {EWT}",
          sample=arcs.sample_negatives),

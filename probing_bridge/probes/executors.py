@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from probing_bridge.cluster import Cluster
-from probing_bridge.probes.grid import Report, Unit, iterate_unit, run_unit
+from probing_bridge.probes.grid import Unit
+from probing_bridge.probes.units import Ending, iterate_unit, run_unit
 
-Executor = Callable[[Sequence[Unit], bool], Iterator[list[Report]]]
+Executor = Callable[[Sequence[Unit], bool], Iterator[list[Ending]]]
 
 
-def run_here(units: Sequence[Unit], wait: bool) -> Iterator[list[Report]]:
+def run_here(units: Sequence[Unit], wait: bool) -> Iterator[list[Ending]]:
     """Runs units one by one in this process.
 
     Args:
@@ -19,11 +20,11 @@ def run_here(units: Sequence[Unit], wait: bool) -> Iterator[list[Report]]:
         wait: Whether to wait for jobs that another runner is at.
 
     Yields:
-        Reports, job by job.
+        How jobs ended, one by one.
     """
     for unit in units:
-        for report in iterate_unit(unit, wait=wait):
-            yield [report]
+        for ending in iterate_unit(unit, wait=wait):
+            yield [ending]
 
 
 def run_in_processes(workers: int) -> Executor:
@@ -36,18 +37,18 @@ def run_in_processes(workers: int) -> Executor:
         The executor.
     """
 
-    def run(units: Sequence[Unit], wait: bool) -> Iterator[list[Report]]:
+    def run(units: Sequence[Unit], wait: bool) -> Iterator[list[Ending]]:
         from joblib import Parallel, delayed
 
         pool = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch=workers)
         left = {job for unit in units for job in unit.jobs}
         try:
-            for reports in pool(delayed(run_unit)(unit, wait) for unit in units):
-                left -= {report.job for report in reports}
-                yield reports
+            for endings in pool(delayed(run_unit)(unit, wait) for unit in units):
+                left -= {ending.job for ending in endings}
+                yield endings
         except Exception as error:  # a worker was killed, for want of memory as a rule
             reason = f"a worker process died: {(str(error).splitlines() or [type(error).__name__])[0]}"
-            yield [Report(job, "failed", reason) for job in left]
+            yield [Ending(job, "failed", reason) for job in left]
 
     return run
 
@@ -63,9 +64,9 @@ def run_on_cluster(cluster: Cluster, folder: Path) -> Executor:
         The executor; it raises BridgeError where the jobs cannot be submitted.
     """
 
-    def run(units: Sequence[Unit], wait: bool) -> Iterator[list[Report]]:
+    def run(units: Sequence[Unit], wait: bool) -> Iterator[list[Ending]]:
         for ended in cluster.run(run_unit, [(unit, wait) for unit in units], folder):
-            lost = [Report(job, "failed", ended.failure) for job in units[ended.place].jobs]
+            lost = [Ending(job, "failed", ended.failure) for job in units[ended.place].jobs]
             yield lost if ended.failure else ended.result
 
     return run

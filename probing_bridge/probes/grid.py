@@ -1,31 +1,26 @@
 """Models x tasks x layers x seeds x kinds of probes as one list of jobs that may be stopped and started at will.
 
 A job is one model, task, probe, seed and measure, with all its unfinished layers together; jobs on the same
-sentences of a model form a unit, which reads the features once; `executors` says where units run. What is finished is
-skipped, what another runner is at is waited for, and what fails is reported and does not stop the rest.
+sentences of a model form a unit, which reads the features once. `units` does them, `executors` says where.
 """
 
 from __future__ import annotations
 
 import os
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from probing_bridge import __version__
-from probing_bridge.errors import BridgeError
 from probing_bridge.formats.origin import Origin, common_experiment
-from probing_bridge.formats.representations import Representations, sentence_text
+from probing_bridge.formats.representations import sentence_text
 from probing_bridge.probes.baselines import BASELINES
-from probing_bridge.probes.experiment import MEASURES, Outcome, TaskData, TaskSpec, control_metric, measure_baseline
-from probing_bridge.probes.features import Features, available_memory, load_features
-from probing_bridge.probes.parts import Part, PartKey, claim, load_part, save_part
-from probing_bridge.probes.rows import detail_rows, score_rows
-from probing_bridge.probes.training import Recipe
+from probing_bridge.probes.features import available_memory
+from probing_bridge.probes.measures import MEASURES, TaskData, TaskSpec
+from probing_bridge.probes.metrics import METRICS
+from probing_bridge.probes.parts import PartKey, load_part
+from probing_bridge.probes.problem import Recipe
 
 
 @dataclass(frozen=True)
@@ -64,19 +59,15 @@ class Job:
 
     Attributes:
         model: Whose features.
-        task: Task key.
-        metric: The task's own metric.
-        data_hash: Of the task's data.
-        measure: score, control, mdl or baseline.
+        task: Which task.
+        measure: A key of MEASURES; `baseline` where there is no probe.
         recipe: How the probe is trained; None for baselines.
         baseline: Which baseline; empty otherwise.
         layers: Layers still to be done, `mix`, or `-` for baselines.
     """
 
     model: ModelInfo
-    task: str
-    metric: str
-    data_hash: str
+    task: TaskSpec
     measure: str
     recipe: Recipe | None
     baseline: str
@@ -85,42 +76,27 @@ class Job:
     def key(self, layer: str) -> PartKey:
         """The part that one of its layers fills."""
         probe, seed = (self.baseline, None) if self.recipe is None else (self.recipe.probe, self.recipe.seed)
-        return PartKey(self.model.experiment, self.model.name, self.task, probe, seed, self.measure, layer)
+        return PartKey(self.model.experiment, self.model.name, self.task.name, probe, seed, self.measure, layer)
 
     @property
     def fingerprint(self) -> dict[str, Any]:
         """Everything that its numbers depend on."""
         return {
-            "data_hash": self.data_hash,
+            "data_hash": self.task.data_hash,
             "reps_hash": self.model.hash,
             "level": self.model.level,
             "parent": self.model.parent,
             "sparsity": self.model.sparsity,
             "package_version": __version__,
-            "metric": self.metric,
+            "metric": self.task.metric,
             "recipe": None if self.recipe is None else asdict(self.recipe),
         }
 
     def __str__(self) -> str:
         """As it is named in messages."""
         if self.recipe is None:
-            return f"{self.baseline} of {self.task}"
-        return f"{self.measure} of {self.task} on {self.model.name}, {self.recipe.probe}, seed {self.recipe.seed}"
-
-
-@dataclass(frozen=True)
-class Report:
-    """How a job ended.
-
-    Attributes:
-        job: The job.
-        status: done, failed, or elsewhere (another runner is at it).
-        message: Why it failed, in one line.
-    """
-
-    job: Job
-    status: str
-    message: str = ""
+            return f"{self.baseline} of {self.task.name}"
+        return f"{self.measure} of {self.task.name} on {self.model.name}, {self.recipe.probe}, seed {self.recipe.seed}"
 
 
 @dataclass(frozen=True)
@@ -153,35 +129,26 @@ def list_jobs(
         models: The representation files.
         tasks: The tasks.
         recipes: Kinds of probes and seeds.
-        measures: Of score, control and mdl.
+        measures: Keys of MEASURES.
 
     Returns:
-        The jobs. A regression has no description length, so no mdl.
+        The jobs; a regression has none of the measures of labels.
     """
     one = common_experiment([model.origin for model in models])  # a branch has baselines once, not its parent's too
     experiments = dict.fromkeys(model.experiment for model in models) if one is None else [one]
     jobs = [
-        Job(ModelInfo(None, "-", experiment), task.task, task.metric, task.data_hash, "baseline", None, kind, ("-",))
+        Job(ModelInfo(None, "-", experiment), task, "baseline", None, kind, ("-",))
         for experiment in experiments
         for task in tasks
         for kind in BASELINES
     ]
     for model in models:
         jobs += [
-            Job(
-                model,
-                data.task,
-                data.metric,
-                data.data_hash,
-                measure,
-                recipe,
-                "",
-                ("mix",) if recipe.mix else model.layers,
-            )
-            for data in tasks
-            for recipe in (data.recipe(one) for one in recipes)
+            Job(model, task, measure, recipe, "", ("mix",) if recipe.mix else model.layers)
+            for task in tasks
+            for recipe in map(task.recipe, recipes)
             for measure in measures
-            if not (measure == "mdl" and data.metric == "pearson")
+            if MEASURES[measure].of_numbers or not METRICS[task.metric].of_numbers
         ]
     return jobs
 
@@ -223,7 +190,9 @@ def make_units(
     heads = _cluster(tasks)
     groups: dict[tuple[str, str, str], list[Job]] = {}
     for job in jobs:
-        place = ("-", "-", "-") if job.model.path is None else (job.model.experiment, job.model.name, heads[job.task])
+        place = (
+            ("-", "-", "-") if job.model.path is None else (job.model.experiment, job.model.name, heads[job.task.name])
+        )
         groups.setdefault(place, []).append(job)
     pieces = max(1, -(-workers // max(1, len(groups))))
     if workers > 1:
@@ -234,7 +203,7 @@ def make_units(
         for first in range(pieces):
             some = tuple(group[first::pieces])
             if some:
-                data = {job.task: tasks[job.task] for job in some}
+                data = {job.task.name: tasks[job.task.name] for job in some}
                 units.append(Unit(some, data, folder, command, memory, threads))
     return units
 
@@ -246,95 +215,3 @@ def _cluster(tasks: dict[str, TaskData]) -> dict[str, str]:
     for name in sorted(texts, key=lambda name: -len(texts[name])):
         heads[name] = next((head for head in heads.values() if texts[name] <= texts[head]), name)
     return heads
-
-
-def iterate_unit(unit: Unit, *, wait: bool = False) -> Iterator[Report]:
-    """Does the jobs of a unit one after the other.
-
-    Args:
-        unit: The jobs.
-        wait: Whether to wait for jobs that another runner is at.
-
-    Yields:
-        How each ended.
-    """
-    if unit.threads is not None:
-        torch.set_num_threads(unit.threads)
-    held = _HeldFeatures(unit)
-    for job in unit.jobs:
-        lock = job.key(job.layers[0] if job.layers in (("mix",), ("-",)) else "layers").path(unit.folder)
-        lock = lock.with_suffix(".lock")
-        try:
-            with claim(lock, wait=wait) as claimed:
-                if not claimed:
-                    yield Report(job, "elsewhere")
-                    continue
-                left = unfinished(job, unit.folder)
-                if left is not None:
-                    _do(left, unit, held)
-            yield Report(job, "done")
-        except BridgeError as error:
-            yield Report(job, "failed", str(error))
-        except Exception as error:  # whatever it is must not stop the other jobs; its traceback is kept
-            path = lock.with_suffix(".error.txt")
-            path.write_text(traceback.format_exc(), encoding="utf-8")
-            reason = (str(error).splitlines() or [""])[0]
-            yield Report(job, "failed", f"{type(error).__name__}: {reason} (traceback in {path})")
-
-
-def run_unit(unit: Unit, wait: bool) -> list[Report]:
-    """Does the jobs of a unit, for a worker process.
-
-    Args:
-        unit: The jobs.
-        wait: Whether to wait for jobs that another runner is at.
-
-    Returns:
-        How each ended.
-    """
-    return list(iterate_unit(unit, wait=wait))
-
-
-class _HeldFeatures:
-    """The features of a unit, read when the first job needs them and kept while the next needs the same layers."""
-
-    def __init__(self, unit: Unit) -> None:
-        self._unit = unit
-        self._held: Features | None = None
-
-    def get(self, job: Job) -> Features:
-        """The features of a job's layers."""
-        layers = job.model.layers if job.layers == ("mix",) else job.layers
-        if self._held is None or self._held.layers != layers:
-            self._held = None  # the old ones go before the new ones come
-            assert job.model.path is not None
-            sentences = [tokens for data in self._unit.tasks.values() for tokens in data.sentences]
-            device = torch.device("cuda") if torch.cuda.is_available() else None
-            with Representations(job.model.path) as representations:
-                self._held = load_features(
-                    representations, sentences, layers, self._unit.folder, self._unit.memory, device
-                )
-        return self._held
-
-
-def _do(job: Job, unit: Unit, held: _HeldFeatures) -> None:
-    """Does one job and saves a part for each layer."""
-    data = unit.tasks[job.task]
-    if job.recipe is None:
-        outcomes = [measure_baseline(data, job.baseline)]
-    else:
-        outcomes = MEASURES[job.measure](data, held.get(job), job.recipe)
-    for layer, outcome in zip(job.layers, outcomes, strict=True):
-        save_part(_part(job, layer, outcome, unit.command), unit.folder)
-
-
-def _part(job: Job, layer: str, outcome: Outcome, command: str) -> Part:
-    metric = job.metric
-    if job.measure == "control":
-        metric = control_metric(metric)
-    rows = [{**row, "best_epoch": outcome.best_epoch} for row in score_rows(outcome, metric, job.measure)]
-    details = (
-        [] if outcome.predictions is None or job.measure == "control" else detail_rows(outcome.predictions, metric)
-    )
-    fingerprint = {**job.fingerprint, "command": command}
-    return Part(job.key(layer), fingerprint, rows, details, outcome.predictions, metric)

@@ -1,4 +1,7 @@
-"""What a probing run is given: a suite of tasks and representation files, checked before anything is trained."""
+"""What a probing run is given: a suite of tasks and representation files, checked before anything is trained.
+
+Every function adds what is wrong to the faults that it is given, and returns what could be read.
+"""
 
 from __future__ import annotations
 
@@ -12,44 +15,40 @@ from typing import Any
 
 from probing_bridge.corpora.suite import Suite
 from probing_bridge.corpora.tasks import TASKS, label_vocabulary
-from probing_bridge.errors import BridgeError, InputError
+from probing_bridge.errors import BridgeError, Faults, InputError
 from probing_bridge.formats.origin import common_experiment
 from probing_bridge.formats.representations import Representations, sentence_text
-from probing_bridge.probes.experiment import SPLITS, TaskData, TaskSpec
+from probing_bridge.formats.tables import read_table
 from probing_bridge.probes.grid import Job, ModelInfo
-from probing_bridge.probes.metrics import span_parts
+from probing_bridge.probes.measures import SPLITS, TaskData, TaskSpec
+from probing_bridge.probes.metrics import METRICS
 from probing_bridge.probes.parts import all_parts
 
 
-def task_specs(suite: Suite, only: Sequence[str] | None) -> dict[str, TaskSpec]:
+def task_specs(suite: Suite, only: Sequence[str] | None, faults: Faults) -> dict[str, TaskSpec]:
     """What a suite says of its tasks, with a hash of each task's data.
 
     Args:
         suite: The suite.
         only: These tasks; all if None.
+        faults: Gets the tasks that the suite does not have, and files that cannot be read.
 
     Returns:
-        Task -> what is known before its files are read.
-
-    Raises:
-        BridgeError: A task that the suite does not have.
+        Task -> what is known before its files are read, in the order of the suite.
     """
     for task in only or ():
         if task not in suite.tasks:
-            raise BridgeError(f"--tasks {task}: not in {suite.path}, which has {', '.join(suite.tasks)}")
-    hashes: dict[Path, str] = {}
+            faults.add(f"--tasks {task}: not in {suite.path}, which has {', '.join(suite.tasks)}")
+    hashes: dict[Path, str | None] = {}
     specs = {}
-    for task, files in suite.tasks.items():
-        if only is not None and task not in only:
+    for name, files in suite.tasks.items():
+        if only is not None and name not in only:
             continue
-        row = TASKS[task]
-        for split in SPLITS:
-            path = files.path(split)
-            if path not in hashes:
-                hashes[path] = _content_hash(path)
-        identity = [task, files.format, files.compat, *(hashes[files.path(split)] for split in SPLITS)]
+        paths = [files.path(split) for split in SPLITS]
+        hashes |= {path: faults.of(_content_hash, path) for path in paths if path not in hashes}
+        row, identity = TASKS[name], [name, files.format, files.compat, *(hashes[path] for path in paths)]
         data_hash = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
-        specs[task] = TaskSpec(task, row.metric, data_hash, row.batch_size, row.patience, files.compat)
+        specs[name] = TaskSpec(name, row.metric, data_hash, row.batch_size, row.patience, files.compat)
     return specs
 
 
@@ -66,78 +65,82 @@ def _content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_tasks(suite: Suite, specs: dict[str, TaskSpec], names: Iterable[str]) -> dict[str, TaskData]:
+def read_tasks(suite: Suite, specs: dict[str, TaskSpec], names: Iterable[str], faults: Faults) -> dict[str, TaskData]:
     """Reads the files of tasks.
 
     Args:
         suite: The suite.
         specs: From `task_specs`.
         names: Which tasks.
+        faults: Gets what is wrong with files, and labels that do not fit the metric.
 
     Returns:
         Task -> its data.
-
-    Raises:
-        BridgeError: A fault of a file, or labels that do not fit the metric.
     """
-    tasks = {}
-    for name in names:
-        splits = {split: suite.tasks[name].read(split) for split in SPLITS}
-        labels = label_vocabulary(*(splits[split] for split in SPLITS))
-        if specs[name].metric.startswith("span"):
-            try:
-                span_parts(labels)
-            except BridgeError as error:
-                raise InputError(f"task {name}: {error}", suite.tasks[name].train.parent) from error
-        tasks[name] = TaskData(specs[name], dict(splits), labels or None)
-    return tasks
+    found = {name: faults.of(_read_task, suite, specs[name]) for name in names}
+    return {name: data for name, data in found.items() if data is not None}
 
 
-def open_models(paths: Sequence[Path], layers: Sequence[str] | None, *, allow_mixed: bool) -> list[ModelInfo]:
+def _read_task(suite: Suite, spec: TaskSpec) -> TaskData:
+    splits = {split: suite.tasks[spec.name].read(split) for split in SPLITS}
+    labels = label_vocabulary(*(splits[split] for split in SPLITS))
+    try:
+        METRICS[spec.metric].check_labels(labels)
+    except BridgeError as error:
+        raise InputError(f"task {spec.name}: {error}", suite.tasks[spec.name].train.parent) from error
+    return TaskData(spec, dict(splits), labels or None)
+
+
+def open_models(paths: Sequence[Path], layers: Sequence[str] | None, faults: Faults) -> list[ModelInfo]:
     """Opens representation files and reads where they come from.
 
     Args:
         paths: One file per model.
         layers: Names of the layers to probe; all if None.
-        allow_mixed: Whether files of several experiments may stand in one table; those of a branch and of the level
-            that it came from always may.
+        faults: Gets files that cannot be read or lack a layer, and two files of one name.
 
     Returns:
         The models in the order given.
-
-    Raises:
-        BridgeError: Two files of one name, a layer that a file does not have, or mixed experiments.
     """
-    models: list[ModelInfo] = []
-    for path in paths:
-        with Representations(path) as representations:
-            chosen = representations.layers if layers is None else tuple(layers)
-            representations.require_layers(chosen)
-            attributes = representations.attributes
-            level, sparsity = (_number(attributes, name, path) for name in ("level", "sparsity"))
-            models.append(
-                ModelInfo(
-                    path,
-                    path.stem,
-                    str(attributes.get("experiment", "")),
-                    None if level is None or level < 0 else int(level),
-                    sparsity,
-                    chosen,
-                    representations.hash,
-                    str(attributes.get("parent", "")),
-                )
-            )
+    models = [model for path in paths if (model := faults.of(_open_model, path, layers)) is not None]
     names = [(model.experiment, model.name) for model in models]
     for model, name in zip(models, names, strict=True):
         if names.count(name) > 1:
-            raise BridgeError(f"two of the --reps are named {model.name!r}: rows are told apart by it, so rename one")
-    if not allow_mixed and common_experiment([model.origin for model in models]) is None:
-        experiments = sorted({model.experiment for model in models})
-        shown = ", ".join(
-            f"{one or 'unknown'} ({next(m.path for m in models if m.experiment == one)})" for one in experiments
-        )
-        raise BridgeError(f"--reps come from several experiments: {shown}; give each its own table, or --allow-mixed")
+            faults.add(f"two of the --reps are named {model.name!r}: rows are told apart by it, so rename one")
     return models
+
+
+def _open_model(path: Path, layers: Sequence[str] | None) -> ModelInfo:
+    with Representations(path) as representations:
+        chosen = representations.layers if layers is None else tuple(layers)
+        representations.require_layers(chosen)
+        attributes = representations.attributes
+        level, sparsity = (_number(attributes, name, path) for name in ("level", "sparsity"))
+        return ModelInfo(
+            path,
+            path.stem,
+            str(attributes.get("experiment", "")),
+            None if level is None or level < 0 else int(level),
+            sparsity,
+            chosen,
+            representations.hash,
+            str(attributes.get("parent", "")),
+        )
+
+
+def check_experiments(models: Sequence[ModelInfo]) -> None:
+    """Refuses files of several experiments, but for those of a branch and of the level that it came from.
+
+    Args:
+        models: The representation files.
+
+    Raises:
+        BridgeError: They are mixed.
+    """
+    if common_experiment([model.origin for model in models]) is None:
+        files = {model.experiment: model.path for model in reversed(models)}
+        shown = ", ".join(f"{one or 'unknown'} ({files[one]})" for one in sorted(files))
+        raise BridgeError(f"--reps come from several experiments: {shown}; give each its own table, or --allow-mixed")
 
 
 def _number(attributes: dict[str, Any], name: str, path: Path) -> float | None:
@@ -164,8 +167,6 @@ def check_table(output: Path, folder: Path, models: Sequence[ModelInfo], *, allo
         return
     if not folder.is_dir():
         raise InputError(f"is there, but not the finished jobs it was made from ({folder}); move it away first", output)
-    from probing_bridge.formats.tables import read_table
-
     before = set(read_table(output, "probes")["experiment"])
     if allow_mixed or not before or before == {model.experiment for model in models}:
         return
@@ -177,31 +178,37 @@ def check_table(output: Path, folder: Path, models: Sequence[ModelInfo], *, allo
         )
 
 
-def check_representations(jobs: Iterable[Job], tasks: dict[str, TaskData]) -> None:
+def check_representations(jobs: Iterable[Job], tasks: dict[str, TaskData], faults: Faults) -> None:
     """Reads every sentence that the jobs need once, so that a fault is found before anything is trained.
 
     Args:
         jobs: Unfinished jobs.
-        tasks: The data of their tasks.
-
-    Raises:
-        InputError: Sentences that are missing in a file (how many, and the first), a sentence with another number
-            of vectors than words, or a value that is not finite.
+        tasks: The data of their tasks, of those that could be read.
+        faults: Gets a line for each file that lacks sentences (how many, and the first), and one for each that has
+            sentences with another number of vectors than words, or with values that are not finite.
     """
     wanted: dict[Path, set[str]] = {}
     for job in jobs:
-        if job.model.path is not None:
-            wanted.setdefault(job.model.path, set()).add(job.task)
+        if job.model.path is not None and job.task.name in tasks:
+            wanted.setdefault(job.model.path, set()).add(job.task.name)
     for path, names in wanted.items():
         sentences = {sentence_text(tokens): tokens for name in sorted(names) for tokens in tasks[name].sentences}
         with Representations(path) as representations:
             missing = [text for text, tokens in sentences.items() if tokens not in representations]
-            if missing:
-                shown = missing[0] if len(missing[0]) <= 80 else missing[0][:77] + "..."
-                raise InputError(
-                    f"{len(missing)} of {len(sentences)} sentences are missing, the first is {shown!r}; "
-                    "encode the output of `sentences` for this suite",
-                    path,
-                )
-            for tokens in sentences.values():
-                representations.read(tokens)
+            there = [tokens for tokens in sentences.values() if tokens in representations]
+            damaged = [fault for tokens in there if (fault := _reading_fault(representations, tokens))]
+        if missing:
+            shown = missing[0] if len(missing[0]) <= 80 else missing[0][:77] + "..."
+            text = f"{len(missing)} of {len(sentences)} sentences are missing, the first is {shown!r}; "
+            faults.add(str(InputError(text + "encode the output of `sentences` for this suite", path)))
+        if damaged:
+            faults.add(damaged[0] + (f" (and {len(damaged) - 1} sentences more)" if len(damaged) > 1 else ""))
+
+
+def _reading_fault(representations: Representations, tokens: Sequence[str]) -> str:
+    """Why a sentence cannot be read; empty if it can."""
+    try:
+        representations.read(tokens)
+    except BridgeError as error:
+        return str(error)
+    return ""

@@ -13,9 +13,9 @@ import random
 import numpy as np
 import torch
 
-from probing_bridge.probes.features import Features
 from probing_bridge.probes.items import Items
-from probing_bridge.probes.training import Probes, Recipe, dev_scorer, restore, train
+from probing_bridge.probes.problem import Problem
+from probing_bridge.probes.training import Probes, restore, train
 
 # Where the blocks end, as shares of the training instances (section 4, footnote on the timesteps).
 BLOCK_ENDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.03125, 0.0625, 0.125, 0.25, 0.5, 1.0)
@@ -33,43 +33,26 @@ def block_ends(n_instances: int) -> list[int]:
     return sorted({max(1, round(share * n_instances)) for share in BLOCK_ENDS})
 
 
-def online_codelength(
-    features: Features,
-    recipe: Recipe,
-    n_classes: int,
-    train_items: Items,
-    dev_items: Items,
-    metric: str,
-    labels: tuple[str, ...],
-) -> np.ndarray:
+def online_codelength(problem: Problem, train_items: Items, dev_items: Items) -> np.ndarray:
     """Bits that the training labels cost, for every layer.
 
     Args:
-        features: All layers.
-        recipe: How each probe is trained; its seed also shuffles the instances before they are cut into blocks.
-        n_classes: K.
-        train_items: The training split; not a regression.
+        problem: What the probes are asked; no regression. The recipe's seed also shuffles the instances before they
+            are cut into blocks.
+        train_items: The training split.
         dev_items: For early stopping.
-        metric: The development metric, a key of METRICS.
-        labels: The vocabulary.
 
     Returns:
         (n_probes,) float64 bits.
     """
     order = list(range(train_items.n_instances))
-    random.Random(recipe.shuffle_seed).shuffle(order)
+    random.Random(problem.recipe.shuffle_seed).shuffle(order)
     shuffled = train_items.select(np.array(order))
     ends = block_ends(shuffled.n_instances)
-    n_words = shuffled.rows.shape[1]
-    n_probes = 1 if recipe.mix else len(features.layers)
-    bits = np.full(n_probes, float(shuffled.offsets[ends[0]]) * np.log2(n_classes))
+    bits = np.full(problem.n_probes, float(shuffled.offsets[ends[0]]) * np.log2(problem.n_outputs))
     for first, last in itertools.pairwise(ends):
-        probes = Probes(features, recipe, n_words, n_classes)
-        trained = train(
-            probes, shuffled.select(np.arange(first)), dev_scorer(probes, dev_items, metric, labels), recipe
-        )
-        best = restore(features, recipe, n_words, n_classes, trained)
-        bits += code_bits(best, shuffled.select(np.arange(first, last)))
+        trained = train(problem, shuffled.select(np.arange(first)), dev_items)
+        bits += code_bits(restore(problem, trained), shuffled.select(np.arange(first, last)))
     return bits
 
 

@@ -15,10 +15,9 @@ from functools import cached_property
 
 import numpy as np
 
-from probing_bridge.errors import BridgeError
+from probing_bridge.probes.spans import find_spans, span_parts
 
 TINY = 1e-13  # the original adds it to every denominator of a precision, recall or F
-N_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -62,14 +61,24 @@ class Metric:
     """A score of a split.
 
     Attributes:
+        name: What the tables call it; of the items of a task, as `f1` of spans or of errors.
         statistics: Predictions -> (n_sentences, k) float64.
         score: Summed statistics (..., k) -> (...) scores; nan where the score is not defined.
         better: +1 when higher is better, -1 when lower is.
+        of_numbers: Whether it is of a regression, not of labels.
+        beside: Keys of further metrics that the probes table shows for a task of this one.
+        details: Keys of those that the probes_details table shows.
+        check_labels: Raises a BridgeError for a vocabulary that it cannot be taken of.
     """
 
+    name: str
     statistics: Callable[[Predictions], np.ndarray]
     score: Callable[[np.ndarray], np.ndarray]
     better: int = 1
+    of_numbers: bool = False
+    beside: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+    check_labels: Callable[[Sequence[str]], object] = lambda labels: None
 
 
 def _per_sentence(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -110,52 +119,6 @@ def _f_score(beta: float) -> Callable[[np.ndarray], np.ndarray]:
         return (1 + beta**2) * precision * recall / (beta**2 * precision + recall + TINY)
 
     return score
-
-
-def span_parts(labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Splits span labels into prefix and type.
-
-    Args:
-        labels: `O`, `B`, `I`, `B-TYPE`, `I-TYPE`.
-
-    Returns:
-        (n_labels,) prefixes as one-letter strings, and (n_labels,) type numbers; the type of a bare `B` or `I` is
-        the empty string.
-
-    Raises:
-        BridgeError: A label that is none of these.
-    """
-    for label in labels:
-        if label != "O" and label not in ("B", "I") and label[:2] not in ("B-", "I-"):
-            raise BridgeError(f"label {label!r} is no span label: expected O, B, I, B-TYPE or I-TYPE")
-    kinds = sorted({label[2:] for label in labels})
-    return np.array([label[0] for label in labels]), np.array([kinds.index(label[2:]) for label in labels], int)
-
-
-def find_spans(tags: np.ndarray, first: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-    """Finds the spans of label sequences; the BIO and IOB1 decoders of the original agree on these labels.
-
-    A span starts at any B, and at an I that follows an O, a sentence start or a label of another type; it goes on
-    with I of the same type (`bio_tags_to_spans` and `iob1_tags_to_spans` of AllenNLP 0.7, which the original calls).
-
-    Args:
-        tags: (n_items,) label numbers of all sentences, one after the other.
-        first: (n_items,) bool, true at the first item of each sentence.
-        labels: The vocabulary.
-
-    Returns:
-        (n_spans, 3) int64: first item, last item, type number; in order.
-    """
-    if not len(tags):
-        return np.zeros((0, 3), np.int64)
-    prefix, kind = span_parts(labels)
-    begins, inside, kinds = (prefix == "B")[tags], (prefix != "O")[tags], kind[tags]
-    goes_on = np.zeros(len(tags), bool)
-    goes_on[1:] = inside[1:] & inside[:-1] & (kinds[1:] == kinds[:-1])
-    goes_on &= ~begins & ~first
-    starts = np.flatnonzero(inside & ~goes_on)
-    last = np.flatnonzero(inside & ~np.append(goes_on[1:], False))
-    return np.stack([starts, last, kinds[starts]], axis=1)
 
 
 def _span_statistics(predictions: Predictions) -> np.ndarray:
@@ -225,20 +188,21 @@ def _error_statistics(predictions: Predictions) -> np.ndarray:
 
 
 _ERROR_LABEL = label_statistics("i")
+_OF_SPANS = ("span_precision", "span_recall", "accuracy", "accuracy3")
+_OF_ERRORS = ("precision_i", "recall_i", "accuracy", "accuracy3")
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(_accuracy_statistics, _ratio),
-    "accuracy3": Metric(_accuracy3_statistics, _ratio),
-    "span_f1_bio": Metric(_span_statistics, _f_score(1.0)),  # the two decoders differ in no label sequence
-    "span_f1_iob1": Metric(_span_statistics, _f_score(1.0)),
-    "span_precision": Metric(_span_statistics, _precision),
-    "span_recall": Metric(_span_statistics, _recall),
-    "f1_i": Metric(_ERROR_LABEL, _f_score(1.0)),
-    "f0.5_i": Metric(_ERROR_LABEL, _f_score(0.5)),
-    "precision_i": Metric(_ERROR_LABEL, _precision),
-    "recall_i": Metric(_ERROR_LABEL, _recall),
-    "pearson": Metric(_pearson_statistics, _pearson),
-    "mae": Metric(_error_statistics, _ratio, better=-1),
+    "accuracy": Metric("accuracy", _accuracy_statistics, _ratio, details=("accuracy3",)),
+    "accuracy3": Metric("accuracy3", _accuracy3_statistics, _ratio),
+    "span_f1": Metric("f1", _span_statistics, _f_score(1.0), details=_OF_SPANS, check_labels=span_parts),
+    "span_precision": Metric("span_precision", _span_statistics, _precision, check_labels=span_parts),
+    "span_recall": Metric("span_recall", _span_statistics, _recall, check_labels=span_parts),
+    "f1_i": Metric("f1", _ERROR_LABEL, _f_score(1.0), beside=("f0.5_i",), details=_OF_ERRORS),
+    "f0.5_i": Metric("f0.5", _ERROR_LABEL, _f_score(0.5)),
+    "precision_i": Metric("precision_i", _ERROR_LABEL, _precision),
+    "recall_i": Metric("recall_i", _ERROR_LABEL, _recall),
+    "pearson": Metric("pearson", _pearson_statistics, _pearson, of_numbers=True, details=("mae",)),
+    "mae": Metric("mae", _error_statistics, _ratio, better=-1, of_numbers=True),
 }
 
 
@@ -254,98 +218,3 @@ def score(metric: str, predictions: Predictions) -> float:
     """
     chosen = METRICS[metric]
     return float(chosen.score(chosen.statistics(predictions).sum(axis=0)))
-
-
-def resample(n_sentences: int, seed: int = 0) -> np.ndarray:
-    """Draws bootstrap samples of the sentences of a split.
-
-    Args:
-        n_sentences: How many there are.
-        seed: Of the generator; the same seed and number give the same samples, so intervals of differences are paired.
-
-    Returns:
-        (1000, n_sentences) float64: how often each sentence is in each sample.
-    """
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(n_sentences, np.full(n_sentences, 1 / n_sentences), size=N_RESAMPLES).astype(np.float64)
-
-
-def interval(metric: str, predictions: Predictions, samples: np.ndarray) -> tuple[float, float]:
-    """The 95 % percentile interval of a score, over sentences.
-
-    Args:
-        metric: A key of METRICS.
-        predictions: Answers and gold.
-        samples: (n_samples, n_sentences) from `resample`.
-
-    Returns:
-        Lower and upper bound; nan where no sample has a defined score.
-    """
-    chosen = METRICS[metric]
-    return percentiles(chosen.score(samples @ chosen.statistics(predictions)))
-
-
-def sampled_difference(metric: str, a: Predictions, b: Predictions, samples: np.ndarray) -> tuple[float, np.ndarray]:
-    """The difference of two scores on the same sentences, whole and in every bootstrap sample of them.
-
-    Args:
-        metric: A key of METRICS.
-        a: Answers of one probe.
-        b: Answers of another, perhaps to other questions, but item for item about the same sentences.
-        samples: (n_samples, n_sentences) from `resample`.
-
-    Returns:
-        score(b) - score(a), and the (up to n_samples,) sampled differences that are defined.
-
-    Raises:
-        ValueError: The two are not about the same items.
-    """
-    if not np.array_equal(a.offsets, b.offsets):
-        raise ValueError("a paired comparison needs the same items on both sides")
-    chosen = METRICS[metric]
-    stats = [chosen.statistics(predictions) for predictions in (a, b)]
-    difference = float(chosen.score(stats[1].sum(axis=0)) - chosen.score(stats[0].sum(axis=0)))
-    sampled = chosen.score(samples @ stats[1]) - chosen.score(samples @ stats[0])
-    return difference, sampled[np.isfinite(sampled)]
-
-
-def paired_difference(
-    metric: str, a: Predictions, b: Predictions, samples: np.ndarray
-) -> tuple[float, float, float, float]:
-    """How much better `b` is than `a` on the same items, with a paired bootstrap over sentences.
-
-    Args:
-        metric: A key of METRICS.
-        a: Answers of one model.
-        b: Answers of the other.
-        samples: (n_samples, n_sentences) from `resample`.
-
-    Returns:
-        score(b) - score(a), its 95 % interval, and the two-sided p-value: twice the smaller share of samples whose
-        difference is <= 0 or >= 0 (each with one added, so that it is never 0), at most 1.
-
-    Raises:
-        ValueError: The two are not about the same items with the same gold answers.
-    """
-    if not np.array_equal(a.gold, b.gold):
-        raise ValueError("a paired comparison needs the same gold answers on both sides")
-    difference, sampled = sampled_difference(metric, a, b, samples)
-    low, high = percentiles(sampled)
-    tail = min(int((sampled <= 0).sum()), int((sampled >= 0).sum()))
-    return difference, low, high, min(1.0, 2 * (tail + 1) / (len(sampled) + 1))
-
-
-def percentiles(scores: np.ndarray) -> tuple[float, float]:
-    """The 2.5th and 97.5th percentile of bootstrap scores; nan where there are none.
-
-    Args:
-        scores: (n,) with undefined scores as nan.
-
-    Returns:
-        Lower and upper bound.
-    """
-    scores = scores[np.isfinite(scores)]
-    if not len(scores):
-        return float("nan"), float("nan")
-    low, high = np.percentile(scores, [2.5, 97.5])
-    return float(low), float(high)

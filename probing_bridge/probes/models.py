@@ -1,8 +1,9 @@
-"""Probe models with their gradients written out: linear and one hidden layer, for all layers of a model at once.
+"""Probe models with their gradients written out: linear or with hidden layers, for all layers of a model at once.
 
 The probe of Liu et al. (2019) is one affine map of a word's features x, or of [x; y; x*y] for a pair (child x,
-parent y). As its inputs are frozen, the gradient is one more matrix product, and autograd has nothing to add. Every
-model keeps its parameters in one (n_probes, n_parameters) array, so that one optimizer call moves them all.
+parent y). As its inputs are frozen, the gradient is one more matrix product. Autograd takes 1.2 to 1.4 times as long
+(`autograd` of benchmarks/probes.py). Every model keeps its parameters in one (n_probes, n_parameters) array, so that
+one optimizer call moves them all.
 
 Classes are padded to a multiple of 16, which the matrix products like; the bias of a class that is only padding is
 so low that its probability is exactly 0, and so is its gradient.
@@ -10,12 +11,14 @@ so low that its probability is exactly 0, and so is its gradient.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 
-HIDDEN = 1024
+from probing_bridge.probes.problem import PROBES, Problem
+
 _NEVER = -1e30  # bias of a padding class: softmax gives exactly 0
 
 
@@ -78,8 +81,15 @@ def initial_affine(n_in: int, n_out: int) -> torch.Tensor:
     return torch.cat([layer.weight.detach(), layer.bias.detach()[:, None]], dim=1)
 
 
-def _pad(affine: torch.Tensor) -> torch.Tensor:
-    """Adds outputs that are never chosen: (n_out, n_in + 1) -> (padded n_out, n_in + 1)."""
+def pad(affine: torch.Tensor) -> torch.Tensor:
+    """Adds outputs that are never chosen.
+
+    Args:
+        affine: (n_out, n_in + 1).
+
+    Returns:
+        (padded n_out, n_in + 1).
+    """
     extra = torch.zeros(padded(len(affine)) - len(affine), affine.shape[1])
     extra[:, -1] = _NEVER
     return torch.cat([affine, extra])
@@ -111,31 +121,42 @@ class _Affine:
         return torch.bmm(gradient, self.weight)
 
 
-def _flatten(affines: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Weights, then bias, of each affine map in turn, as one row."""
+def flatten(affines: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Weights, then bias, of each affine map in turn, as one row.
+
+    Args:
+        affines: (n_out, n_in + 1) arrays.
+
+    Returns:
+        (n_parameters,).
+    """
     return torch.cat([part.reshape(-1) for affine in affines for part in (affine[:, :-1], affine[:, -1])])
 
 
-class Linear:
-    """Linear probes: scores = W input + b."""
+class Stack:
+    """Probes of one shape: affine maps, with rectified units between them and no dropout."""
 
     def __init__(self, affines: Sequence[torch.Tensor], n_probes: int, like: torch.Tensor) -> None:
         """Starts all probes at the same weights.
 
         Args:
-            affines: One (n_out, n_in + 1) array of `initial_affine`.
+            affines: (n_out, n_in + 1) arrays of `initial_affine`, from the input to the outputs.
             n_probes: How many probes.
             like: A tensor of the device and type wanted.
         """
-        affine = _pad(affines[0])
-        self._n_out, self._n_in = affine.shape[0], affine.shape[1] - 1
-        self.parameters = _flatten([affine]).to(like).repeat(n_probes, 1)
+        affines = [*affines[:-1], pad(affines[-1])]
+        self._sizes = [(affine.shape[1] - 1, affine.shape[0]) for affine in affines]
+        self.parameters = flatten(affines).to(like).repeat(n_probes, 1)
         self._bind()
 
     def _bind(self) -> None:
         self.gradient = torch.zeros_like(self.parameters)
-        self._out = _Affine(self.parameters, self.gradient, 0, self._n_in, self._n_out)
-        self._inputs: list[torch.Tensor] = []
+        self.affines: list[_Affine] = []
+        first = 0
+        for n_in, n_out in self._sizes:
+            self.affines.append(_Affine(self.parameters, self.gradient, first, n_in, n_out))
+            first += (n_in + 1) * n_out
+        self._inputs: list[list[torch.Tensor]] = []  # of each affine map, in parts
 
     def keep(self, probes: Sequence[int]) -> None:
         """Goes on with only these probes."""
@@ -144,69 +165,27 @@ class Linear:
 
     def forward(self, words: Sequence[torch.Tensor]) -> torch.Tensor:
         """Scores (n_probes, n, n_out)."""
-        self._inputs = combine(words)
-        return self._out.forward(self._inputs)
+        self._inputs = [combine(words)]
+        for affine in self.affines[:-1]:
+            self._inputs.append([affine.forward(self._inputs[-1]).relu_()])
+        return self.affines[-1].forward(self._inputs[-1])
 
     def backward(self, gradient: torch.Tensor) -> None:
         """Adds the gradient of the weights."""
-        self._out.backward(self._inputs, gradient)
+        for place in reversed(range(len(self.affines))):
+            self.affines[place].backward(self._inputs[place], gradient)
+            if place:
+                gradient = self._before(place, gradient)
+
+    def _before(self, place: int, gradient: torch.Tensor) -> torch.Tensor:
+        """The loss's gradient by the outputs of the affine map before."""
+        return self.affines[place].input_gradient(gradient).mul_(self._inputs[place][0] > 0)
 
     def input_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
         """The loss's gradient by the inputs of the last `forward`, (n_probes, n, n_in)."""
-        return self._out.input_gradient(gradient)
-
-
-class Mlp:
-    """Probes with one hidden layer of 1024 rectified units and no dropout."""
-
-    def __init__(self, affines: Sequence[torch.Tensor], n_probes: int, like: torch.Tensor) -> None:
-        """Starts all probes at the same weights.
-
-        Args:
-            affines: (1024, n_in + 1) and (n_out, 1025) arrays of `initial_affine`.
-            n_probes: How many probes.
-            like: A tensor of the device and type wanted.
-        """
-        hidden, out = affines[0], _pad(affines[1])
-        self._sizes = (hidden.shape[1] - 1, hidden.shape[0], out.shape[0])
-        self.parameters = _flatten([hidden, out]).to(like).repeat(n_probes, 1)
-        self._bind()
-
-    def _bind(self) -> None:
-        self.gradient = torch.zeros_like(self.parameters)
-        n_in, n_hidden, n_out = self._sizes
-        self._hidden = _Affine(self.parameters, self.gradient, 0, n_in, n_hidden)
-        self._out = _Affine(self.parameters, self.gradient, (n_in + 1) * n_hidden, n_hidden, n_out)
-        self._inputs: list[torch.Tensor] = []
-        self._active: torch.Tensor | None = None
-
-    def keep(self, probes: Sequence[int]) -> None:
-        """Goes on with only these probes."""
-        self.parameters = self.parameters[list(probes)]
-        self._bind()
-
-    def forward(self, words: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Scores (n_probes, n, n_out)."""
-        self._inputs = combine(words)
-        self._active = self._hidden.forward(self._inputs).relu_()
-        return self._out.forward([self._active])
-
-    def _hidden_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
-        assert self._active is not None
-        return self._out.input_gradient(gradient).mul_(self._active > 0)
-
-    def backward(self, gradient: torch.Tensor) -> None:
-        """Adds the gradient of the weights."""
-        assert self._active is not None
-        self._out.backward([self._active], gradient)
-        self._hidden.backward(self._inputs, self._hidden_gradient(gradient))
-
-    def input_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
-        """The loss's gradient by the inputs of the last `forward`, (n_probes, n, n_in)."""
-        return self._hidden.input_gradient(self._hidden_gradient(gradient))
-
-
-MODELS: dict[str, type[Linear] | type[Mlp]] = {"linear": Linear, "mlp": Mlp}
+        for place in reversed(range(1, len(self.affines))):
+            gradient = self._before(place, gradient)
+        return self.affines[0].input_gradient(gradient)
 
 
 class Mix:
@@ -215,7 +194,7 @@ class Mix:
     w starts at 0 and gamma at 1 (ELMo's scalar mix, Peters et al. 2018, equation 1).
     """
 
-    def __init__(self, inner: Linear | Mlp, n_layers: int) -> None:
+    def __init__(self, inner: Stack, n_layers: int) -> None:
         """Puts the mix before a probe.
 
         Args:
@@ -263,26 +242,20 @@ class Mix:
         self.gradient[:, self._n_layers + 1 :] += self._inner.gradient
 
 
-def new_model(kind: str, dim: int, n_words: int, n_outputs: int, n_probes: int, seed: int, like: torch.Tensor) -> Model:
+def new_model(problem: Problem, like: torch.Tensor) -> Model:
     """Makes probes with the initial weights of the original: `torch.nn.Linear` under a torch seed.
 
     Args:
-        kind: A key of MODELS.
-        dim: Features per word.
-        n_words: 1 (words) or 2 (pairs).
-        n_outputs: Classes, or 1 for a regression.
-        n_probes: How many, all equal at the start.
-        seed: Torch's seed (133 in the recipe).
+        problem: What they are asked.
         like: A tensor of the device and type wanted.
 
     Returns:
-        The probes.
+        The probes, all equal at the start.
     """
-    n_in = dim if n_words == 1 else 3 * dim
+    dim = problem.features.dim
+    sizes = [dim if problem.n_words == 1 else 3 * dim, *PROBES[problem.recipe.probe], problem.n_outputs]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if kind == "mlp":
-            affines = [initial_affine(n_in, HIDDEN), initial_affine(HIDDEN, n_outputs)]
-        else:
-            affines = [initial_affine(n_in, n_outputs)]
-    return MODELS[kind](affines, n_probes, like)
+        torch.manual_seed(problem.recipe.seed)
+        affines = [initial_affine(n_in, n_out) for n_in, n_out in itertools.pairwise(sizes)]
+    stack = Stack(affines, problem.n_probes, like)
+    return Mix(stack, len(problem.features.layers)) if problem.recipe.mix else stack

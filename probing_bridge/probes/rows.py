@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,35 +12,12 @@ import pandas as pd
 from probing_bridge import __version__
 from probing_bridge.formats.origin import lineage
 from probing_bridge.formats.tables import TABLES, write_table
-from probing_bridge.probes.experiment import Outcome
-from probing_bridge.probes.metrics import (
-    METRICS,
-    Predictions,
-    interval,
-    label_statistics,
-    paired_difference,
-    percentiles,
-    resample,
-    sampled_difference,
-    score,
-)
+from probing_bridge.probes.intervals import interval, paired_difference, percentiles, resample, sampled_difference
+from probing_bridge.probes.measures import MEASURES, Outcome
+from probing_bridge.probes.metrics import METRICS, Predictions, label_statistics, score
 from probing_bridge.probes.parts import Part, PartKey, all_parts, claim, load_part
 
-# The metric's name in the tables, where it is not its key in METRICS.
-_COLUMN_NAMES = {"span_f1_bio": "f1", "span_f1_iob1": "f1", "f1_i": "f1", "f0.5_i": "f0.5"}
-# What else is worth a row, by the task's own metric: (probes table, probes_details table).
-_BESIDE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "accuracy": ((), ("accuracy3",)),
-    **dict.fromkeys(("span_f1_bio", "span_f1_iob1"), ((), ("span_precision", "span_recall", "accuracy", "accuracy3"))),
-    "f1_i": (("f0.5_i",), ("precision_i", "recall_i", "accuracy", "accuracy3")),
-    "pearson": ((), ("mae",)),
-}
 _LABEL_SCORES = {name: METRICS[f"{name}_i"].score for name in ("precision", "recall", "f1")}
-
-
-@functools.lru_cache(maxsize=4)
-def _samples(n_sentences: int) -> np.ndarray:
-    return resample(n_sentences)
 
 
 def _finite(value: float) -> float | None:
@@ -49,32 +25,28 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _row(metric: str, value: float, n: int, low: float = np.nan, high: float = np.nan) -> dict[str, Any]:
-    name = _COLUMN_NAMES.get(metric, metric)
+def _row(name: str, value: float, n: int, low: float = np.nan, high: float = np.nan) -> dict[str, Any]:
     return {"metric": name, "score": _finite(value), "low": _finite(low), "high": _finite(high), "n": n}
 
 
-def score_rows(outcome: Outcome, metric: str, measure: str) -> list[dict[str, Any]]:
+def score_rows(outcome: Outcome, metric: str) -> list[dict[str, Any]]:
     """The rows of the probes table that one outcome gives.
 
     Args:
         outcome: Of one layer.
-        metric: The main metric, a key of METRICS.
-        measure: score, control, mdl or baseline.
+        metric: That of its predictions, a key of METRICS.
 
     Returns:
         metric, score, low, high, n of each row.
     """
-    if measure == "mdl":
-        assert outcome.bits is not None and outcome.compression is not None
-        n = outcome.n_items
-        return [_row("mdl_bits", outcome.bits, n), _row("mdl_compression", outcome.compression, n)]
-    predictions = outcome.predictions
-    assert predictions is not None
-    names = (metric, *(_BESIDE[metric][0] if measure != "control" else ()))
-    samples = _samples(predictions.n_sentences)
-    n = predictions.n_items
-    return [_row(name, score(name, predictions), n, *interval(name, predictions, samples)) for name in names]
+    rows = [_row(name, value, outcome.n_items) for name, value in outcome.values.items()]
+    if (predictions := outcome.predictions) is None:
+        return rows
+    samples = resample(predictions.n_sentences)
+    return rows + [
+        _row(METRICS[key].name, score(key, predictions), outcome.n_items, *interval(key, predictions, samples))
+        for key in (metric, *METRICS[metric].beside)
+    ]
 
 
 def detail_rows(predictions: Predictions, metric: str) -> list[dict[str, Any]]:
@@ -87,10 +59,10 @@ def detail_rows(predictions: Predictions, metric: str) -> list[dict[str, Any]]:
     Returns:
         label, metric, score, n (items; of a label its gold items) of each row.
     """
-    names = [name for name in _BESIDE[metric][1] if name != "accuracy3" or predictions.top3 is not None]
+    keys = [key for key in METRICS[metric].details if key != "accuracy3" or predictions.top3 is not None]
     rows = [
-        {"label": "", "metric": name, "score": _finite(score(name, predictions)), "n": predictions.n_items}
-        for name in names
+        {"label": "", "metric": METRICS[key].name, "score": _finite(score(key, predictions)), "n": predictions.n_items}
+        for key in keys
     ]
     for label in predictions.labels or ():
         sums = label_statistics(label)(predictions).sum(axis=0)
@@ -113,7 +85,7 @@ _FROM_FINGERPRINT = ("level", "sparsity", "data_hash", "reps_hash", "package_ver
 
 
 def _identity(key: PartKey) -> dict[str, Any]:
-    probe = f"{key.probe}_control" if key.measure == "control" else key.probe
+    probe = key.probe + (MEASURES[key.measure].suffix if key.measure in MEASURES else "")
     identity = {"experiment": key.experiment, "model": key.model, "task": key.task, "layer": key.layer}
     return {**identity, "probe": probe, "seed": key.seed}
 
@@ -142,7 +114,7 @@ def selectivity_rows(parts: Sequence[Part], folder: Path) -> list[dict[str, Any]
         if real is None or control is None or real.predictions is None or control.predictions is None:
             continue
         difference, sampled = sampled_difference(
-            control.metric, control.predictions, real.predictions, _samples(real.predictions.n_sentences)
+            control.metric, control.predictions, real.predictions, resample(real.predictions.n_sentences)
         )
         low, high = percentiles(sampled)
         common = {name: part.fingerprint.get(name) for name in _FROM_FINGERPRINT}
@@ -190,14 +162,14 @@ def _differences(levels: dict[int, Part], experiment: str, folder: Path) -> Iter
     first = load_part(levels[base].key.path(folder)) if own else None
     if first is None or first.predictions is None:
         return
-    samples = _samples(first.predictions.n_sentences)
+    samples = resample(first.predictions.n_sentences)
     for level in own:
         key = levels[level].key
         other = load_part(key.path(folder))
         if other is None or other.predictions is None:
             continue
         value, low, high, p = paired_difference(first.metric, first.predictions, other.predictions, samples)
-        row = _row(first.metric, value, first.predictions.n_items, low, high)
+        row = _row(METRICS[first.metric].name, value, first.predictions.n_items, low, high)
         row["difference"] = row.pop("score")
         identity = {"experiment": experiment, "task": key.task, "layer": key.layer, "probe": key.probe}
         yield {**identity, "seed": key.seed, "level_a": base, "level_b": level, **row, "p": _finite(p)}

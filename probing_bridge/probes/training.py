@@ -10,51 +10,18 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from probing_bridge.probes.features import Features
 from probing_bridge.probes.items import Batch, Items, batches
 from probing_bridge.probes.metrics import Predictions, score
-from probing_bridge.probes.models import Linear, Mix, Mlp, Model, new_model
+from probing_bridge.probes.models import new_model
+from probing_bridge.probes.problem import Problem
 
 _CHUNK_NUMBERS = 2**20  # features handled at a time, over all layers: 4 MB, about what a cache holds
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The settings of a training run; the defaults are those of the paper.
-
-    Attributes:
-        probe: A key of MODELS: `linear` or `mlp`.
-        mix: One probe on a learned mix of all layers instead of one probe per layer.
-        seed: 133 is the recipe's. Initial weights are drawn with torch's seed `seed`, batches shuffled with Python's
-            random seeded 100 * seed + 70, which for 133 gives the original's pair 133 and 13370.
-        batch_size: Instances per batch.
-        max_epochs: Most epochs.
-        patience: Epochs without a better development score.
-        learning_rate: Of Adam.
-        adam_of_torch_1_0: Adam as the original had it (`compat: liu2019`): its 1e-8 is added to the root of the
-            second moment before the correction of its bias, not after. A probe's weights differ by about 1e-5 after
-            200 updates, golden losses by 1e-5 at most.
-    """
-
-    probe: str = "linear"
-    mix: bool = False
-    seed: int = 133
-    batch_size: int = 80
-    max_epochs: int = 50
-    patience: int = 3
-    learning_rate: float = 1e-3
-    adam_of_torch_1_0: bool = False
-
-    @property
-    def shuffle_seed(self) -> int:
-        """Seed of the batch order."""
-        return 100 * self.seed + 70
 
 
 @dataclass
@@ -77,33 +44,25 @@ class Trained:
 class Probes:
     """A set of probes on features: gathers their inputs, and moves them by Adam."""
 
-    def __init__(self, features: Features, recipe: Recipe, n_words: int, n_outputs: int) -> None:
+    def __init__(self, problem: Problem) -> None:
         """Makes the probes with their initial weights.
 
         Args:
-            features: All layers.
-            recipe: The settings.
-            n_words: 1, or 2 for pairs.
-            n_outputs: Classes; 1 for a regression.
+            problem: What they are asked.
         """
-        self.features = features
-        self.n_outputs = n_outputs
+        features = problem.features
+        self.problem = problem
         self.active = list(range(len(features.layers)))
-        self._mix = recipe.mix
-        n_probes = 1 if recipe.mix else len(self.active)
         self._chunk = max(256, _CHUNK_NUMBERS // (features.dim * len(self.active)))
-        shape = (n_words, len(self.active), self._chunk, features.dim)
+        shape = (problem.n_words, len(self.active), self._chunk, features.dim)
         self._buffers = torch.empty(shape, dtype=features.values.dtype, device=features.device)
-        inner = new_model(recipe.probe, features.dim, n_words, n_outputs, n_probes, recipe.seed, self._buffers)
-        assert isinstance(inner, Linear | Mlp)
-        self.model: Model = Mix(inner, len(self.active)) if recipe.mix else inner
-        self._recipe = recipe
+        self.model = new_model(problem, self._buffers)
         self._n_updates = 0
         self._start_optimizer({})
 
     def _start_optimizer(self, state: dict[str, torch.Tensor]) -> None:
         parameters = self.model.parameters
-        self._optimizer = torch.optim.Adam([parameters], lr=self._recipe.learning_rate, fused=True)
+        self._optimizer = torch.optim.Adam([parameters], lr=self.problem.recipe.learning_rate, fused=True)
         parameters.grad = self.model.gradient
         if state:
             self._optimizer.state[parameters] = state
@@ -122,11 +81,12 @@ class Probes:
 
     def _words(self, rows: np.ndarray) -> list[torch.Tensor]:
         columns = map(torch.from_numpy, rows.T.copy())
-        return [self.features.gather(rows, self.active, out) for rows, out in zip(columns, self._buffers, strict=True)]
+        gather = self.problem.features.gather
+        return [gather(rows, self.active, out) for rows, out in zip(columns, self._buffers, strict=True)]
 
     def _weights(self, weights: np.ndarray) -> torch.Tensor:
         """(1, n) weights as they are; (n_layers, n) ones of the active probes."""
-        return torch.from_numpy(weights if len(weights) == 1 else weights[self.active]).to(self.features.device)
+        return torch.from_numpy(weights if len(weights) == 1 else weights[self.active]).to(self._buffers.device)
 
     def step(self, batch: Batch) -> torch.Tensor:
         """One update of all active probes.
@@ -138,16 +98,16 @@ class Probes:
             (n_active,) losses before the update.
         """
         self.model.gradient.zero_()
-        targets, weights = torch.from_numpy(batch.targets).to(self.features.device), self._weights(batch.weights)
+        targets, weights = torch.from_numpy(batch.targets).to(self._buffers.device), self._weights(batch.weights)
         losses = self.model.parameters.new_zeros(len(self.model.parameters))
         for first in range(0, len(targets), self._chunk):
             part = slice(first, first + self._chunk)
             scores = self.model.forward(self._words(batch.rows[part]))
-            loss, gradient = _loss_and_gradient(scores, targets[part], weights[:, part])
+            loss, gradient = loss_and_gradient(scores, targets[part], weights[:, part])
             losses += loss
             self.model.backward(gradient)
         self._n_updates += 1
-        if self._recipe.adam_of_torch_1_0:
+        if self.problem.recipe.adam_of_torch_1_0:
             self._optimizer.param_groups[0]["eps"] = 1e-8 / math.sqrt(1 - 0.999**self._n_updates)
         self._optimizer.step()
         return losses
@@ -163,20 +123,19 @@ class Probes:
         """
         for first in range(0, len(rows), self._chunk):
             part = slice(first, min(first + self._chunk, len(rows)))
-            yield part, self.model.forward(self._words(rows[part]))[..., : self.n_outputs]
+            yield part, self.model.forward(self._words(rows[part]))[..., : self.problem.n_outputs]
 
-    def predict(self, items: Items, labels: tuple[str, ...] | None, *, top3: bool = False) -> list[Predictions]:
+    def predict(self, items: Items, *, top3: bool = False) -> list[Predictions]:
         """Answers all items.
 
         Args:
             items: A split.
-            labels: The vocabulary; None for a regression.
             top3: Whether to find out if the gold label is among the three best (accuracy3).
 
         Returns:
             For each active probe, its answers.
         """
-        n_probes = len(self.model.parameters)
+        n_probes, labels = len(self.model.parameters), self.problem.labels
         predicted = np.empty((n_probes, len(items)), items.targets.dtype)
         best3 = np.zeros((n_probes, len(items)), bool) if top3 else None
         for part, scores in self.scores(items.rows):
@@ -185,7 +144,7 @@ class Probes:
                 continue
             predicted[:, part] = scores.argmax(dim=-1).cpu().numpy()
             if best3 is not None:
-                best = scores.topk(min(3, self.n_outputs), dim=-1).indices.cpu().numpy()
+                best = scores.topk(min(3, self.problem.n_outputs), dim=-1).indices.cpu().numpy()
                 best3[:, part] = (best == items.targets[part][None, :, None]).any(axis=-1)
         return [
             Predictions(
@@ -205,7 +164,7 @@ class Probes:
         return items.counted[self.active[probe]]
 
 
-def _loss_and_gradient(
+def loss_and_gradient(
     scores: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Softmax cross-entropy, or the smooth-L1 of a regression, and its gradient by the scores.
@@ -244,23 +203,18 @@ def should_stop(dev_scores: Sequence[float], patience: int) -> bool:
     return len(dev_scores) > patience and max(dev_scores[-patience:]) <= max(dev_scores[:-patience])
 
 
-def train(
-    probes: Probes,
-    train_items: Items,
-    dev_score: Callable[[], list[float]],
-    recipe: Recipe,
-) -> list[Trained]:
-    """Trains all probes to their best epoch.
+def train(problem: Problem, train_items: Items, dev_items: Items) -> list[Trained]:
+    """Trains probes to their best epochs.
 
     Args:
-        probes: With initial weights; afterwards only those are active that ran to the end.
+        problem: What they are asked.
         train_items: The training split.
-        dev_score: Scores the active probes on the development split; higher is better, nan counts as worst.
-        recipe: The settings.
+        dev_items: The development split, scored after each epoch; a score that is not defined counts as worst.
 
     Returns:
-        The probes in their first order.
+        The probes in the order of the layers.
     """
+    probes, recipe = Probes(problem), problem.recipe
     trained = [Trained(row.clone()) for row in probes.model.parameters]
     running = list(range(len(trained)))
     rng = random.Random(recipe.shuffle_seed)
@@ -269,8 +223,9 @@ def train(
         rng.shuffle(order)  # in place: permutations compound, as in the original
         losses = [probes.step(batch) for batch in batches(train_items, order, recipe.batch_size)]
         mean_losses = torch.stack(losses).mean(dim=0).tolist()
+        scores = [score(problem.metric, predictions) for predictions in probes.predict(dev_items)]
         going_on = []
-        for position, (probe, value) in enumerate(zip(running, dev_score(), strict=True)):
+        for position, (probe, value) in enumerate(zip(running, scores, strict=True)):
             state, value = trained[probe], -np.inf if np.isnan(value) else value
             best = not state.dev_scores or value > max(state.dev_scores)
             state.dev_scores.append(value)
@@ -289,39 +244,17 @@ def train(
     return trained
 
 
-def dev_scorer(probes: Probes, items: Items, metric: str, labels: tuple[str, ...] | None) -> Callable[[], list[float]]:
-    """Makes the function by which `train` scores its probes.
-
-    Args:
-        probes: That are trained.
-        items: The development split.
-        metric: A key of METRICS of which higher is better.
-        labels: The vocabulary; None for a regression.
-
-    Returns:
-        A function that scores the active probes.
-    """
-
-    def scores() -> list[float]:
-        return [score(metric, predictions) for predictions in probes.predict(items, labels)]
-
-    return scores
-
-
-def restore(features: Features, recipe: Recipe, n_words: int, n_outputs: int, trained: Sequence[Trained]) -> Probes:
+def restore(problem: Problem, trained: Sequence[Trained]) -> Probes:
     """Makes probes with the weights of their best epochs.
 
     Args:
-        features: All layers.
-        recipe: The settings they were trained with.
-        n_words: 1, or 2 for pairs.
-        n_outputs: Classes; 1 for a regression.
+        problem: What they were trained for.
         trained: What `train` returned.
 
     Returns:
         Probes for all layers, ready to predict.
     """
-    probes = Probes(features, recipe, n_words, n_outputs)
+    probes = Probes(problem)
     for row, one in zip(probes.model.parameters, trained, strict=True):
         row.copy_(one.parameters)
     return probes

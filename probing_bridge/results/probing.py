@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from probing_bridge.corpora.tasks import POS, SEMANTIC, SYNTACTIC
+from probing_bridge.probes.baselines import BASELINES
+from probing_bridge.probes.problem import PROBES
 from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import with_sparsity
 from probing_bridge.results.naming import layer_order, model_layers, task_group, task_order
@@ -71,21 +73,21 @@ def best_layer(scores: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 
 def best_scores(probes: pd.DataFrame) -> pd.DataFrame:
-    """The best layer of every task, model and kind of probe beside the majority baselines, for printing.
+    """The best layer of every task, model and kind of probe beside the baselines, for printing.
 
     Args:
         probes: Rows of the table of probes, of levels or of any other models.
 
     Returns:
-        task, experiment, model, probe, metric, layer, score (mean over seeds), majority, word_majority (NaN
+        task, experiment, model, probe, metric, layer, score (mean over seeds), and a column a baseline (NaN
         where it was not run); in the order of the table.
     """
     rows = probes[~probes["metric"].isin(SIDE_METRICS)]
     place = ["task", "experiment", "model", "probe", "metric"]
     means = rows.groupby([*place, "layer"], as_index=False, sort=False)["score"].mean()
-    best = best_layer(means[means["probe"].isin(["linear", "mlp"])], place).sort_index()
+    best = best_layer(means[means["probe"].isin(PROBES)], place).sort_index()
     about = ["task", "experiment", "metric"]
-    for baseline in ("majority", "word_majority"):
+    for baseline in BASELINES:
         part = means[means["probe"] == baseline].rename(columns={"score": baseline})
         best = best.merge(part[[*about, baseline]], on=about, how="left")
     return best

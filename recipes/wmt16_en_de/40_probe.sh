@@ -26,7 +26,7 @@ probes() {  # EXPERIMENT LEVEL
         --output "$results/probes.csv" "${PROBE[@]}"
     case " ${MLP_LEVELS:-$2} " in *" $2 "*)
         run python -m probing_bridge.run probe "${suite[@]}" --reps "$reps" \
-            --output "$results/probes.csv" --probe mlp --tasks "${MLP_TASKS[@]}" "${MLP_PROBE[@]}" ;;
+            --output "$results/probes.csv" --probes mlp --tasks "${MLP_TASKS[@]}" "${MLP_PROBE[@]}" ;;
     esac
     run rm "$reps"
 }

@@ -61,7 +61,7 @@ class TestDryRun:
         assert sum("--dump-activations" in line for line in lines) == 9
         probes = [line for line in lines if "probing_bridge.run probe" in line]
         assert len(probes) == 18
-        assert sum("--probe mlp --tasks ps_fxn ps_role coref syn_arc" in line for line in probes) == 9
+        assert sum("--probes mlp --tasks ps_fxn ps_role coref syn_arc" in line for line in probes) == 9
 
     def test_the_page_has_the_bleu_of_the_other_experiments(self, commands):
         lines = [" ".join(words) for words in commands]

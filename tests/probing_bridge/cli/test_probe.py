@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -18,6 +19,7 @@ import pytest
 
 from probing_bridge.corpora.suite import load_suite
 from probing_bridge.formats.representations import RepresentationWriter
+from probing_bridge.probes.measures import MEASURES
 from probing_bridge.results.folder import read_results
 from probing_bridge.run import main
 
@@ -87,7 +89,7 @@ def comparable(path: Path) -> pd.DataFrame:
 
 
 def test_whole_table(inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments(inputs, tmp_path / "probes.csv", "--seeds", "133,2")) == 0
+    assert main(arguments(inputs, tmp_path / "probes.csv", "--seeds", "133", "2")) == 0
     results = read_results(tmp_path)
     frame = results["probes"]
     probes = frame[frame["probe"] == "linear"]
@@ -110,10 +112,10 @@ def test_whole_table(inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: py
 
 def test_again_does_nothing_and_more_layers_are_added(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
     output = tmp_path / "probes.csv"
-    assert main(arguments(inputs, output, "--layers", "0,norm")) == 0
+    assert main(arguments(inputs, output, "--layers", "0", "norm")) == 0
     parts = {path: path.stat().st_mtime_ns for path in (tmp_path / "probes.parts").rglob("*.npz")}
     before = comparable(output)
-    assert main(arguments(inputs, output, "--layers", "0,norm")) == 0
+    assert main(arguments(inputs, output, "--layers", "0", "norm")) == 0
     pd.testing.assert_frame_equal(comparable(output), before)
     assert {path: path.stat().st_mtime_ns for path in parts} == parts
     assert main(arguments(inputs, output)) == 0
@@ -133,7 +135,7 @@ def start(words: list[str]) -> subprocess.Popen[bytes]:
 
 
 def test_killed_and_two_at_once(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
-    few = ("--tasks", "pos", "syn_arc_prediction", "--layers", "0,1", "--seeds", "1,2,3")
+    few = ("--tasks", "pos", "syn_arc_prediction", "--layers", "0", "1", "--seeds", "1", "2", "3")
     assert main(arguments(inputs, tmp_path / "alone.csv", *few)) == 0
     output = tmp_path / "probes.csv"
     words = arguments(inputs, output, *few)
@@ -154,8 +156,15 @@ def test_killed_and_two_at_once(inputs: tuple[Path, list[Path]], tmp_path: Path)
 def test_extras_and_processes(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
     one = (inputs[0], inputs[1][:1])
     few = ("--layers", "1", "--tasks", "pos", "ef")
-    assert main(arguments(one, tmp_path / "probes.csv", *few, "--mix", "--control", "--mdl", "--jobs", "2")) == 0
-    assert main(arguments(one, tmp_path / "probes.csv", *few, "--mix", "--probe", "mlp")) == 0
+    assert (
+        main(
+            arguments(
+                one, tmp_path / "probes.csv", *few, "--mix", "--measures", "score", "control", "mdl", "--jobs", "2"
+            )
+        )
+        == 0
+    )
+    assert main(arguments(one, tmp_path / "probes.csv", *few, "--mix", "--probes", "mlp")) == 0
     frame = read_results(tmp_path)["probes"]
     counts = frame.groupby(["task", "probe", "metric"]).size().to_dict()
     assert counts == {  # a layer and the mix; a regression has no description length
@@ -213,7 +222,43 @@ def test_refusals_before_training(
     assert "has the layers 0,1,norm, no layer 7" in with_reps(good, more=("--layers", "7"))
     assert "two of the --reps are named 'lth0'" in with_reps(good, good)
     assert "--tasks ner: not in" in with_reps(good, more=("--tasks", "ner"))
-    assert "--jobs 0" in with_reps(good, more=("--jobs", "0"))
+
+
+def test_every_fault_is_told_at_once(
+    inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite, (good, _) = inputs
+    gaps = [write_representations(tmp_path / f"gap{k}.hdf5", suite, k, skip=3 + k) for k in range(2)]
+    damaged = write_representations(tmp_path / "nan.hdf5", suite, 0, damage=np.nan)
+    absent = [tmp_path / "no1.hdf5", tmp_path / "no2.hdf5"]
+    tasks = ("--tasks", "pos", "nonsense", "ner", "--layers", "0")
+    reps = [absent[0], good, gaps[0], absent[1], gaps[1], damaged]
+    assert main(arguments((suite, reps), tmp_path / "out" / "probes.csv", *tasks)) == 2
+    printed = capsys.readouterr().err.splitlines()
+    told = [
+        f"{tmp_path / 'out'}: no such folder", "--tasks nonsense: not in", "--tasks ner: not in",
+        f"{absent[0]}: no such file", f"{absent[1]}: no such file", f"{gaps[0]}: 3 of ", f"{gaps[1]}: 4 of ",
+        f"{damaged}: sentence",
+    ]  # fmt: skip
+    assert len(printed) == len(told)
+    for line, text in zip(printed, told, strict=True):
+        assert text in line
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--jobs", "0"), ("--seeds", "1", "-1"), ("--memory", "-1"), ("--memory", "much"), ("--probes", "quadratic"),
+        ("--measures", "iq"),
+    ],
+)  # fmt: skip
+def test_options_out_of_range(
+    inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, ...]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments(inputs, tmp_path / "probes.csv", *option))
+    assert caught.value.code == 2 and option[0] in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_branch_is_compared_with_the_level_it_came_from(
@@ -263,16 +308,14 @@ def test_tables_of_other_runs_are_not_overwritten(
 def test_failing_jobs_are_told_and_the_others_done(
     inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from probing_bridge.probes import grid
-
-    scored = grid.MEASURES["score"]
+    scored = MEASURES["score"]
 
     def breaks_on_arcs(data: object, *rest: object) -> object:
-        if data.spec.task == "syn_arc_prediction":  # type: ignore[attr-defined]
+        if data.spec.name == "syn_arc_prediction":  # type: ignore[attr-defined]
             raise MemoryError("too much")
-        return scored(data, *rest)  # type: ignore[arg-type]
+        return scored.run(data, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setitem(grid.MEASURES, "score", breaks_on_arcs)
+    monkeypatch.setitem(MEASURES, "score", replace(scored, run=breaks_on_arcs))
     with pytest.raises(SystemExit) as caught:
         main(arguments(inputs, tmp_path / "probes.csv"))
     assert caught.value.code == 1
@@ -339,7 +382,15 @@ def test_all_eighteen_tasks_on_real_data(shared: Path, tmp_path: Path) -> None:
         for tokens in texts:
             base = np.stack([words.setdefault(word, 3 * rng.normal(size=24)) for word in tokens])
             writer.add(tokens, base + rng.normal(size=(2, len(tokens), 24)))
-    words_of = ["probe", "--suite", str(suite.path), "--data", str(suite.root), "--reps", str(tmp_path / "lth0.hdf5")]
+    words_of = [
+        "probe",
+        "--suite",
+        str(suite.path),
+        "--corpora",
+        str(suite.root),
+        "--reps",
+        str(tmp_path / "lth0.hdf5"),
+    ]
     assert main([*words_of, "--output", str(tmp_path / "probes.csv")]) == 0
     frame = read_results(tmp_path)["probes"]
     own = frame[frame["metric"] != "f0.5"]

@@ -87,7 +87,7 @@ def test_another_root(run, tmp_path):
     suite = write_suite(tmp_path / "data").rename(tmp_path / "suite.yaml")
     status, _, err = run("sentences", "--suite", suite, "--output", tmp_path / "out")
     assert status == 2 and len(err) == 9  # three files of three tasks
-    status, _, _ = run("sentences", "--suite", suite, "--data", tmp_path / "data", "--output", tmp_path / "out")
+    status, _, _ = run("sentences", "--suite", suite, "--corpora", tmp_path / "data", "--output", tmp_path / "out")
     assert status == 0
 
 

@@ -90,7 +90,7 @@ tasks:
     assert len(found) == len(expected)
     for line, start in zip(found, expected, strict=True):
         assert line.startswith("suite.yaml" + start)
-    assert "leads out of" in found[3] and "--data" in found[3]
+    assert "leads out of" in found[3] and "--corpora" in found[3]
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../c.tsv", "sub/../../c.tsv", "link", "a\\0b", "x" * 5000])
@@ -138,7 +138,7 @@ def test_a_name_of_another_format(suite):
 
 
 def test_no_folder_of_data(suite, tmp_path):
-    with pytest.raises(BridgeError, match="nowhere: no such folder of data"):
+    with pytest.raises(BridgeError, match="nowhere: no such folder of corpora"):
         suite("tasks: {}", tmp_path / "nowhere")
 
 

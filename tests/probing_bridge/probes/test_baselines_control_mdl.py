@@ -18,7 +18,8 @@ from probing_bridge.probes.control import control_task
 from probing_bridge.probes.features import Features
 from probing_bridge.probes.items import Items, build_items
 from probing_bridge.probes.mdl import block_ends, code_bits, compression, online_codelength
-from probing_bridge.probes.training import Probes, Recipe
+from probing_bridge.probes.problem import Problem, Recipe
+from probing_bridge.probes.training import Probes
 
 VOCABULARY = {"X": 0, "Y": 1, "Z": 2}
 
@@ -158,7 +159,7 @@ def slow_codelength(features: Features, layer: int, train_items: Items, dev: Ite
 def test_description_length_against_the_direct_formula() -> None:
     features, train_items, dev = problem()
     recipe = Recipe(max_epochs=6, batch_size=8, learning_rate=0.05)
-    bits = online_codelength(features, recipe, 3, train_items, dev, "accuracy", ("X", "Y", "Z"))
+    bits = online_codelength(Problem(features, recipe, 1, "accuracy", ("X", "Y", "Z")), train_items, dev)
     for layer in range(2):
         assert bits[layer] == pytest.approx(slow_codelength(features, layer, train_items, dev, recipe), rel=1e-4)
     assert bits[0] < 0.7 * bits[1]  # the layer that holds the property needs fewer bits
@@ -167,7 +168,7 @@ def test_description_length_against_the_direct_formula() -> None:
 
 def test_bits_of_equal_probabilities() -> None:
     features, train_items, _ = problem(30)
-    probes = Probes(features, Recipe(), 1, 3)
+    probes = Probes(Problem(features, Recipe(), 1, "accuracy", ("X", "Y", "Z")))
     probes.model.parameters[:, :-16].zero_()
     probes.model.parameters[:, -16:-13] = 0.0
     np.testing.assert_allclose(code_bits(probes, train_items), len(train_items) * np.log2(3), rtol=1e-6)

@@ -12,12 +12,13 @@ import torch
 
 from probing_bridge.corpora.tasks import read_instances
 from probing_bridge.formats.representations import Representations
-from probing_bridge.probes.experiment import TaskData, TaskSpec, lay_out
 from probing_bridge.probes.features import load_features
 from probing_bridge.probes.items import Items, batches
+from probing_bridge.probes.measures import TaskData, TaskSpec, lay_out
 from probing_bridge.probes.metrics import METRICS, Predictions, label_statistics, score
-from probing_bridge.probes.models import _flatten, _pad
-from probing_bridge.probes.training import Probes, Recipe
+from probing_bridge.probes.models import flatten, pad
+from probing_bridge.probes.problem import Problem, Recipe
+from probing_bridge.probes.training import Probes
 
 TASKS_OF_READERS = {
     "conllx_pos": "pos",
@@ -60,7 +61,7 @@ def initial_weights(path: Path) -> torch.Tensor:
         torch.from_numpy(np.concatenate([archive[f"{name}.weight"], archive[f"{name}.bias"][:, None]], axis=1))
         for name in layers
     ]
-    return _flatten([*affines[:-1], _pad(affines[-1])])
+    return flatten([*affines[:-1], pad(affines[-1])])
 
 
 class Golden:
@@ -79,8 +80,8 @@ class Golden:
             features = load_features(representations, data.sentences, layer, folder, 10**9)
         self.items: Items = lay_out(data, data.splits, features, False)["train"]
         probe = "mlp" if self.expected["model"].get("decoder") == "mlp" else "linear"
-        n_outputs = 1 if self.labels is None else len(self.labels)
-        self.probes = Probes(features, spec.recipe(Recipe(probe=probe)), self.items.rows.shape[1], n_outputs)
+        recipe, n_words = spec.recipe(Recipe(probe=probe)), self.items.rows.shape[1]
+        self.probes = Probes(Problem(features, recipe, n_words, "accuracy", self.labels))
         self.drawn = self.probes.model.parameters[0].clone()
         self.probes.model.parameters[0] = initial_weights(folder / "probes" / f"{name}_init.npz")
 
@@ -103,7 +104,7 @@ class Golden:
         return np.concatenate([part[0].numpy() for _, part in self.probes.scores(self.items.rows)])
 
     def predictions(self) -> Predictions:
-        return self.probes.predict(self.items, self.labels, top3=True)[0]
+        return self.probes.predict(self.items, top3=True)[0]
 
 
 def padded_outputs(expected: dict[str, Any], offsets: np.ndarray) -> np.ndarray:
@@ -123,7 +124,7 @@ def check_metrics(expected: dict[str, float], predictions: Predictions) -> None:
         "accuracy3": "accuracy3",
         "precision-overall": "span_precision",
         "recall-overall": "span_recall",
-        "f1-measure-overall": "span_f1_iob1",
+        "f1-measure-overall": "span_f1",
         "pearson_r": "pearson",
         "mae": "mae",
     }
@@ -171,5 +172,5 @@ def test_default_seed_draws_the_golden_weights(shared: Path, name: str) -> None:
         np.concatenate([weight, bias[:, None]], axis=1) for weight, bias in zip(drawn[::2], drawn[1::2], strict=True)
     ]
     affines = [torch.from_numpy(pair.astype(np.float32)) for pair in pairs]
-    expected = _flatten([*affines[:-1], _pad(affines[-1])])
+    expected = flatten([*affines[:-1], pad(affines[-1])])
     torch.testing.assert_close(golden.drawn, expected, atol=1e-7, rtol=0)

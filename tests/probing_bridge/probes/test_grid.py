@@ -17,11 +17,11 @@ from probing_bridge.cluster import Cluster
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.formats.representations import RepresentationWriter
 from probing_bridge.formats.tables import read_table, write_table
-from probing_bridge.probes import executors, grid
-from probing_bridge.probes.experiment import TaskData, TaskSpec
+from probing_bridge.probes import executors, grid, units
+from probing_bridge.probes.measures import MEASURES, TaskData, TaskSpec
 from probing_bridge.probes.parts import all_parts, claim, load_part
+from probing_bridge.probes.problem import Recipe
 from probing_bridge.probes.rows import assemble
-from probing_bridge.probes.training import Recipe
 
 INDICES: dict[str, tuple[int, ...] | tuple[tuple[int, int], ...] | None] = {
     "tag": None,
@@ -76,8 +76,8 @@ def plan(
     return grid.make_units(left, TASKS, folder, "test", workers, None)
 
 
-def reports_of(units: Sequence[grid.Unit], executor: executors.Executor = executors.run_here) -> list[grid.Report]:
-    return [report for reports in executor(units, False) for report in reports]
+def endings_of(some: Sequence[grid.Unit], executor: executors.Executor = executors.run_here) -> list[units.Ending]:
+    return [ending for endings in executor(some, False) for ending in endings]
 
 
 def rows(folder: Path) -> list[tuple]:
@@ -87,9 +87,9 @@ def rows(folder: Path) -> list[tuple]:
 
 def test_every_job_once_and_then_nothing_is_left(models: list[grid.ModelInfo], tmp_path: Path) -> None:
     folder = tmp_path / "parts"
-    units = plan(models, folder, ("score", "control", "mdl"))
-    done = reports_of(units)
-    assert {report.status for report in done} == {"done"}
+    todo = plan(models, folder, ("score", "control", "mdl"))
+    done = endings_of(todo)
+    assert {ending.status for ending in done} == {"done"}
     # baselines: 3 tasks x 2; probes: 2 models x 2 seeds x (3 tasks x 2 measures + 2 with mdl)
     assert len(done) == 6 + 2 * 2 * (3 * 2 + 2)
     tables = assemble(all_parts(folder), folder)
@@ -107,7 +107,7 @@ def test_every_job_once_and_then_nothing_is_left(models: list[grid.ModelInfo], t
 
 
 def test_selectivity_is_the_difference_of_the_two_rows(models: list[grid.ModelInfo], tmp_path: Path) -> None:
-    reports_of(plan(models[:1], tmp_path / "parts", ("score", "control")))
+    endings_of(plan(models[:1], tmp_path / "parts", ("score", "control")))
     frame = assemble(all_parts(tmp_path / "parts"), tmp_path / "parts")["probes"]
     frame = frame.set_index(["task", "seed", "layer", "probe", "metric"])["score"]
     for (task, seed, layer, _, metric), value in frame.items():
@@ -118,9 +118,9 @@ def test_selectivity_is_the_difference_of_the_two_rows(models: list[grid.ModelIn
 
 
 def test_seeds_and_layers_matter_and_grouping_does_not(models: list[grid.ModelInfo], tmp_path: Path) -> None:
-    reports_of(plan(models, tmp_path / "a"))
+    endings_of(plan(models, tmp_path / "a"))
     for layer in ("2", "0", "1"):  # one layer at a time, later runs add to earlier ones
-        reports_of(plan([replace(model, layers=(layer,)) for model in models], tmp_path / "b"))
+        endings_of(plan([replace(model, layers=(layer,)) for model in models], tmp_path / "b"))
     assert rows(tmp_path / "a") == rows(tmp_path / "b")
     parts = {part.key: load_part(part.key.path(tmp_path / "a")) for part in all_parts(tmp_path / "a")}
     predicted = {
@@ -132,12 +132,12 @@ def test_seeds_and_layers_matter_and_grouping_does_not(models: list[grid.ModelIn
 
 
 def test_changed_data_is_done_again(models: list[grid.ModelInfo], tmp_path: Path) -> None:
-    reports_of(plan(models, tmp_path / "parts"))
+    endings_of(plan(models, tmp_path / "parts"))
     changed = [models[0], replace(models[1], hash="other")]
     left = plan(changed, tmp_path / "parts")
     assert {job.model.name for unit in left for job in unit.jobs} == {"lth1"}
     assert len([job for unit in left for job in unit.jobs]) == 3 * 2
-    reports_of(left)
+    endings_of(left)
     assert plan(changed, tmp_path / "parts") == []
     write_table(
         assemble(all_parts(tmp_path / "parts"), tmp_path / "parts")["probes"], "probes", tmp_path / "probes.csv"
@@ -146,11 +146,11 @@ def test_changed_data_is_done_again(models: list[grid.ModelInfo], tmp_path: Path
 
 def test_a_failing_job_does_not_stop_the_others(models: list[grid.ModelInfo], tmp_path: Path) -> None:
     models[0].path.write_bytes(b"no longer HDF5")  # type: ignore[union-attr]
-    done = reports_of(plan(models, tmp_path / "parts"))
-    failed = [report for report in done if report.status == "failed"]
-    assert len(failed) == 3 * 2 and {report.job.model.name for report in failed} == {"lth0"}
-    assert all("not an HDF5 file" in report.message and "\n" not in report.message for report in failed)
-    assert len([report for report in done if report.status == "done"]) == 6 + 3 * 2
+    done = endings_of(plan(models, tmp_path / "parts"))
+    failed = [ending for ending in done if ending.status == "failed"]
+    assert len(failed) == 3 * 2 and {ending.job.model.name for ending in failed} == {"lth0"}
+    assert all("not an HDF5 file" in ending.message and "\n" not in ending.message for ending in failed)
+    assert len([ending for ending in done if ending.status == "done"]) == 6 + 3 * 2
 
 
 def test_an_unexpected_error_leaves_its_traceback(
@@ -159,9 +159,9 @@ def test_an_unexpected_error_leaves_its_traceback(
     def broken(*_: object) -> list:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setitem(grid.MEASURES, "score", broken)
-    done = reports_of(plan(models[:1], tmp_path / "parts"))
-    failed = [report for report in done if report.status == "failed"]
+    monkeypatch.setitem(MEASURES, "score", replace(MEASURES["score"], run=broken))
+    done = endings_of(plan(models[:1], tmp_path / "parts"))
+    failed = [ending for ending in done if ending.status == "failed"]
     assert len(failed) == 6 and len(done) == 12
     path = Path(failed[0].message.split("traceback in ")[1].rstrip(")"))
     assert "ZeroDivisionError: oh" in path.read_text()
@@ -194,21 +194,21 @@ def test_who_waits_for_a_claim_gets_it_alone(tmp_path: Path) -> None:
 
 
 def test_a_job_that_is_claimed_is_left_to_its_owner(models: list[grid.ModelInfo], tmp_path: Path) -> None:
-    units = plan(models[:1], tmp_path / "parts")
-    job = next(job for unit in units for job in unit.jobs if job.task == "pair" and job.recipe is not None)
+    todo = plan(models[:1], tmp_path / "parts")
+    job = next(job for unit in todo for job in unit.jobs if job.task.name == "pair" and job.recipe is not None)
     with claim(job.key("layers").path(tmp_path / "parts").with_suffix(".lock"), wait=False):
-        done = reports_of(units)
-    assert [report.job for report in done if report.status == "elsewhere"] == [job]
+        done = endings_of(todo)
+    assert [ending.job for ending in done if ending.status == "elsewhere"] == [job]
 
 
 def test_half_a_part_is_no_part(models: list[grid.ModelInfo], tmp_path: Path) -> None:
-    reports_of(plan(models[:1], tmp_path / "parts"))
+    endings_of(plan(models[:1], tmp_path / "parts"))
     before = rows(tmp_path / "parts")
     part = next((tmp_path / "parts" / "e" / "lth0").glob("tag.linear.133.score.1.npz"))
     part.write_bytes(part.read_bytes()[:200])
     left = plan(models[:1], tmp_path / "parts")
     assert [job.layers for unit in left for job in unit.jobs] == [("1",)]
-    reports_of(left)
+    endings_of(left)
     assert rows(tmp_path / "parts") == before
 
 
@@ -216,17 +216,17 @@ def test_half_a_part_is_no_part(models: list[grid.ModelInfo], tmp_path: Path) ->
 def test_other_executors_give_the_same_rows(models: list[grid.ModelInfo], tmp_path: Path, where: str) -> None:
     specs, recipes = [TASKS["pair"].spec], [Recipe(max_epochs=2)]
 
-    def units(folder: Path) -> list[grid.Unit]:
+    def some_units(folder: Path) -> list[grid.Unit]:
         jobs = grid.list_jobs(models[:1], specs, recipes, ["score"])
         return grid.make_units(jobs, {"pair": TASKS["pair"]}, folder, "test", 2, None)
 
-    reports_of(units(tmp_path / "here"))
+    endings_of(some_units(tmp_path / "here"))
     if where == "processes":
         executor = executors.run_in_processes(2)
     else:
         executor = executors.run_on_cluster(Cluster("local", {"timeout_min": 5}), tmp_path / "submitit")
-    done = reports_of(units(tmp_path / "there"), executor)
-    assert len(units(tmp_path / "there")) == 2 and [report.status for report in done] == ["done"] * 3
+    done = endings_of(some_units(tmp_path / "there"), executor)
+    assert len(some_units(tmp_path / "there")) == 2 and [ending.status for ending in done] == ["done"] * 3
     assert rows(tmp_path / "there") == rows(tmp_path / "here")
 
 
@@ -234,11 +234,11 @@ def test_a_dead_worker_is_told(models: list[grid.ModelInfo], tmp_path: Path) -> 
     """As when the system kills it for want of memory; here its work cannot even be unpacked."""
     jobs = grid.list_jobs(models[:1], [TASKS["pair"].spec], RECIPES[:1], ["score"])
     data = replace(TASKS["pair"], splits={**TASKS["pair"].splits, "extra": [_Killer()]})  # type: ignore[list-item]
-    units = grid.make_units(jobs, {"pair": TASKS["pair"]}, tmp_path / "parts", "test", 1, None)
-    units = [replace(unit, tasks={"pair": data}) for unit in units]
-    done = reports_of(units, executors.run_in_processes(2))
-    assert {report.status for report in done} == {"failed"} and len(done) == 3
-    assert all("a worker process died" in report.message for report in done)
+    todo = grid.make_units(jobs, {"pair": TASKS["pair"]}, tmp_path / "parts", "test", 1, None)
+    todo = [replace(unit, tasks={"pair": data}) for unit in todo]
+    done = endings_of(todo, executors.run_in_processes(2))
+    assert {ending.status for ending in done} == {"failed"} and len(done) == 3
+    assert all("a worker process died" in ending.message for ending in done)
 
 
 class _Killer:

@@ -12,12 +12,14 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from probing_bridge.corpora.suite import load_suite
+from probing_bridge.errors import Faults
 from probing_bridge.formats.representations import Representations, RepresentationWriter
-from probing_bridge.probes.experiment import MEASURES, lay_out
 from probing_bridge.probes.features import load_features
 from probing_bridge.probes.inputs import read_tasks, task_specs
-from probing_bridge.probes.metrics import interval, resample, score
-from probing_bridge.probes.training import Recipe
+from probing_bridge.probes.intervals import interval, resample
+from probing_bridge.probes.measures import MEASURES, lay_out
+from probing_bridge.probes.metrics import score
+from probing_bridge.probes.problem import Recipe
 
 DIM = 64
 
@@ -43,8 +45,9 @@ def test_pos_of_ewt(shared: Path, tmp_path: Path) -> None:
     """Both minimise the mean over sentences of the mean over words, the recipe's loss."""
     splits = {split: f"en_ewt-ud-{split}.conllu.gz" for split in ("train", "dev", "test")}
     (tmp_path / "suite.yaml").write_text(json.dumps({"tasks": {"pos": splits}}))
+    faults = Faults()
     suite = load_suite(tmp_path / "suite.yaml", shared / "data" / "ud_ewt")
-    data = read_tasks(suite, task_specs(suite, None), ["pos"])["pos"]
+    data = read_tasks(suite, task_specs(suite, None, faults), ["pos"], faults)["pos"]
     vectors = word_vectors(sorted({word for tokens in data.sentences for word in tokens}))
     with RepresentationWriter(tmp_path / "projections.hdf5", ["0"], {}) as writer:
         for tokens in dict.fromkeys(map(tuple, data.sentences)):
@@ -52,7 +55,7 @@ def test_pos_of_ewt(shared: Path, tmp_path: Path) -> None:
     with Representations(tmp_path / "projections.hdf5") as representations:
         features = load_features(representations, data.sentences, None, tmp_path)
     items = lay_out(data, data.splits, features, mix=False)
-    outcome = MEASURES["score"](data, features, data.spec.recipe(Recipe()))[0]
+    outcome = MEASURES["score"].run(data, features, data.spec.recipe(Recipe()))[0]
     assert outcome.predictions is not None
     ours = score("accuracy", outcome.predictions)
     low, high = interval("accuracy", outcome.predictions, resample(outcome.predictions.n_sentences))

@@ -13,17 +13,9 @@ from scipy.stats import pearsonr
 from sklearn.metrics import f1_score, fbeta_score, precision_score, recall_score
 
 from probing_bridge.errors import BridgeError
-from probing_bridge.probes.metrics import (
-    METRICS,
-    Predictions,
-    find_spans,
-    interval,
-    label_statistics,
-    paired_difference,
-    resample,
-    sampled_difference,
-    score,
-)
+from probing_bridge.probes.intervals import interval, paired_difference, resample, sampled_difference
+from probing_bridge.probes.metrics import METRICS, Predictions, label_statistics, score
+from probing_bridge.probes.spans import find_spans
 
 SPAN_LABELS = ("O", "B-X", "I-X", "B-Y", "I-Y")
 
@@ -80,7 +72,7 @@ def test_span_scores_follow_the_letter(sentences: list[list[int]], rng: object) 
     predictions = sentences_of(sentences, SPAN_LABELS, answers)
     assert score("span_precision", predictions) == pytest.approx(p, abs=1e-12)
     assert score("span_recall", predictions) == pytest.approx(r, abs=1e-12)
-    assert score("span_f1_iob1", predictions) == pytest.approx(2 * p * r / (p + r + 1e-13), abs=1e-12)
+    assert score("span_f1", predictions) == pytest.approx(2 * p * r / (p + r + 1e-13), abs=1e-12)
 
 
 def test_spans_agree_with_seqeval_on_well_formed_tags() -> None:
@@ -98,9 +90,7 @@ def test_spans_agree_with_seqeval_on_well_formed_tags() -> None:
     gold = [draw() for _ in range(40)]
     answers = [tags if rng.random() < 0.5 else draw() for tags in gold]
     expected = seqeval_f1(*([[SPAN_LABELS[tag] for tag in tags] for tags in side] for side in (gold, answers)))
-    assert 0.2 < expected < 1 and score("span_f1_iob1", sentences_of(gold, SPAN_LABELS, answers)) == pytest.approx(
-        expected
-    )
+    assert 0.2 < expected < 1 and score("span_f1", sentences_of(gold, SPAN_LABELS, answers)) == pytest.approx(expected)
 
 
 def test_bare_span_labels_and_others() -> None:
@@ -109,7 +99,7 @@ def test_bare_span_labels_and_others() -> None:
         "span_precision", predictions
     ) == pytest.approx(1)
     with pytest.raises(BridgeError, match="'NP' is no span label"):
-        score("span_f1_iob1", sentences_of([[0]], ("NP",), [[0]]))
+        score("span_f1", sentences_of([[0]], ("NP",), [[0]]))
 
 
 @settings(max_examples=50)

@@ -12,9 +12,10 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from probing_bridge.probes.features import Features
+from probing_bridge.probes.intervals import interval, resample
 from probing_bridge.probes.items import Items, batches, build_items
-from probing_bridge.probes.metrics import interval, resample, score
-from probing_bridge.probes.training import Probes, Recipe, restore, should_stop, train
+from probing_bridge.probes.problem import Problem, Recipe
+from probing_bridge.probes.training import Probes, restore, should_stop, train
 
 FAMILIES = ("token", "selective", "pairwise", "regression")
 
@@ -59,6 +60,12 @@ def make_features(sentences: Sequence[Sentence], n_layers: int, dim: int, seed: 
 
 
 VOCABULARY = {f"L{i}": i for i in range(5)}
+
+
+def problem(features: Features, recipe: Recipe, items: Items, vocabulary: dict[str, int] | None) -> Problem:
+    if vocabulary is None:
+        return Problem(features, recipe, items.rows.shape[1], "pearson", None)
+    return Problem(features, recipe, items.rows.shape[1], "accuracy", tuple(vocabulary))
 
 
 class SlowProbe:
@@ -108,11 +115,11 @@ class SlowProbe:
         return torch.cat([p.detach().reshape(-1) for p in self.model.parameters()])
 
 
-def unpadded(probes: Probes, probe: str, n_out: int, row: int) -> torch.Tensor:
+def unpadded(probes: Probes, n_out: int, row: int) -> torch.Tensor:
     """The engine's parameters of one probe without its padding classes, in PyTorch's order."""
-    model, parts = probes.model, []
-    for affine in [model._out] if probe == "linear" else [model._hidden, model._out]:  # type: ignore[attr-defined]
-        rows = n_out if affine is model._out else affine.weight.shape[1]  # type: ignore[attr-defined]
+    parts, affines = [], probes.model.affines  # type: ignore[attr-defined]
+    for affine in affines:
+        rows = n_out if affine is affines[-1] else affine.weight.shape[1]
         parts += [affine.weight[row, :rows].reshape(-1), affine.bias[row, 0, :rows]]
     return torch.cat(parts)
 
@@ -126,7 +133,7 @@ def test_engine_equals_separate_training(family: str, probe: str) -> None:
     items = build_items(sentences, vocabulary, features.starts, zero_pairs_count=True)
     recipe = Recipe(probe=probe, batch_size=9)
     n_out = 1 if family == "regression" else len(VOCABULARY)
-    engine = Probes(features, recipe, items.rows.shape[1], n_out)
+    engine = Probes(problem(features, recipe, items, vocabulary))
     rng, order, losses = random.Random(13370), list(range(len(sentences))), []
     for _ in range(20):  # of ten updates
         rng.shuffle(order)
@@ -139,7 +146,7 @@ def test_engine_equals_separate_training(family: str, probe: str) -> None:
         for _ in range(20):
             random.shuffle(shuffled)
             slow_losses += [slow.update(shuffled[i : i + 9]) for i in range(0, 90, 9)]
-        difference = (unpadded(engine, probe, n_out, layer) - slow.flat()).abs()
+        difference = (unpadded(engine, n_out, layer) - slow.flat()).abs()
         if probe == "linear":
             assert difference.max() <= 1e-6
         else:  # Adam blows the rounding of a gradient that cancels to nothing up to a step: see the test in float64
@@ -156,7 +163,7 @@ def test_engine_equals_separate_training_in_float64(family: str, probe: str) -> 
     vocabulary = None if family == "regression" else VOCABULARY
     items = build_items(sentences, vocabulary, features.starts, zero_pairs_count=True)
     n_out = 1 if family == "regression" else len(VOCABULARY)
-    engine = Probes(features, Recipe(probe=probe), items.rows.shape[1], n_out)
+    engine = Probes(problem(features, Recipe(probe=probe), items, vocabulary))
     slow = SlowProbe(sentences, features, 1, probe)
     slow.model.double()
     for _ in range(20):
@@ -165,7 +172,7 @@ def test_engine_equals_separate_training_in_float64(family: str, probe: str) -> 
         for start in range(0, 90, 9):
             slow.update(sentences[start : start + 9])
     # the weights of the losses are float32 in the engine: 3e-8 of a step of 1e-3, 200 times
-    assert (unpadded(engine, probe, n_out, 1) - slow.flat()).abs().max() <= 1e-6
+    assert (unpadded(engine, n_out, 1) - slow.flat()).abs().max() <= 1e-6
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -176,12 +183,9 @@ def test_layers_together_equal_layers_alone(family: str) -> None:
     vocabulary = None if family == "regression" else VOCABULARY
     items, dev_items = (build_items(s, vocabulary, features.starts, zero_pairs_count=True) for s in (sentences, dev))
     recipe = Recipe(batch_size=7, patience=3, max_epochs=25)
-    metric, n_out = ("pearson", 1) if vocabulary is None else ("accuracy", 5)
-    labels = None if vocabulary is None else tuple(vocabulary)
 
     def run(some: Features) -> list:
-        probes = Probes(some, recipe, items.rows.shape[1], n_out)
-        return train(probes, items, lambda: [score(metric, p) for p in probes.predict(dev_items, labels)], recipe)
+        return train(problem(some, recipe, items, vocabulary), items, dev_items)
 
     together = run(features)
     assert len({len(one.dev_scores) for one in together}) > 1  # some layer did drop out before the others
@@ -237,16 +241,14 @@ def test_whole_run_by_the_recipe(family: str) -> None:
     sentences, features = learnable(family, seed=2, n=400)
     train_set, dev = sentences[:280], sentences[280:]
     items, dev_items = (build_items(s, VOCABULARY, features.starts, zero_pairs_count=True) for s in (train_set, dev))
-    recipe = Recipe()
-    probes = Probes(features, recipe, items.rows.shape[1], 5)
-    labels = tuple(VOCABULARY)
-    trained = train(probes, items, lambda: [score("accuracy", p) for p in probes.predict(dev_items, labels)], recipe)
+    asked = problem(features, Recipe(), items, VOCABULARY)
+    trained = train(asked, items, dev_items)
     for layer, one in enumerate(trained):
         scores, epoch, weights = slow_run(train_set, dev, features, layer, patience=3)
         assert one.dev_scores == pytest.approx(scores, abs=1.5 / len(dev_items))  # one borderline item
         assert one.best_epoch == epoch
-        best = restore(features, recipe, items.rows.shape[1], 5, trained)
-        assert (unpadded(best, "linear", 5, layer) - weights).abs().max() <= 1e-6
+        best = restore(asked, trained)
+        assert (unpadded(best, 5, layer) - weights).abs().max() <= 1e-6
 
 
 def test_chunks_do_not_change_the_trajectory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +258,7 @@ def test_chunks_do_not_change_the_trajectory(monkeypatch: pytest.MonkeyPatch) ->
     rows = []
     for numbers in (2**20, 1):  # one chunk; chunks of 256 pairs
         monkeypatch.setattr("probing_bridge.probes.training._CHUNK_NUMBERS", numbers)
-        probes = Probes(features, Recipe(batch_size=250), 2, 5)
+        probes = Probes(problem(features, Recipe(batch_size=250), items, VOCABULARY))
         for _ in range(20):
             for batch in batches(items, range(500), 250):
                 probes.step(batch)
@@ -272,7 +274,7 @@ def test_scalar_mix_equals_autograd(family: str, probe: str) -> None:
     features = make_features(sentences, n_layers=3, dim=6)
     vocabulary = None if family == "regression" else VOCABULARY
     items = build_items(sentences, vocabulary, features.starts, zero_pairs_count=True)
-    probes = Probes(features, Recipe(probe=probe, mix=True), items.rows.shape[1], 1 if vocabulary is None else 5)
+    probes = Probes(problem(features, Recipe(probe=probe, mix=True), items, vocabulary))
     w, gamma = torch.zeros(3, requires_grad=True), torch.ones(1, requires_grad=True)
     slow = SlowProbe(sentences, features, 0, probe)
     optimizer = torch.optim.Adam([w, gamma, *slow.model.parameters()], lr=0.001)
@@ -318,12 +320,12 @@ def test_seeds_are_those_of_the_recipe() -> None:
     torch.manual_seed(133)
     expected = torch.nn.Linear(7, 5)
     state = torch.random.get_rng_state()
-    probes = Probes(features, recipe, 1, 5)
+    probes = Probes(Problem(features, recipe, 1, "accuracy", tuple(VOCABULARY)))
     assert torch.equal(state, torch.random.get_rng_state())  # the caller's generator is left alone
     for layer in range(2):
-        np.testing.assert_array_equal(probes.model._out.weight[layer, :5], expected.weight.detach())  # type: ignore[attr-defined]
-        np.testing.assert_array_equal(probes.model._out.bias[layer, 0, :5], expected.bias.detach())  # type: ignore[attr-defined]
-    other = Probes(features, Recipe(seed=1), 1, 5)
+        np.testing.assert_array_equal(probes.model.affines[0].weight[layer, :5], expected.weight.detach())  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(probes.model.affines[0].bias[layer, 0, :5], expected.bias.detach())  # type: ignore[attr-defined]
+    other = Probes(Problem(features, Recipe(seed=1), 1, "accuracy", tuple(VOCABULARY)))
     assert not torch.equal(other.model.parameters, probes.model.parameters)
 
 
@@ -331,13 +333,13 @@ def test_padding_classes_are_never_predicted_and_never_move() -> None:
     sentences = corpus("token", 30, seed=8)
     features = make_features(sentences, 1, 4)
     items = build_items(sentences, VOCABULARY, features.starts, zero_pairs_count=True)
-    probes = Probes(features, Recipe(learning_rate=0.1), 1, 5)
+    probes = Probes(problem(features, Recipe(learning_rate=0.1), items, VOCABULARY))
     for _ in range(50):
         for batch in batches(items, range(30), 10):
             probes.step(batch)
-    out = probes.model._out  # type: ignore[attr-defined]
+    out = probes.model.affines[0]  # type: ignore[attr-defined]
     assert out.weight.shape[1] == 16 and not out.weight[:, 5:].any() and (out.bias[..., 5:] == -1e30).all()
-    assert probes.predict(items, tuple(VOCABULARY))[0].predicted.max() < 5
+    assert probes.predict(items)[0].predicted.max() < 5
 
 
 def test_masked_items_change_nothing() -> None:
@@ -352,7 +354,7 @@ def test_masked_items_change_nothing() -> None:
     other = Items(items.rows, wrong, items.offsets, counted)
     parameters = []
     for some in (items, masked, other):
-        probes = Probes(features, Recipe(), 1, 5)
+        probes = Probes(problem(features, Recipe(), items, VOCABULARY))
         for _ in range(5):
             for batch in batches(some, range(30), 8):
                 probes.step(batch)
@@ -366,11 +368,9 @@ def test_as_good_as_logistic_regression() -> None:
     sentences, features = learnable("token", seed=11, n=1200)
     splits = [sentences[:800], sentences[800:1000], sentences[1000:]]
     items = [build_items(s, VOCABULARY, features.starts, zero_pairs_count=True) for s in splits]
-    recipe = Recipe(batch_size=20)
-    probes = Probes(features, recipe, 1, 5)
-    labels = tuple(VOCABULARY)
-    trained = train(probes, items[0], lambda: [score("accuracy", p) for p in probes.predict(items[1], labels)], recipe)
-    for layer, predictions in enumerate(restore(features, recipe, 1, 5, trained).predict(items[2], labels)):
+    asked = problem(features, Recipe(batch_size=20), items[0], VOCABULARY)
+    trained = train(asked, items[0], items[1])
+    for layer, predictions in enumerate(restore(asked, trained).predict(items[2])):
         x, y = (features.values[layer][items[0].rows[:, 0]].numpy(), items[0].targets)
         oracle = LogisticRegression(max_iter=1000).fit(x, y)
         reached = oracle.score(features.values[layer][items[2].rows[:, 0]].numpy(), items[2].targets)

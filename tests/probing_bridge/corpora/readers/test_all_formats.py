@@ -11,9 +11,9 @@ from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers.formats import BIOUL, FORMATS, guess_format
 from probing_bridge.corpora.tasks import TASKS, choose_format, find_task, label_vocabulary, read_instances
 from probing_bridge.errors import BridgeError, InputError
+from probing_bridge.probes.metrics import METRICS
 
 FAMILIES = {"token", "selective", "pairwise", "regression"}
-METRICS = {"accuracy", "span_f1_bio", "span_f1_iob1", "f1_i", "pearson"}
 ISSUE_5 = (
     "pos ccg parent gparent ggparent chunk ner ged conj syn_arc_prediction syn_arc_classification st ps_fxn ps_role ef "
     "sem_arc_prediction sem_arc_classification coref"

@@ -1,23 +1,27 @@
-"""One job of the grid: a task, a kind of probe, a seed and a set of layers of one model, from items to predictions.
+"""What a job measures: a task, a kind of probe, a seed and a set of layers of one model, from items to predictions.
 
-What is measured: `score` (the probe on the test split), `control` (the same on random labels of the words, for
-selectivity) and `mdl` (the description length of the training labels). `baseline` needs no features.
+`score` is the probe on the test split, `control` the same on random labels of the words, for selectivity, `mdl` the
+description length of the training labels; a baseline needs no features. PyTorch is imported when a job begins, so that
+the list of measures comes at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from probing_bridge.formats.representations import sentence_text
 from probing_bridge.probes.baselines import predict_baseline
 from probing_bridge.probes.control import control_task
-from probing_bridge.probes.features import Features
 from probing_bridge.probes.items import InstanceLike, Items, build_items
-from probing_bridge.probes.mdl import compression, online_codelength
-from probing_bridge.probes.metrics import Predictions
-from probing_bridge.probes.training import Probes, Recipe, dev_scorer, restore, train
+from probing_bridge.probes.metrics import METRICS, Predictions
+from probing_bridge.probes.problem import Problem, Recipe
+
+if TYPE_CHECKING:
+    from probing_bridge.probes.features import Features
 
 SPLITS = ("train", "dev", "test")
 
@@ -27,7 +31,7 @@ class TaskSpec:
     """A task of a suite before its files are read.
 
     Attributes:
-        task: Its key.
+        name: Its key.
         metric: The metric that selects the epoch and is reported, a key of METRICS.
         data_hash: Of its files and how they are read.
         batch_size: Instances per batch.
@@ -36,7 +40,7 @@ class TaskSpec:
             and pairs (0, 0) do not count, and Adam is that of PyTorch 1.0.
     """
 
-    task: str
+    name: str
     metric: str
     data_hash: str
     batch_size: int = 80
@@ -78,18 +82,16 @@ class Outcome:
     """What a job found out about one layer (or the mix, or a baseline).
 
     Attributes:
-        best_epoch: 0-based; None where nothing was trained.
-        predictions: On the test split; None for mdl.
-        bits: The online code, in bits; None but for mdl.
-        compression: Of the online code; None but for mdl.
-        n_items: Items that were coded; for predictions, that were scored.
+        n_items: Items that were scored or coded.
+        best_epoch: 0-based; None where nothing was trained, or more than one probe.
+        predictions: On the test split, which the measure's metric scores; None where there are none.
+        values: Name in the tables -> a value that was measured outright.
     """
 
-    best_epoch: int | None
-    predictions: Predictions | None
-    bits: float | None
-    compression: float | None
     n_items: int
+    best_epoch: int | None = None
+    predictions: Predictions | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 def lay_out(
@@ -124,14 +126,18 @@ def _without_zero_sums(items: Items, features: Features) -> Items:
     return replace(items, counted=sums[:, items.rows[:, 0]] != 0)
 
 
-def _train_and_predict(data: TaskData, items: dict[str, Items], features: Features, recipe: Recipe) -> list[Outcome]:
-    n_words, n_outputs = items["train"].rows.shape[1], 1 if data.labels is None else len(data.labels)
-    probes = Probes(features, recipe, n_words, n_outputs)
+def _problem(data: TaskData, items: dict[str, Items], features: Features, recipe: Recipe) -> Problem:
+    return Problem(features, recipe, items["train"].rows.shape[1], data.spec.metric, data.labels)
 
-    trained = train(probes, items["train"], dev_scorer(probes, items["dev"], data.spec.metric, data.labels), recipe)
-    tested = restore(features, recipe, n_words, n_outputs, trained).predict(items["test"], data.labels, top3=True)
+
+def _train_and_predict(data: TaskData, items: dict[str, Items], features: Features, recipe: Recipe) -> list[Outcome]:
+    from probing_bridge.probes.training import restore, train
+
+    problem = _problem(data, items, features, recipe)
+    trained = train(problem, items["train"], items["dev"])
+    tested = restore(problem, trained).predict(items["test"], top3=True)
     return [
-        Outcome(one.best_epoch, predictions, None, None, predictions.n_items)
+        Outcome(predictions.n_items, one.best_epoch, predictions)
         for one, predictions in zip(trained, tested, strict=True)
     ]
 
@@ -141,8 +147,8 @@ def _measure_score(data: TaskData, features: Features, recipe: Recipe) -> list[O
 
 
 def control_metric(metric: str) -> str:
-    """The metric of the control task of a task with this metric: accuracy over items, or r."""
-    return "pearson" if metric == "pearson" else "accuracy"
+    """The metric of the control task of a task with this metric: accuracy over items; a regression's own."""
+    return metric if METRICS[metric].of_numbers else "accuracy"
 
 
 def _measure_control(data: TaskData, features: Features, recipe: Recipe) -> list[Outcome]:
@@ -152,18 +158,45 @@ def _measure_control(data: TaskData, features: Features, recipe: Recipe) -> list
 
 
 def _measure_mdl(data: TaskData, features: Features, recipe: Recipe) -> list[Outcome]:
-    assert data.labels is not None
-    items, n_classes = lay_out(data, data.splits, features, recipe.mix), len(data.labels)
-    bits = online_codelength(features, recipe, n_classes, items["train"], items["dev"], data.spec.metric, data.labels)
-    n = len(items["train"])
-    return [Outcome(None, None, float(b), compression(n, n_classes, float(b)), n) for b in bits]
+    from probing_bridge.probes.mdl import compression, online_codelength
+
+    items = lay_out(data, data.splits, features, recipe.mix)
+    problem, n = _problem(data, items, features, recipe), len(items["train"])
+    found = map(float, online_codelength(problem, items["train"], items["dev"]))
+    return [
+        Outcome(n, values={"mdl_bits": bits, "mdl_compression": compression(n, problem.n_outputs, bits)})
+        for bits in found
+    ]
 
 
-MEASURES: dict[str, Callable[[TaskData, Features, Recipe], list[Outcome]]] = {
-    "score": _measure_score,
-    "control": _measure_control,
-    "mdl": _measure_mdl,
+@dataclass(frozen=True)
+class Measure:
+    """Something to find out about the layers of a model by a task.
+
+    Attributes:
+        title: What it is, for the help.
+        run: Does a job: an outcome for each layer, or one for the mix.
+        metric: The task's metric -> that of the predictions.
+        suffix: Goes behind the kind of probe in the tables, to tell its scores from those of `score`.
+        details: Whether its predictions have rows in the probes_details table.
+        of_numbers: Whether a regression has it too.
+    """
+
+    title: str
+    run: Callable[[TaskData, Features, Recipe], list[Outcome]]
+    metric: Callable[[str], str] = str
+    suffix: str = ""
+    details: bool = False
+    of_numbers: bool = True
+
+
+MEASURES: dict[str, Measure] = {
+    "score": Measure("the probe's score on the test split", _measure_score, details=True),
+    "control": Measure("the same on a control task, for selectivity", _measure_control, control_metric, "_control"),
+    "mdl": Measure("the description length of the training labels", _measure_mdl, of_numbers=False),
 }
+# What a job of no probe measures: its part has this key, and the baseline's name stands for the probe's.
+BASELINE = Measure("a baseline on the test split", lambda *_: [], details=True)
 
 
 def measure_baseline(data: TaskData, kind: str) -> Outcome:
@@ -178,6 +211,6 @@ def measure_baseline(data: TaskData, kind: str) -> Outcome:
     """
     test = data.splits["test"]
     predicted = predict_baseline(kind, data.splits["train"], test, data.vocabulary)
-    starts = {" ".join(instance.tokens): 0 for instance in test}
+    starts = {sentence_text(instance.tokens): 0 for instance in test}
     items = build_items(test, data.vocabulary, starts, zero_pairs_count=True)
-    return Outcome(None, Predictions(items.targets, predicted, items.offsets, data.labels), None, None, len(items))
+    return Outcome(len(items), None, Predictions(items.targets, predicted, items.offsets, data.labels))

@@ -1,0 +1,120 @@
+"""Does units of jobs: claims each job, reads the features once, trains, measures, and saves a part for each layer.
+
+What another runner is at is waited for or left, and what fails is told and does not stop the rest.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from probing_bridge.errors import BridgeError
+from probing_bridge.formats.representations import Representations
+from probing_bridge.probes.features import Features, load_features
+from probing_bridge.probes.grid import Job, Unit, unfinished
+from probing_bridge.probes.measures import MEASURES, measure_baseline
+from probing_bridge.probes.parts import Part, claim, save_part
+from probing_bridge.probes.rows import detail_rows, score_rows
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a job ended.
+
+    Attributes:
+        job: The job.
+        status: done, failed, or elsewhere (another runner is at it).
+        message: Why it failed, in one line.
+    """
+
+    job: Job
+    status: str
+    message: str = ""
+
+
+def iterate_unit(unit: Unit, *, wait: bool = False) -> Iterator[Ending]:
+    """Does the jobs of a unit one after the other.
+
+    Args:
+        unit: The jobs.
+        wait: Whether to wait for jobs that another runner is at.
+
+    Yields:
+        How each ended.
+    """
+    if unit.threads is not None:
+        torch.set_num_threads(unit.threads)
+    held = _HeldFeatures(unit)
+    for job in unit.jobs:
+        lock = job.key(job.layers[0] if job.layers in (("mix",), ("-",)) else "layers").path(unit.folder)
+        lock = lock.with_suffix(".lock")
+        try:
+            with claim(lock, wait=wait) as claimed:
+                if not claimed:
+                    yield Ending(job, "elsewhere")
+                    continue
+                left = unfinished(job, unit.folder)
+                if left is not None:
+                    _do(left, unit, held)
+            yield Ending(job, "done")
+        except BridgeError as error:
+            yield Ending(job, "failed", str(error))
+        except Exception as error:  # whatever it is must not stop the other jobs; its traceback is kept
+            path = lock.with_suffix(".error.txt")
+            path.write_text(traceback.format_exc(), encoding="utf-8")
+            reason = (str(error).splitlines() or [""])[0]
+            yield Ending(job, "failed", f"{type(error).__name__}: {reason} (traceback in {path})")
+
+
+def run_unit(unit: Unit, wait: bool) -> list[Ending]:
+    """Does the jobs of a unit, for a worker process.
+
+    Args:
+        unit: The jobs.
+        wait: Whether to wait for jobs that another runner is at.
+
+    Returns:
+        How each ended.
+    """
+    return list(iterate_unit(unit, wait=wait))
+
+
+class _HeldFeatures:
+    """The features of a unit, read when the first job needs them and kept while the next needs the same layers."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+        self._held: Features | None = None
+
+    def get(self, job: Job) -> Features:
+        """The features of a job's layers."""
+        layers = job.model.layers if job.layers == ("mix",) else job.layers
+        if self._held is None or self._held.layers != layers:
+            self._held = None  # the old ones go before the new ones come
+            assert job.model.path is not None
+            sentences = [tokens for data in self._unit.tasks.values() for tokens in data.sentences]
+            device = torch.device("cuda") if torch.cuda.is_available() else None
+            with Representations(job.model.path) as representations:
+                self._held = load_features(
+                    representations, sentences, layers, self._unit.folder, self._unit.memory, device
+                )
+        return self._held
+
+
+def _do(job: Job, unit: Unit, held: _HeldFeatures) -> None:
+    """Does one job and saves a part for each layer."""
+    data = unit.tasks[job.task.name]
+    if job.recipe is None:
+        metric, details, outcomes = job.task.metric, True, [measure_baseline(data, job.baseline)]
+    else:
+        measure = MEASURES[job.measure]
+        metric, details = measure.metric(job.task.metric), measure.details
+        outcomes = measure.run(data, held.get(job), job.recipe)
+    fingerprint = {**job.fingerprint, "command": unit.command}
+    for layer, outcome in zip(job.layers, outcomes, strict=True):
+        rows = [{**row, "best_epoch": outcome.best_epoch} for row in score_rows(outcome, metric)]
+        of_labels = detail_rows(outcome.predictions, metric) if details and outcome.predictions is not None else []
+        save_part(Part(job.key(layer), fingerprint, rows, of_labels, outcome.predictions, metric), unit.folder)
