@@ -90,12 +90,13 @@ TABLES: dict[str, Table] = {
     "similarity": Table(
         {
             "experiment": "str", "measure": "str", "variant": "str", "component": "str", "level_a": "Int64",
-            "layer_a": "str", "level_b": "Int64", "layer_b": "str", "group": "str", "score": "float64",
-            "low": "float64", "high": "float64", "n": "Int64", "sentence_hash": "str", "hash_a": "str",
-            "hash_b": "str", **_PROVENANCE,
+            "layer_a": "str", "level_b": "Int64", "layer_b": "str", "group": "str", "threshold": "float64",
+            "score": "float64", "low": "float64", "high": "float64", "n": "Int64", "sentence_hash": "str",
+            "hash_a": "str", "hash_b": "str", **_PROVENANCE,
         },
         ("experiment", "measure", "variant", "component", "level_a", "layer_a", "level_b", "layer_b", "group"),
-        "one similarity of two layers (or one property of one layer: level_b and layer_b empty)",
+        "one similarity of two layers (or one property of one layer: level_b and layer_b empty); variant is the "
+        "estimator or the centring, threshold the mass from which attention is concentrated",
     ),
     "neurons": Table(
         {

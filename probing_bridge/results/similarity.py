@@ -113,10 +113,10 @@ def one_layer(results: Results, measure: str) -> pd.DataFrame:
     """A property of single layers, e.g. attention_concentration or spectrum_k80.
 
     Returns:
-        component, variant, layer, level, sparsity, score, low, high, n.
+        component, variant, threshold, layer, level, sparsity, score, low, high, n.
     """
     rows = similarity_rows(results, measure).rename(columns={"level_a": "level", "layer_a": "layer"})
-    columns = ["component", "variant", "layer", "level", "score", "low", "high", "n"]
+    columns = ["component", "variant", "threshold", "layer", "level", "score", "low", "high", "n"]
     return _by_height(with_sparsity(rows[columns], results))
 
 
@@ -256,7 +256,11 @@ def off_diagonal_data(results: Results) -> pd.DataFrame:
 
 
 def concentration_data(results: Results) -> pd.DataFrame:
-    """Share of attention distributions with most mass on one position, by layer (Section 5.4.3)."""
-    rows = model_layers(one_layer(results, "attention_concentration"), "layer")
-    whole = rows.groupby(["component", "variant", "level", "sparsity"], as_index=False, dropna=False)["score"].mean()
+    """Share of attention distributions with more than `threshold` on one position, by layer (Section 5.4.3).
+
+    Returns:
+        component, threshold, layer (`all`: the mean over layers), level, sparsity, score, low, high, n.
+    """
+    rows = model_layers(one_layer(results, "attention_concentration"), "layer").drop(columns="variant")
+    whole = rows.groupby(["component", "threshold", "level", "sparsity"], as_index=False, dropna=False)["score"].mean()
     return pd.concat([rows, whole.assign(layer="all")], ignore_index=True) if len(rows) else rows

@@ -238,6 +238,7 @@ def _similarity(levels: int, layers: int, sign: int, experiment: str, pre_norm: 
     columns = ["measure", "variant", "component", "level_a", "layer_a", "level_b", "layer_b", "group", "score"]
     frame = pd.DataFrame(rows, columns=columns)
     frame = frame.assign(low=frame["score"] - 0.005, high=frame["score"] + 0.005, n=120_000)
+    frame["threshold"] = np.where(frame["measure"] == "attention_concentration", 0.95, np.nan)
     return frame.assign(experiment=experiment, sentence_hash="feed", hash_a="a", hash_b="b", **SIMILARITY)
 
 
@@ -281,7 +282,7 @@ def _attention(add: object, levels: int, layers: int, sign: int) -> None:
         for level in range(levels):
             for layer in range(1, layers + 1):
                 value = share[kind] - 0.01 * level / span
-                add("attention_concentration", kind, level, layer, None, "", value, variant="0.95")  # type: ignore[operator]
+                add("attention_concentration", kind, level, layer, None, "", value)  # type: ignore[operator]
                 add("attention_entropy", kind, level, layer, None, "", 1.5)  # type: ignore[operator]
 
 

@@ -57,7 +57,9 @@ class RowMaker:
     component: str
     attention: bool
 
-    def score(self, score: Score, a: Key, b: Key | None, n: int, group: str = "") -> dict[str, Any]:
+    def score(
+        self, score: Score, a: Key, b: Key | None, n: int, group: str = "", threshold: float | None = None
+    ) -> dict[str, Any]:
         """A row of the similarity table: of layers a and b, or of layer a alone."""
         return {
             "experiment": self.dumps.experiment,
@@ -69,6 +71,7 @@ class RowMaker:
             "level_b": pd.NA if b is None else self.dumps.levels[b[0]],
             "layer_b": "" if b is None else b[1],
             "group": group,
+            "threshold": threshold,
             "score": score.value,
             "low": score.low,
             "high": score.high,

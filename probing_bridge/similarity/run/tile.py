@@ -160,9 +160,10 @@ class _TileScoring:
         for k, n, estimates in counter.estimates(self.draws):
             for name, estimate in estimates.items():
                 measure = DISTRIBUTION_MEASURES[name]
-                variant = f"{self.plan.threshold:g}" if measure.takes_threshold else ""
-                score = with_interval(name, variant, estimate, self.draws.shape[1], measure.bounds)
-                result.tables["similarity"].append(self._rows.score(score, self.keys[k], None, n))
+                threshold = self.plan.threshold if measure.takes_threshold else None
+                score = with_interval(name, "", estimate, self.draws.shape[1], measure.bounds)
+                row = self._rows.score(score, self.keys[k], None, n, threshold=threshold)
+                result.tables["similarity"].append(row)
 
     def _direction(self, a: int, b: int, scored: Scored, result: TileRows) -> None:
         """The rows of layer a with layer b: scores, and the matches in the same layer of another level."""

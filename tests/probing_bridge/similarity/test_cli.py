@@ -65,7 +65,7 @@ def test_every_score_is_that_of_the_arrays(make_dumps: Callable[..., Any], tmp_p
 def test_neurons_heads_spectra_and_distributions(make_dumps: Callable[..., Any], tmp_path: Path) -> None:
     maker = make_dumps()
     levels = [maker.level(k) for k in (0, 4)]
-    assert similarity([level.path for level in levels], tmp_path) == 0
+    assert similarity([level.path for level in levels], tmp_path, "--threshold", "0.9") == 0
     found = tables(tmp_path)
     rows = found["similarity"]
     own_share = {
@@ -73,6 +73,8 @@ def test_neurons_heads_spectra_and_distributions(make_dumps: Callable[..., Any],
         for row in rows[rows["measure"] == "own_index_share"].itertuples()
     }
     rows = rows[rows["level_b"].isna()]
+    concentration = rows["measure"] == "attention_concentration"
+    assert (rows["threshold"] == 0.9).eq(concentration).all() and rows["threshold"].notna().eq(concentration).all()
     scores = {(r.measure, r.variant, r.component, r.level_a, r.layer_a): (r.score, r.n) for r in rows.itertuples()}
     for name, column, arrays in (("neurons", "neuron", "states"), ("heads", "head", "attention")):
         for (component, a, layer), part in found[name].groupby(["component", "level_a", "layer_a"]):
@@ -98,8 +100,8 @@ def test_neurons_heads_spectra_and_distributions(make_dumps: Callable[..., Any],
         rows = levels[1].attention["decoder_self", layer]
         for n, start in zip(lengths, np.cumsum(lengths**2) - lengths**2, strict=True):
             largest.append(rows[start : start + n * n].reshape(n, n, -1).max(axis=1))
-        share, n = scores["attention_concentration", "0.95", "decoder_self", 4, layer]
-        assert share == pytest.approx((np.concatenate(largest) > 0.95).mean(), abs=1e-12)
+        share, n = scores["attention_concentration", "", "decoder_self", 4, layer]
+        assert share == pytest.approx((np.concatenate(largest) > 0.9).mean(), abs=1e-12)
         assert n == 3 * lengths.sum()
 
 
