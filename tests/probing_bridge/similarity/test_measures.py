@@ -189,6 +189,18 @@ def test_a_layer_of_constants_is_named(name: str, variant: str) -> None:
         compare(x, np.full_like(y, 2.5), name, variant)
 
 
+def test_one_outlier_neuron_does_not_cost_digits() -> None:
+    """Float32 products of a neuron 10,000 times larger than the others would be off by 3e-7 in CKA."""
+    random = np.random.default_rng(0)
+    x = random.standard_normal((1500, 450))
+    y = x + random.standard_normal((1500, 450))
+    for layer in (x, y):
+        layer[:, 7] *= 1e4
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    assert compare(x, y) == pytest.approx(cka(x, y), abs=1e-10)
+    assert compare(x, y, "neuron_similarity") == pytest.approx(best_correlations(x, y).max(axis=1).mean(), abs=1e-10)
+
+
 def test_too_few_tokens() -> None:
     x, y = two_layers("random")
     assert compare(x[:2], y[:2]) == pytest.approx(cka(x[:2], y[:2]), abs=1e-7)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from probing_bridge.similarity import MEASURES, compare_layers
+from probing_bridge.similarity import MEASURES, compare, compare_layers
 from probing_bridge.similarity.arrays import accumulate_arrays
 from probing_bridge.similarity.measures.cka import HsicBlocks, debiased_linear_cka, linear_cka, resampled_cka
 from probing_bridge.similarity.measures.neuron_sim import (
@@ -48,6 +48,29 @@ def test_shortcuts_equal_scores_of_drawn_moments() -> None:
         assert fast[1][r] == pytest.approx(debiased_linear_cka(pair), abs=1e-5)
         assert neurons[r] == pytest.approx(pair.correlations[whole.neurons, whole.best].mean(), abs=1e-5)
         assert shares[r] == match_neurons(pair).own_index_share
+
+
+DECOMPOSED = [(name, v) for name, entry in MEASURES.items() if entry.closed_form is None for v in entry.variants]
+
+
+@pytest.mark.parametrize(("name", "variant"), DECOMPOSED)
+def test_a_resample_is_the_measure_of_the_drawn_rows(name: str, variant: str) -> None:
+    random = np.random.default_rng(6)
+    x = (random.standard_normal((600, 9)) @ random.standard_normal((9, 9)) + 3).astype(np.float32)
+    y = (np.tanh(x[:, :6]) + 0.7 * random.standard_normal((600, 6))).astype(np.float32)
+    offsets = np.arange(0, 601, 4)
+    borders = cut_blocks(offsets).borders
+    draws = draw_blocks(len(borders) - 1, 12)
+    frame = compare_layers({"x": x, "y": y}, offsets, [name], {name: [variant]}, n_resamples=12)
+    for row in frame[frame["layer_a"] != frame["layer_b"]].itertuples():
+        one, other = (x, y) if row.layer_a == "x" else (y, x)
+        resampled = []
+        for weights in draws.astype(int):
+            rows = np.concatenate([np.tile(np.arange(*borders[b : b + 2]), times) for b, times in enumerate(weights)])
+            resampled.append(compare(one[rows], other[rows], name, variant))
+        expected = interval(row.score, np.array(resampled), len(borders) - 1, MEASURES[name].bounds)
+        assert (row.low, row.high) == pytest.approx(expected, abs=1e-6)
+        assert row.high - row.low > 1e-3
 
 
 def test_intervals_cover_the_truth() -> None:
