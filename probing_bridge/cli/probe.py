@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_suite_arguments(parser)
     add, measures = parser.add_argument, "; ".join(f"{name}: {measure.title}" for name, measure in MEASURES.items())
     add("--reps", required=True, type=Path, nargs="+", metavar="FILE", help="word representations, a file per model")
-    add("--output", required=True, type=Path, metavar="CSV", help="the table; finished jobs are kept beside it")
+    add("--output", required=True, type=Path, metavar="DIR", help="results folder for probes.csv and its kin")
     add("--tasks", nargs="+", metavar="TASK", help="only these tasks of the suite")
     add("--layers", nargs="+", metavar="LAYER", help="only these layers, as 0 6 norm (default: all)")
     add("--probes", nargs="+", default=["linear"], choices=PROBES, help="kinds of probes (default: linear)")

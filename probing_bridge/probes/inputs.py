@@ -155,7 +155,7 @@ def check_table(output: Path, folder: Path, models: Sequence[ModelInfo], *, allo
     """Refuses to replace a table whose jobs are not beside it, or to add to one of another experiment.
 
     Args:
-        output: The table.
+        output: The results folder.
         folder: The folder of parts.
         models: The representation files.
         allow_mixed: Whether several experiments may stand in one table; a branch and what it came from always may.
@@ -163,18 +163,19 @@ def check_table(output: Path, folder: Path, models: Sequence[ModelInfo], *, allo
     Raises:
         InputError: See above.
     """
-    if not output.exists():
+    table = output / "probes.csv"
+    if not table.exists():
         return
     if not folder.is_dir():
-        raise InputError(f"is there, but not the finished jobs it was made from ({folder}); move it away first", output)
-    before = set(read_table(output, "probes")["experiment"])
+        raise InputError(f"is there, but not the finished jobs it was made from ({folder}); move it away first", table)
+    before = set(read_table(table, "probes")["experiment"])
     if allow_mixed or not before or before == {model.experiment for model in models}:
         return
     origins = [part.origin for part in all_parts(folder) if part.key.measure != "baseline"]
     if common_experiment([*origins, *(model.origin for model in models)]) is None:
         shown = ", ".join(sorted(one or "unknown" for one in before))
         raise InputError(
-            f"holds rows of another experiment ({shown}); choose another --output, or --allow-mixed", output
+            f"holds rows of another experiment ({shown}); choose another --output, or --allow-mixed", table
         )
 
 

@@ -212,7 +212,7 @@ def write_tables(
     disk but not in the tables.
 
     Args:
-        output: The probes table; the others have names that go on from its own (`_details`, `_differences`).
+        output: The results folder.
         folder: The folder of parts.
         data_hashes: Task -> hash of its data in this run.
         reps_hashes: (experiment, model) -> hash of its file in this run.
@@ -233,5 +233,5 @@ def write_tables(
             for column, dtype in TABLES[name].columns.items():
                 if dtype == "Int64" and column in frame.columns:
                     frame[column] = frame[column].astype("Int64")
-            write_table(frame, name, output.with_name(output.stem + name.removeprefix("probes") + ".csv"))
+            write_table(frame, name, output / f"{name}.csv")
     return tables

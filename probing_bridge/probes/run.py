@@ -29,7 +29,7 @@ class Request:
         suite: The suite file.
         corpora: Where its paths start; the suite's folder if None.
         reps: Word representations, a file per model.
-        output: The probes table; finished jobs are kept beside it.
+        output: The results folder; finished jobs are kept in it too.
         tasks: Of the suite; all if None.
         layers: Names of layers; all of each file if None.
         recipes: Kinds of probes, mixes and seeds.
@@ -58,7 +58,7 @@ class Request:
     @property
     def folder(self) -> Path:
         """Where the parts of finished jobs are."""
-        return self.output.with_suffix(".parts")
+        return self.output / "probes.parts"
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,10 @@ def run(request: Request) -> Finished:
     plan = make_plan(request)
     failed: list[Ending] = []
     if plan.left:
-        request.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            request.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot be written ({error.strerror or error})", request.folder) from error
         units = make_units(plan.left, plan.tasks, request.folder, request.command, request.workers, request.memory)
         failed = work(_executor(request), units)
     data_hashes = {name: spec.data_hash for name, spec in plan.specs.items()}
@@ -129,8 +132,8 @@ def make_plan(request: Request) -> Plan:
         BridgeError: All faults, a line each.
     """
     faults = Faults()
-    if not request.output.resolve().parent.is_dir():
-        faults.add(str(InputError("no such folder", request.output.resolve().parent)))
+    if request.output.exists() and not request.output.is_dir():
+        faults.add(str(InputError("is not a folder", request.output)))
     suite = faults.of(load_suite, request.suite, request.corpora)
     specs = {} if suite is None else inputs.task_specs(suite, request.tasks, faults)
     models = inputs.open_models(request.reps, request.layers, faults)

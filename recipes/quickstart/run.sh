@@ -64,7 +64,7 @@ score() {
 step score "sacrebleu" score
 step probe "linear probes" \
     python -m probing_bridge.run probe --suite "$state/treebank/suite.yaml" --reps "$state"/reps/lth*.hdf5 \
-    --output "$results/probes.csv"
+    --output "$results"
 step similarity "NeuronSim, CKA, attention, spectra" \
     python -m probing_bridge.run similarity --dumps "$state"/dumps/lth*.h5 --output "$results"
 step report "the page" python -m probing_bridge.run report --results "$results" --output "$state/report"

@@ -23,10 +23,10 @@ probes() {  # EXPERIMENT LEVEL
     run python -m fairseq_lth.encode --path "$(checkpoint "$1" "$2")" --sentences "$state/sentences/sentences.txt" \
         --output "$reps" "${words[@]}" "${DEVICE[@]}"
     run python -m probing_bridge.run probe "${suite[@]}" --reps "$reps" \
-        --output "$results/probes.csv" "${PROBE[@]}"
+        --output "$results" "${PROBE[@]}"
     case " ${MLP_LEVELS:-$2} " in *" $2 "*)
         run python -m probing_bridge.run probe "${suite[@]}" --reps "$reps" \
-            --output "$results/probes.csv" --probes mlp --tasks "${MLP_TASKS[@]}" "${MLP_PROBE[@]}" ;;
+            --output "$results" --probes mlp --tasks "${MLP_TASKS[@]}" "${MLP_PROBE[@]}" ;;
     esac
     run rm "$reps"
 }

@@ -84,13 +84,13 @@ def arguments(inputs: tuple[Path, list[Path]], output: Path, *more: str) -> list
     return ["probe", "--suite", str(inputs[0]), "--reps", *map(str, inputs[1]), "--output", str(output), *more]
 
 
-def comparable(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path).drop(columns="command")
+def comparable(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "probes.csv").drop(columns="command")
 
 
 def test_whole_table(inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments(inputs, tmp_path / "probes.csv", "--seeds", "133", "2")) == 0
-    results = read_results(tmp_path)
+    assert main(arguments(inputs, tmp_path / "results", "--seeds", "133", "2")) == 0
+    results = read_results(tmp_path / "results")
     frame = results["probes"]
     probes = frame[frame["probe"] == "linear"]
     assert len(probes) == 4 * 2 * 3 * 2  # tasks, levels, layers, seeds
@@ -111,16 +111,16 @@ def test_whole_table(inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: py
 
 
 def test_again_does_nothing_and_more_layers_are_added(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
-    output = tmp_path / "probes.csv"
+    output = tmp_path / "results"
     assert main(arguments(inputs, output, "--layers", "0", "norm")) == 0
-    parts = {path: path.stat().st_mtime_ns for path in (tmp_path / "probes.parts").rglob("*.npz")}
+    parts = {path: path.stat().st_mtime_ns for path in (tmp_path / "results" / "probes.parts").rglob("*.npz")}
     before = comparable(output)
     assert main(arguments(inputs, output, "--layers", "0", "norm")) == 0
     pd.testing.assert_frame_equal(comparable(output), before)
     assert {path: path.stat().st_mtime_ns for path in parts} == parts
     assert main(arguments(inputs, output)) == 0
     assert len(comparable(output)) == len(before) + 4 * 2
-    whole = tmp_path / "whole.csv"
+    whole = tmp_path / "whole"
     assert main(arguments(inputs, whole)) == 0
     pd.testing.assert_frame_equal(comparable(output), comparable(whole))
 
@@ -136,21 +136,21 @@ def start(words: list[str]) -> subprocess.Popen[bytes]:
 
 def test_killed_and_two_at_once(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
     few = ("--tasks", "pos", "syn_arc_prediction", "--layers", "0", "1", "--seeds", "1", "2", "3")
-    assert main(arguments(inputs, tmp_path / "alone.csv", *few)) == 0
-    output = tmp_path / "probes.csv"
+    assert main(arguments(inputs, tmp_path / "alone", *few)) == 0
+    output = tmp_path / "results"
     words = arguments(inputs, output, *few)
     victim = start(words)
-    while len(list(tmp_path.glob("probes.parts/e1/lth*/*.npz"))) < 3 and victim.poll() is None:
+    while len(list(tmp_path.glob("results/probes.parts/e1/lth*/*.npz"))) < 3 and victim.poll() is None:
         time.sleep(0.01)
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
-    assert victim.returncode == -signal.SIGKILL and not output.exists()
+    assert victim.returncode == -signal.SIGKILL and not (output / "probes.csv").exists()
     runners = [start(words) for _ in range(2)]
     for runner in runners:
         complaints = runner.communicate()[1]
         assert runner.returncode == 0, complaints
-    pd.testing.assert_frame_equal(comparable(output), comparable(tmp_path / "alone.csv"))
-    assert not list((tmp_path / "probes.parts").rglob("*.lock"))
+    pd.testing.assert_frame_equal(comparable(output), comparable(tmp_path / "alone"))
+    assert not list((tmp_path / "results" / "probes.parts").rglob("*.lock"))
 
 
 def test_extras_and_processes(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
@@ -158,14 +158,12 @@ def test_extras_and_processes(inputs: tuple[Path, list[Path]], tmp_path: Path) -
     few = ("--layers", "1", "--tasks", "pos", "ef")
     assert (
         main(
-            arguments(
-                one, tmp_path / "probes.csv", *few, "--mix", "--measures", "score", "control", "mdl", "--jobs", "2"
-            )
+            arguments(one, tmp_path / "results", *few, "--mix", "--measures", "score", "control", "mdl", "--jobs", "2")
         )
         == 0
     )
-    assert main(arguments(one, tmp_path / "probes.csv", *few, "--mix", "--probes", "mlp")) == 0
-    frame = read_results(tmp_path)["probes"]
+    assert main(arguments(one, tmp_path / "results", *few, "--mix", "--probes", "mlp")) == 0
+    frame = read_results(tmp_path / "results")["probes"]
     counts = frame.groupby(["task", "probe", "metric"]).size().to_dict()
     assert counts == {  # a layer and the mix; a regression has no description length
         ("ef", "linear", "pearson"): 2,
@@ -197,11 +195,11 @@ def test_refusals_before_training(
     inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     suite, (good, _) = inputs
-    output = tmp_path / "probes.csv"
+    output = tmp_path / "results"
 
     def with_reps(*paths: Path, more: tuple[str, ...] = ()) -> str:
         message = refused(arguments((suite, list(paths)), output, *more), capsys)
-        assert not output.exists() and not (tmp_path / "probes.parts").exists()
+        assert not output.exists()
         return message
 
     missing = write_representations(tmp_path / "missing.hdf5", suite, 0, skip=3)
@@ -233,10 +231,11 @@ def test_every_fault_is_told_at_once(
     absent = [tmp_path / "no1.hdf5", tmp_path / "no2.hdf5"]
     tasks = ("--tasks", "pos", "nonsense", "ner", "--layers", "0")
     reps = [absent[0], good, gaps[0], absent[1], gaps[1], damaged]
-    assert main(arguments((suite, reps), tmp_path / "out" / "probes.csv", *tasks)) == 2
+    (tmp_path / "out").touch()
+    assert main(arguments((suite, reps), tmp_path / "out", *tasks)) == 2
     printed = capsys.readouterr().err.splitlines()
     told = [
-        f"{tmp_path / 'out'}: no such folder", "--tasks nonsense: not in", "--tasks ner: not in",
+        f"{tmp_path / 'out'}: is not a folder", "--tasks nonsense: not in", "--tasks ner: not in",
         f"{absent[0]}: no such file", f"{absent[1]}: no such file", f"{gaps[0]}: 3 of ", f"{gaps[1]}: 4 of ",
         f"{damaged}: sentence",
     ]  # fmt: skip
@@ -256,7 +255,7 @@ def test_options_out_of_range(
     inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, ...]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
-        main(arguments(inputs, tmp_path / "probes.csv", *option))
+        main(arguments(inputs, tmp_path / "results", *option))
     assert caught.value.code == 2 and option[0] in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
@@ -267,42 +266,43 @@ def test_a_branch_is_compared_with_the_level_it_came_from(
     suite, (dense, pruned) = inputs
     few = ("--tasks", "ef", "--layers", "0")
     branch = [write_representations(tmp_path / f"b{k}.hdf5", suite, k, "e2", parent="e1/lth0") for k in (1, 2)]
-    assert main(arguments((suite, [dense, *branch]), tmp_path / "one.csv", *few)) == 0
-    rows = pd.read_csv(tmp_path / "one_differences.csv")
+    assert main(arguments((suite, [dense, *branch]), tmp_path / "one", *few)) == 0
+    rows = pd.read_csv(tmp_path / "one" / "probes_differences.csv")
     assert list(zip(rows["experiment"], rows["level_a"], rows["level_b"], strict=True)) == [("e2", 0, 1), ("e2", 0, 2)]
-    assert set(comparable(tmp_path / "one.csv").query("level.isna()")["experiment"]) == {"e2"}  # one set of baselines
+    assert set(comparable(tmp_path / "one").query("level.isna()")["experiment"]) == {"e2"}  # one set of baselines
     same = write_representations(tmp_path / "same1.hdf5", suite, 1)  # level 1 of e1 under another name: equal vectors
-    assert main(arguments((suite, [dense, same]), tmp_path / "own.csv", *few)) == 0
-    own = pd.read_csv(tmp_path / "own_differences.csv")
+    assert main(arguments((suite, [dense, same]), tmp_path / "own", *few)) == 0
+    own = pd.read_csv(tmp_path / "own" / "probes_differences.csv")
     pd.testing.assert_frame_equal(own.drop(columns="experiment"), rows[:1].drop(columns="experiment"))
     # the branch later, into the table that holds the probes of level 0
-    assert main(arguments((suite, [dense]), tmp_path / "two.csv", *few)) == 0
+    assert main(arguments((suite, [dense]), tmp_path / "two", *few)) == 0
     for level in branch:
-        assert main(arguments((suite, [level]), tmp_path / "two.csv", *few)) == 0
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "two_differences.csv"), rows)
+        assert main(arguments((suite, [level]), tmp_path / "two", *few)) == 0
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "two" / "probes_differences.csv"), rows)
     capsys.readouterr()
-    message = refused(arguments((suite, [pruned, *branch]), tmp_path / "none.csv", *few), capsys)
+    message = refused(arguments((suite, [pruned, *branch]), tmp_path / "none", *few), capsys)
     assert "several experiments: e1" in message  # level 1 of the parent is no level of the branch
     assert "rows of another experiment (e1, e2)" in refused(
-        arguments((suite, [pruned]), tmp_path / "two.csv", *few), capsys
+        arguments((suite, [pruned]), tmp_path / "two", *few), capsys
     )
 
 
 def test_tables_of_other_runs_are_not_overwritten(
     inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output = tmp_path / "probes.csv"
+    output = tmp_path / "results"
     few = ("--tasks", "ef", "--layers", "0")
     other = write_representations(tmp_path / "lth0.hdf5", inputs[0], 0, experiment="e2")
     assert main(arguments(inputs, output, *few)) == 0
-    before = output.read_bytes()
+    before = (output / "probes.csv").read_bytes()
     capsys.readouterr()
     message = refused(arguments((inputs[0], [other]), output, *few), capsys)
-    assert "rows of another experiment (e1)" in message and output.read_bytes() == before
+    assert "rows of another experiment (e1)" in message and (output / "probes.csv").read_bytes() == before
     assert main(arguments((inputs[0], [other]), output, *few, "--allow-mixed")) == 0
     assert set(comparable(output)["experiment"]) == {"e1", "e2"}
-    (tmp_path / "copy.csv").write_bytes(before)
-    assert "not the finished jobs" in refused(arguments(inputs, tmp_path / "copy.csv", *few), capsys)
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "probes.csv").write_bytes(before)
+    assert "not the finished jobs" in refused(arguments(inputs, tmp_path / "copy", *few), capsys)
 
 
 def test_failing_jobs_are_told_and_the_others_done(
@@ -317,22 +317,22 @@ def test_failing_jobs_are_told_and_the_others_done(
 
     monkeypatch.setitem(MEASURES, "score", replace(scored, run=breaks_on_arcs))
     with pytest.raises(SystemExit) as caught:
-        main(arguments(inputs, tmp_path / "probes.csv"))
+        main(arguments(inputs, tmp_path / "results"))
     assert caught.value.code == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed: ")]
     assert len(lines) == 2 and all("syn_arc_prediction" in line and "MemoryError: too much" in line for line in lines)
-    frame = comparable(tmp_path / "probes.csv")
+    frame = comparable(tmp_path / "results")
     assert len(frame[frame["probe"] == "linear"]) == 3 * 2 * 3
     monkeypatch.undo()
-    assert main(arguments(inputs, tmp_path / "probes.csv")) == 0
-    assert len(comparable(tmp_path / "probes.csv")) == len(frame) + 2 * 3
+    assert main(arguments(inputs, tmp_path / "results")) == 0
+    assert len(comparable(tmp_path / "results")) == len(frame) + 2 * 3
 
 
 def test_features_larger_than_memory_stream_from_disk(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
     few = ("--tasks", "pos", "syn_arc_classification")
-    assert main(arguments(inputs, tmp_path / "a.csv", *few)) == 0
-    assert main(arguments(inputs, tmp_path / "b.csv", *few, "--memory", "0")) == 0
-    pd.testing.assert_frame_equal(comparable(tmp_path / "a.csv"), comparable(tmp_path / "b.csv"))
+    assert main(arguments(inputs, tmp_path / "a", *few)) == 0
+    assert main(arguments(inputs, tmp_path / "b", *few, "--memory", "0")) == 0
+    pd.testing.assert_frame_equal(comparable(tmp_path / "a"), comparable(tmp_path / "b"))
 
 
 def test_compat_is_another_result(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
@@ -341,9 +341,9 @@ def test_compat_is_another_result(inputs: tuple[Path, list[Path]], tmp_path: Pat
     folder = inputs[0].parent
     (folder / "compat.yaml").write_text(json.dumps({"compat": "liu2019", **suite}))
     few = ("--tasks", "pos", "--layers", "0")
-    assert main(arguments(inputs, tmp_path / "a.csv", *few)) == 0
-    assert main(arguments((folder / "compat.yaml", inputs[1]), tmp_path / "b.csv", *few)) == 0
-    hashes = [set(comparable(tmp_path / name)["data_hash"]) for name in ("a.csv", "b.csv")]
+    assert main(arguments(inputs, tmp_path / "a", *few)) == 0
+    assert main(arguments((folder / "compat.yaml", inputs[1]), tmp_path / "b", *few)) == 0
+    hashes = [set(comparable(tmp_path / name)["data_hash"]) for name in ("a", "b")]
     assert not hashes[0] & hashes[1]
 
 
@@ -391,8 +391,8 @@ def test_all_eighteen_tasks_on_real_data(shared: Path, tmp_path: Path) -> None:
         "--reps",
         str(tmp_path / "lth0.hdf5"),
     ]
-    assert main([*words_of, "--output", str(tmp_path / "probes.csv")]) == 0
-    frame = read_results(tmp_path)["probes"]
+    assert main([*words_of, "--output", str(tmp_path / "results")]) == 0
+    frame = read_results(tmp_path / "results")["probes"]
     own = frame[frame["metric"] != "f0.5"]
     assert len(own[own["probe"] == "linear"]) == 18 * 2 and len(own[own["probe"] == "majority"]) == 18
     best = own.groupby(["task", "probe"])["score"].max().unstack()
