@@ -23,14 +23,13 @@ from fairseq_lth.config import ImpConfig
 from fairseq_lth.criterion import resolve_alias
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.guards import guard_saving
-from fairseq_lth.levels.checkpoints import require_loadable
+from fairseq_lth.levels.checkpoints import STATE_KEY, ImpState, imp_state, level_metrics, require_loadable
 from fairseq_lth.training.engine import PruningEngine
 from fairseq_lth.training.experiment import check_data
 from fairseq_lth.training.lr_scheduler import rewindable
+from fairseq_lth.training.settings import RunSettings
 from fairseq_lth.training.start import find_start
 from probing_bridge.errors import BridgeError
-
-_LEVEL_STATE = "imp"  # level and sparsity in fairseq's own task state, which generate and validate do load
 
 
 @register_task("lth_imp", dataclass=ImpConfig)
@@ -40,7 +39,7 @@ class ImpTask(TranslationTask):
     Attributes:
         engine: The pruning engine; None unless the task trains.
         dump: What `--dump-activations` writes; None without it.
-        level_state: `experiment`, `level`, `sparsity`, `sparsity_prunable` of the model, empty if it is not known.
+        level_state: `level`, `sparsity` and `sparsity_prunable` of a checkpoint that is evaluated; empty if not known.
     """
 
     engine: PruningEngine | None = None
@@ -62,9 +61,10 @@ class ImpTask(TranslationTask):
         root = cfg._get_parent()
         if kwargs.pop("from_checkpoint", False) or root is None or root.common_eval.path is not None:
             check_data(cfg, None)
-            _check_evaluated(root)
+            evaluated = _check_evaluated(root)
             cfg.eval_bleu = cfg.eval_bleu and not cfg.dump_activations  # a dump takes one forward pass a sentence
             task = super().setup_task(cfg, **kwargs)
+            task.level_state = level_metrics(evaluated)
             if cfg.dump_activations:
                 task.dump = ActivationDump(task, root)
             return task
@@ -74,7 +74,7 @@ class ImpTask(TranslationTask):
             config.check_pruning(cfg, root.optimization.max_epoch)
             task = super().setup_task(cfg, **kwargs)
             resolve_alias(root)
-            start = find_start(cfg, root, is_master=(root.distributed_training.distributed_rank or 0) == 0)
+            start = find_start(cfg, root)
             task.engine = PruningEngine(cfg, root, start)
             config.check_saving(root, task.engine.schedule)
         except RunRefused:
@@ -89,7 +89,7 @@ class ImpTask(TranslationTask):
     def __init__(self, cfg: Any, src_dict: Any, tgt_dict: Any) -> None:
         """See TranslationTask."""
         super().__init__(cfg, src_dict, tgt_dict)
-        self.level_state: dict[str, Any] = {}
+        self.level_state: dict[str, float] = {}
         self._train_iterator: Any = None
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
@@ -149,9 +149,9 @@ class ImpTask(TranslationTask):
     def reduce_metrics(self, logging_outputs: Any, criterion: Any) -> None:
         """Adds level and sparsity to every train and valid line of the log, and so to TensorBoard."""
         super().reduce_metrics(logging_outputs, criterion)
-        for name, value in self._present_level().items():
-            if name != "experiment":
-                metrics.log_scalar(f"lth_{name}", value, weight=0, priority=210, round=5)
+        level = self.level_state if self.engine is None else self.engine.level_state
+        for name, value in level.items():
+            metrics.log_scalar(f"lth_{name}", value, weight=0, priority=210, round=5)
 
     def post_validate(self, model: Any, stats: dict[str, Any], agg: Any) -> None:
         """Hands the validation loss to the scheduler's state."""
@@ -167,37 +167,31 @@ class ImpTask(TranslationTask):
         """The engine's state, which fairseq gives back on resume."""
         if self.engine is None:
             return {}
-        return {type(self).__name__: self.engine.state(self._train_iterator.end_of_epoch())}
+        return {STATE_KEY: self.engine.state(self._train_iterator.end_of_epoch())}
 
-    def set_checkpoint_dict(self, state: dict[str, Any]) -> None:
+    def set_checkpoint_dict(self, state: ImpState) -> None:
         """Restores the engine; called after model, optimizer, scheduler and iterator are."""
         if self.engine is not None:
             self.engine.load(state)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Fairseq's task state, with level and sparsity."""
-        return {**super().state_dict(), _LEVEL_STATE: self._present_level()}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes level and sparsity from a checkpoint that is evaluated."""
-        self.level_state = dict(state_dict.get(_LEVEL_STATE) or {})
-        super().load_state_dict({name: value for name, value in state_dict.items() if name != _LEVEL_STATE})
+def _check_evaluated(root: RunSettings | None) -> ImpState | None:
+    """Reads the head of the checkpoints that are evaluated, so that a bad one is named in one line.
 
-    def _present_level(self) -> dict[str, Any]:
-        return self.level_state if self.engine is None else self.engine.level_state()
-
-
-def _check_evaluated(root: Any) -> None:
-    """Reads the head of the checkpoints that fairseq-generate was given, so that a bad one is named in one line."""
+    Returns:
+        The plugin's part of the last of them.
+    """
     given = root.common_eval.path if root is not None else None
+    state = None
     for path in given.split(os.pathsep) if given else []:
         try:
-            require_loadable(path)
+            state = imp_state(require_loadable(path))
         except BridgeError as error:
             raise RunRefused(str(error)) from None
+    return state
 
 
-def _use_rewindable_scheduler(root: Any) -> None:
+def _use_rewindable_scheduler(root: RunSettings) -> None:
     """Replaces the scheduler's name in fairseq's configuration by that of its rewindable form."""
     scheduler = root.lr_scheduler
     name = rewindable(scheduler._name)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from fairseq_lth.levels import paths, records
-from fairseq_lth.levels.checkpoints import file_hash, imp_state, read_checkpoint
+from fairseq_lth.levels.checkpoints import ImpState, file_hash, imp_state, read_checkpoint
 from fairseq_lth.levels.export import expand_compact, export_plain, write_compact
 from fairseq_lth.pruning.masks import Mask
 from probing_bridge.errors import BridgeError, InputError
@@ -18,24 +21,27 @@ SPEED_NOTE = (
 )
 
 
-def read_run(directory: Path) -> list[dict[str, str]]:
+def read_run(directory: Path) -> pd.DataFrame:
     """Reads the records of a run.
 
+    Args:
+        directory: The run directory.
+
+    Returns:
+        The table `lth`, a row a level.
+
     Raises:
-        InputError: The folder is missing or has no levels.
+        InputError: The folder is missing, has no levels, or has a table that is damaged.
     """
     if not directory.is_dir():
         raise InputError("no such folder; give the --save-dir of a training", directory)
-    rows = records.read_rows(directory / paths.RECORDS)
-    if not rows:
+    rows = records.read_rows(directory, "lth")
+    if not len(rows):
         raise InputError(f"has no {paths.RECORDS}: no level has been finished there", directory)
-    missing = [column for column in records.LEVEL_COLUMNS if column not in rows[0]]
-    if missing:
-        raise InputError(f"has no column {missing[0]!r}", directory / paths.RECORDS, 1)
     return rows
 
 
-def check_run(directory: Path, rows: list[dict[str, str]]) -> Iterator[str]:
+def check_run(directory: Path, rows: pd.DataFrame) -> Iterator[str]:
     """Checks every level: readable, unchanged, of this experiment, zero where the mask says, masks only shrink.
 
     Args:
@@ -46,7 +52,7 @@ def check_run(directory: Path, rows: list[dict[str, str]]) -> Iterator[str]:
         One line for each problem.
     """
     before: tuple[str, Mask] | None = None
-    for row in rows:
+    for row in rows.to_dict("records"):
         path = directory / row["checkpoint"]
         try:
             checkpoint = read_checkpoint(path)
@@ -65,7 +71,7 @@ def check_run(directory: Path, rows: list[dict[str, str]]) -> Iterator[str]:
             mask.check(checkpoint["model"])
         except BridgeError as error:
             yield str(error) if str(path) in str(error) else f"{path}: {error}"
-    named = {row["checkpoint"] for row in rows}
+    named = set(rows["checkpoint"])
     yield from (
         f"{path}: is not in {paths.RECORDS}"
         for path in paths.level_checkpoints(directory).values()
@@ -73,41 +79,41 @@ def check_run(directory: Path, rows: list[dict[str, str]]) -> Iterator[str]:
     )
 
 
-def _differences(path: Path, row: dict[str, str], state: dict) -> Iterator[str]:
+def _differences(path: Path, row: dict[Hashable, Any], state: ImpState) -> Iterator[str]:
     """What a checkpoint says about itself against the records."""
     if state["experiment"] != row["experiment"]:
         yield f"{path}: is of experiment {state['experiment']}, the records are of {row['experiment']}"
-    if str(state["level"]) != row["level"]:
+    if state["level"] != row["level"]:
         yield f"{path}: is level {state['level']}"
-    if repr(state["sparsity"]) != row["sparsity"]:
+    if state["sparsity"] != row["sparsity"]:
         yield f"{path}: has sparsity {state['sparsity']}, the records say {row['sparsity']}"
     if file_hash(path) != row["checkpoint_hash"]:
         yield f"{path}: has been changed since it was written (sha256 differs from {paths.RECORDS})"
 
 
-def table(directory: Path, rows: list[dict[str, str]]) -> str:
+def table(directory: Path, rows: pd.DataFrame) -> str:
     """The table of a run, one line a level."""
     head = ("level", "epoch", "updates", "lr", "sparsity", "prunable", "pruned weights", "MB", "mask")
     lines = []
-    for row in rows:
+    for row in rows.to_dict("records"):
         path = directory / row["checkpoint"]
         lines.append(
             (
-                row["level"],
-                row["epoch"],
-                row["updates"],
-                f"{float(row['lr']):.4g}" if row["lr"] else "-",
-                f"{float(row['sparsity']):.4f}",
-                f"{float(row['sparsity_prunable']):.4f}",
-                f"{int(row['pruned_weights']):,}",
+                str(row["level"]),
+                str(row["epoch"]),
+                str(row["updates"]),
+                "-" if pd.isna(row["lr"]) else f"{row['lr']:.4g}",
+                f"{row['sparsity']:.4f}",
+                f"{row['sparsity_prunable']:.4f}",
+                f"{row['pruned_weights']:,}",
                 f"{path.stat().st_size / 1e6:.1f}" if path.is_file() else "-",
                 row["mask_hash"][:12],
             )
         )
     widths = [max(len(line[column]) for line in [head, *lines]) for column in range(len(head))]
     padded = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in [head, *lines]]
-    parent = f", branched from {rows[0]['parent']}" if rows[0]["parent"] else ""
-    return "\n".join([f"experiment {rows[0]['experiment']}{parent}", *padded])
+    experiment, parent = rows["experiment"].iloc[0], rows["parent"].iloc[0]
+    return "\n".join([f"experiment {experiment}{f', branched from {parent}' if parent else ''}", *padded])
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -131,7 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{len(problems)} problem(s) found" if problems else f"All {len(rows)} levels are as they were written.")
         print(SPEED_NOTE)
         return 1 if problems else 0
-    level = paths.level_checkpoint(source, arguments.level if arguments.level is not None else int(rows[-1]["level"]))
+    level = paths.level_checkpoint(source, arguments.level if arguments.level is not None else int(rows["level"].max()))
     if arguments.export is not None:
         export_plain(level, arguments.export)
     if arguments.compact is not None:

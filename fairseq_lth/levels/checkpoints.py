@@ -18,11 +18,12 @@ import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 
+from fairseq_lth.pruning.masks import Mask
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.formats.files import written_beside
 
@@ -135,10 +136,50 @@ def require_dictionary(checkpoint: dict[str, Any], dictionary: Any, folder: str 
         )
 
 
-def imp_state(checkpoint: dict[str, Any]) -> dict[str, Any] | None:
+class ImpState(TypedDict):
+    """The plugin's part of a checkpoint, in plain types and packed bits.
+
+    Attributes:
+        format: STATE_FORMAT.
+        experiment: Identity of the experiment.
+        parent: `experiment/lthK` of the level that it branched from; empty if it did not.
+        start: The level that the experiment started at and the epoch that finished it; 0 and None from scratch.
+        level: The level in training, 0 = dense.
+        epoch: The epoch in training, 1-based, counted on through all levels.
+        end_of_epoch: Whether the epoch is finished.
+        finished: Whether the level is.
+        sparsity: Share of all weights that are pruned, in [0, 1].
+        mask: The level's mask as Mask.pack gives it; None at level 0.
+        transition: The level's Rewound, by field; empty at level 0.
+        seconds: Wall time spent on the level.
+    """
+
+    format: int
+    experiment: str
+    parent: str
+    start: list[Any]
+    level: int
+    epoch: int
+    end_of_epoch: bool
+    finished: bool
+    sparsity: float
+    mask: dict[str, Any] | None
+    transition: dict[str, Any]
+    seconds: float
+
+
+def imp_state(checkpoint: dict[str, Any]) -> ImpState | None:
     """The plugin's part of a checkpoint, or None where another task wrote it."""
     state = (checkpoint.get("extra_state") or {}).get(STATE_KEY)
-    return state if isinstance(state, dict) and state.get("format") == STATE_FORMAT else None
+    return state if isinstance(state, dict) and state.get("format") == STATE_FORMAT else None  # type: ignore[return-value]
+
+
+def level_metrics(state: ImpState | None) -> dict[str, float]:
+    """Level and sparsity of a checkpoint, for logs; nothing where another task wrote it."""
+    if state is None:
+        return {}
+    pruned = 0.0 if state["mask"] is None else Mask.unpack(state["mask"]).sparsity
+    return {"level": state["level"], "sparsity": state["sparsity"], "sparsity_prunable": pruned}
 
 
 def level_record(path: str | Path) -> LevelRecord:
@@ -187,6 +228,17 @@ def place(source: str | Path, target: str | Path) -> None:
         shutil.copyfile(source, beside)
 
 
+def archive_best(directory: Path, level: int) -> None:
+    """Gives what `--keep-best-checkpoints` kept the level in its name, so that the next level's search starts anew."""
+    for path in directory.glob("checkpoint.best_*.pt"):
+        path.replace(path.with_name(path.name.replace("checkpoint.", f"checkpoint_lth{level}.", 1)))
+
+
+def n_updates(checkpoint: dict[str, Any]) -> int:
+    """Updates made until a checkpoint was written."""
+    return checkpoint["optimizer_history"][-1]["num_updates"]
+
+
 def newest_complete(directory: Path, experiment: str) -> Path | None:
     """The checkpoint of this experiment with the most updates among those that can be read, or None."""
     best: tuple[int, Path] | None = None
@@ -196,13 +248,13 @@ def newest_complete(directory: Path, experiment: str) -> Path | None:
             state = imp_state(checkpoint)
             if state is None or state["experiment"] != experiment or "optimizer_history" not in checkpoint:
                 continue
-            updates = checkpoint["optimizer_history"][-1]["num_updates"]
+            updates = n_updates(checkpoint)
             if checkpoint.get("last_optimizer_state") is not None and (best is None or updates > best[0]):
                 best = updates, path
     return best[1] if best else None
 
 
-def require_state(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def require_state(path: str | Path) -> tuple[dict[str, Any], ImpState]:
     """Reads a checkpoint that the plugin must have written.
 
     Returns:

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fairseq_lth import criterion
-from fairseq_lth.levels.checkpoints import require_state
+from fairseq_lth.levels.checkpoints import n_updates, require_state
 from fairseq_lth.pruning.masks import Mask
 from fairseq_lth.training import lr_scheduler
 from probing_bridge.errors import InputError
@@ -39,8 +39,7 @@ def export_plain(level: Path, target: Path) -> None:
         BridgeError: The level cannot be read.
     """
     checkpoint, _ = require_state(level)
-    updates = checkpoint["optimizer_history"][-1]["num_updates"]
-    _save_plain(checkpoint["model"], plain_config(checkpoint["cfg"]), updates, target)
+    _save_plain(checkpoint["model"], plain_config(checkpoint["cfg"]), n_updates(checkpoint), target)
 
 
 def write_compact(level: Path, target: Path) -> None:
@@ -81,7 +80,7 @@ def write_compact(level: Path, target: Path) -> None:
         "format_version": COMPACT_VERSION,
         "experiment": state["experiment"],
         "level": str(state["level"]),
-        "updates": str(checkpoint["optimizer_history"][-1]["num_updates"]),
+        "updates": str(n_updates(checkpoint)),
         "names": json.dumps(list(model)),
         "aliases": json.dumps(aliases),
         "shapes": json.dumps(shapes),

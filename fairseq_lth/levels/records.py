@@ -1,30 +1,134 @@
-"""What is written down about each level: `lth.csv` (a row a level) and `lth_modules.csv` (a row a level and module)."""
+"""What is written down about each level: `lth.csv` (a row a level) and `lth_modules.csv` (a row a level and module).
+
+Columns and dtypes are those of probing_bridge.formats.tables. A level's end adds that level's rows; `lth.csv` is
+written last, so a level that is in it is in both.
+"""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairseq_lth.pruning.masks import Mask
-from probing_bridge.formats.files import written_beside
+import pandas as pd
 
-LEVEL_COLUMNS = (
-    "experiment", "level", "epoch", "updates", "lr", "sparsity_prunable", "sparsity", "weights", "prunable_weights",
-    "pruned_weights", "rate", "score", "scope", "rewind", "rewind_epoch", "lr_before", "updates_before",
-    "updates_after", "parent", "mask_hash", "wall_seconds", "checkpoint", "checkpoint_hash",
-)  # fmt: skip
-MODULE_COLUMNS = (
-    "experiment", "level", "module", "component", "layer", "kind", "part", "weights", "pruned", "sparsity",
-)  # fmt: skip
+from fairseq_lth.levels import paths
+from fairseq_lth.levels.checkpoints import ImpState, file_hash
+from fairseq_lth.pruning.masks import Mask
+from probing_bridge.formats.tables import TABLES, read_table, write_table
+
 _LAYER = re.compile(r"(encoder|decoder)\.layers\.(\d+)\.(.+)")
 _ATTENTION = re.compile(r"(self_attn|encoder_attn)\.(q|k|v|out)_proj")
 
 
+@dataclass(frozen=True)
+class WeightCounts:
+    """How many weights a model has.
+
+    Attributes:
+        weights: All of them; what is shared counts once.
+        prunable: Those that pruning may touch.
+        pruned: Those that are pruned.
+    """
+
+    weights: int
+    prunable: int
+    pruned: int
+
+    @property
+    def sparsity(self) -> float:
+        """Share of all weights that are pruned, in [0, 1]."""
+        return self.pruned / self.weights
+
+    @property
+    def sparsity_prunable(self) -> float:
+        """Share of the prunable weights that are pruned, in [0, 1]."""
+        return self.pruned / self.prunable
+
+
+def is_recorded(directory: Path, level: int) -> bool:
+    """Whether both tables of a run directory have a level."""
+    return level in set(read_rows(directory, "lth")["level"])
+
+
+def record_level(
+    directory: Path, state: ImpState, mask: Mask, counts: WeightCounts, updates: int, pruning: dict[str, Any]
+) -> None:
+    """Adds the rows of a level that is finished, in place of rows it may have; those of other levels stay as they are.
+
+    Args:
+        directory: The run directory, which has the level's checkpoint.
+        state: The plugin's part of that checkpoint.
+        mask: The level's mask; a full one for level 0.
+        counts: The model's weights.
+        updates: Updates made since the dense training began.
+        pruning: How the level was pruned and rewound, by column; empty for level 0.
+
+    Raises:
+        InputError: A table that is there is damaged.
+    """
+    level, checkpoint = state["level"], paths.level_checkpoint(directory, state["level"])
+    rewound = state["transition"]
+    row = {
+        "experiment": state["experiment"],
+        "level": level,
+        "epoch": state["epoch"],
+        "updates": updates,
+        "lr": rewound.get("lr_after"),
+        "sparsity_prunable": counts.sparsity_prunable,
+        "sparsity": state["sparsity"],
+        "weights": counts.weights,
+        "prunable_weights": counts.prunable,
+        "pruned_weights": counts.pruned,
+        **pruning,
+        "lr_before": rewound.get("lr_before"),
+        "updates_before": rewound.get("updates_before"),
+        "updates_after": rewound.get("updates_after"),
+        "parent": state["parent"],
+        "mask_hash": mask.hash(),
+        "wall_seconds": round(state["seconds"], 1),
+        "checkpoint": checkpoint.name,
+        "checkpoint_hash": file_hash(checkpoint),
+    }
+    _replace(directory, "lth_modules", level, module_rows(mask, state["experiment"], level))
+    _replace(directory, "lth", level, [row])
+
+
+def read_rows(directory: Path, name: str) -> pd.DataFrame:
+    """A table of a run directory; without rows where it is missing.
+
+    Args:
+        directory: The run directory.
+        name: `lth` or `lth_modules`.
+
+    Raises:
+        InputError: The table is damaged.
+    """
+    path = _path(directory, name)
+    return read_table(path, name) if path.is_file() else _typed([], name)
+
+
+def _replace(directory: Path, name: str, level: int, rows: list[dict[str, Any]]) -> None:
+    """Writes a table with other rows for one level."""
+    known = read_rows(directory, name)
+    whole = pd.concat([known[known["level"] != level], _typed(rows, name)]).sort_values("level", kind="stable")
+    write_table(whole, name, _path(directory, name))
+
+
+def _path(directory: Path, name: str) -> Path:
+    return directory / {"lth": paths.RECORDS, "lth_modules": paths.MODULES}[name]
+
+
+def _typed(rows: list[dict[str, Any]], name: str) -> pd.DataFrame:
+    """Rows with the dtypes of their table; what a row does not say is empty."""
+    columns = TABLES[name].columns
+    frame = pd.DataFrame(rows, columns=list(columns), dtype="object")
+    return frame.astype({column: dtype for column, dtype in columns.items() if dtype != "str"})
+
+
 def module_rows(mask: Mask, experiment: str, level: int) -> list[dict[str, Any]]:
-    """The sparsity of every prunable module, in the model's order (Figures A1 and A2 of the paper).
+    """The sparsity of every prunable module, in the model's order (Movva & Zhao 2020, Figures A1 and A2).
 
     Args:
         mask: The mask of the level.
@@ -32,7 +136,7 @@ def module_rows(mask: Mask, experiment: str, level: int) -> list[dict[str, Any]]
         level: 0 = dense.
 
     Returns:
-        Rows with MODULE_COLUMNS; weight and bias of a module are one row, layers count from 1.
+        Rows of the table `lth_modules`; weight and bias of a module are one row, layers count from 1.
     """
     totals: dict[str, list[int]] = {}
     for name, kept in mask.kept.items():
@@ -52,7 +156,7 @@ def _place(path: str) -> dict[str, Any]:
     if in_layer is None:
         component = path.split(".")[0]
         component = component if component in ("encoder", "decoder") else ""
-        return {"module": path, "component": component, "layer": "", "kind": "other", "part": "other"}
+        return {"module": path, "component": component, "layer": None, "kind": "other", "part": "other"}
     component, layer, rest = in_layer.groups()
     attention = _ATTENTION.fullmatch(rest)
     kind, part = attention.groups() if attention else ("fc", rest) if rest in ("fc1", "fc2") else ("other", "other")
@@ -63,22 +167,3 @@ def _place(path: str) -> dict[str, Any]:
         "kind": kind,
         "part": part,
     }
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file; none where it is missing."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def write_rows(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """Writes a CSV file beside and renames it; nothing is touched if it says the same already."""
-    rows = [{column: "" if row.get(column) is None else str(row[column]) for column in columns} for row in rows]
-    if path.is_file() and read_rows(path) == rows:
-        return
-    with written_beside(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

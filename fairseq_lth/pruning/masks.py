@@ -66,6 +66,23 @@ class Mask:
             if name in self.kept:
                 tensor.masked_fill_(~self.kept[name].to(tensor.device), 0.0)
 
+    def check_fits(self, tensors: Mapping[str, Tensor]) -> None:
+        """Checks that there is a tensor of its shape for every parameter of the mask.
+
+        Args:
+            tensors: The weights by parameter name.
+
+        Raises:
+            MaskError: A parameter is missing or has another shape.
+        """
+        for name, kept in self.kept.items():
+            weight = tensors.get(name)
+            if weight is None:
+                raise MaskError(f"the mask has {name}, which the model has not: it belongs to another model")
+            if weight.shape != kept.shape:
+                shapes = f"{tuple(kept.shape)} in the mask and {tuple(weight.shape)} in the model"
+                raise MaskError(f"{name} is {shapes}: the mask belongs to another model")
+
     def check(self, tensors: Mapping[str, Tensor]) -> None:
         """Checks that every pruned weight is exactly zero.
 
@@ -75,14 +92,9 @@ class Mask:
         Raises:
             MaskError: A parameter is missing or has another shape, or a pruned weight is not zero.
         """
+        self.check_fits(tensors)
         for name, kept in self.kept.items():
-            weight = tensors.get(name)
-            if weight is None:
-                raise MaskError(f"the mask has {name}, which the model has not: it belongs to another model")
-            if weight.shape != kept.shape:
-                shapes = f"{tuple(kept.shape)} in the mask and {tuple(weight.shape)} in the model"
-                raise MaskError(f"{name} is {shapes}: the mask belongs to another model")
-            alive = int((weight.ne(0) & ~kept.to(weight.device)).count_nonzero())
+            alive = int((tensors[name].ne(0) & ~kept.to(tensors[name].device)).count_nonzero())
             if alive:
                 raise MaskError(f"{name} has {alive} pruned weight(s) that are not zero")
 

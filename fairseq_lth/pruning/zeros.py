@@ -8,12 +8,39 @@ weight decay, and the gradient norm that is clipped and logged leaves pruned wei
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from fairseq_lth.pruning.masks import Mask
+
+
+class Optimizer(Protocol):
+    """What is used of a fairseq optimizer, whatever its precision."""
+
+    @property
+    def optimizer(self) -> Any:
+        """The torch optimizer; of fairseq's composite optimizer one that has several."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The torch optimizer's state."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores it."""
+
+
+@runtime_checkable
+class HalfPrecision(Optimizer, Protocol):
+    """fairseq's FP16Optimizer, which steps fp32 copies of the model's parameters.
+
+    Attributes:
+        fp16_params: The model's parameters.
+        fp32_params: Their copies: one for each, or one flat tensor a device.
+    """
+
+    fp16_params: list[nn.Parameter]
+    fp32_params: list[nn.Parameter] | dict[Any, nn.Parameter]
 
 
 class GradientMasks:
@@ -47,7 +74,7 @@ class GradientMasks:
 
 
 @torch.no_grad()
-def zero_pruned(mask: Mask, parameters: Mapping[str, nn.Parameter], optimizer: Any) -> None:
+def zero_pruned(mask: Mask, parameters: Mapping[str, nn.Parameter], optimizer: Optimizer) -> None:
     """Zeroes pruned weights, their fp32 masters and every optimizer state tensor of the same shape.
 
     Args:
@@ -65,7 +92,7 @@ def zero_pruned(mask: Mask, parameters: Mapping[str, nn.Parameter], optimizer: A
                     state.masked_fill_(gone, 0.0)
 
 
-def inner_optimizers(optimizer: Any) -> list[torch.optim.Optimizer]:
+def inner_optimizers(optimizer: Optimizer) -> list[torch.optim.Optimizer]:
     """The torch optimizers behind a fairseq optimizer; more than one for fairseq's composite optimizer."""
     inner = optimizer.optimizer
     several = getattr(inner, "optimizers", None)
@@ -73,17 +100,17 @@ def inner_optimizers(optimizer: Any) -> list[torch.optim.Optimizer]:
 
 
 @torch.no_grad()
-def copy_to_masters(optimizer: Any) -> None:
+def copy_to_masters(optimizer: Optimizer) -> None:
     """Copies the weights of a half-precision model into the fp32 masters, if the optimizer has such."""
     for master, weights in _masters(optimizer):
         master.copy_(torch.cat([weight.reshape(-1).float() for weight in weights]).view_as(master))
 
 
-def _masters(optimizer: Any) -> Iterator[tuple[Tensor, list[nn.Parameter]]]:
+def _masters(optimizer: Optimizer) -> Iterator[tuple[Tensor, list[nn.Parameter]]]:
     """The fp32 masters of fairseq's FP16Optimizer, each with the model's parameters it holds, in order."""
-    masters = getattr(optimizer, "fp32_params", None)
-    if masters is None:
+    if not isinstance(optimizer, HalfPrecision):
         return
+    masters = optimizer.fp32_params
     if isinstance(masters, dict):  # flat: one tensor a device
         for device, flat in masters.items():
             yield flat.data, [p for p in optimizer.fp16_params if len(masters) == 1 or p.device.index == device]
@@ -92,13 +119,13 @@ def _masters(optimizer: Any) -> Iterator[tuple[Tensor, list[nn.Parameter]]]:
             yield master.data, [weight]
 
 
-def _stepped_parameters(optimizer: Any, pruned: Mapping[int, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+def _stepped_parameters(optimizer: Optimizer, pruned: Mapping[int, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     """The tensors that the torch optimizer steps, each with True where it holds a pruned weight."""
-    masters = getattr(optimizer, "fp32_params", None)
-    if masters is None:
+    if not isinstance(optimizer, HalfPrecision):
         for group in (group for inner in inner_optimizers(optimizer) for group in inner.param_groups):
             yield from ((p, pruned[id(p)].to(p.device)) for p in group["params"] if id(p) in pruned)
         return
+    masters = optimizer.fp32_params
     tensors = masters.values() if isinstance(masters, dict) else masters
     for tensor, (_, weights) in zip(tensors, _masters(optimizer), strict=True):
         gone = [pruned.get(id(weight), torch.zeros_like(weight, dtype=torch.bool)) for weight in weights]

@@ -6,6 +6,7 @@ fairseq never saves, so it is written before the first update.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from torch import nn
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels import paths
 from fairseq_lth.levels.checkpoints import imp_state, place, read_checkpoint
-from fairseq_lth.pruning.zeros import copy_to_masters
+from fairseq_lth.pruning.zeros import Optimizer, copy_to_masters
+from fairseq_lth.training.settings import Distributed
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import written_beside
 
@@ -30,25 +32,55 @@ def save_initialisation(directory: Path, model: nn.Module) -> None:
 
 
 def place_rewind_point(source: Path, directory: Path, epoch: int) -> None:
-    """Gives the checkpoint at the end of a dense epoch its name as a rewind point.
+    """Gives the checkpoint at the end of a dense epoch its name as a rewind point, unless there is one.
 
-    Raises:
-        RunRefused: It is not the end of that epoch of a dense training.
+    Args:
+        source: That checkpoint.
+        directory: The run directory.
+        epoch: The epoch; 0 for the initialisation.
     """
     target = paths.rewind_checkpoint(directory, epoch)
-    if target.is_file():
-        return
+    if not target.is_file():
+        place(source, target)
+
+
+def fetch_rewind_points(source: Path, directory: Path, epochs: Iterable[int]) -> None:
+    """Takes the rewind points that a run directory lacks from another one.
+
+    Args:
+        source: The run directory of the experiment that this one branched from.
+        directory: The run directory.
+        epochs: The epochs that weights will be rewound to.
+
+    Raises:
+        RunRefused: The other has none for an epoch, or one that is not the end of that epoch of a dense training.
+    """
+    for epoch in epochs:
+        if paths.rewind_checkpoint(directory, epoch).is_file():
+            continue
+        for candidate in (paths.rewind_checkpoint(source, epoch), paths.epoch_checkpoint(source, epoch)):
+            if candidate.is_file():
+                _require_dense_end(candidate, epoch)
+                place_rewind_point(candidate, directory, epoch)
+                break
+        else:
+            raise RunRefused(
+                f"--imp-rewind weights: {source} has no {paths.rewind_checkpoint('', epoch).name}, the state at "
+                f"the end of epoch {epoch} that weights are rewound to"
+            )
+
+
+def _require_dense_end(path: Path, epoch: int) -> None:
     try:
-        state = imp_state(read_checkpoint(source))
+        state = imp_state(read_checkpoint(path))
     except BridgeError as error:
         raise RunRefused(str(error)) from None
     dense_end = state is not None and state["level"] == 0 and state["end_of_epoch"] and state["epoch"] == epoch
     if epoch > 0 and not dense_end:
-        raise RunRefused(f"{source}: is not the end of epoch {epoch} of a dense training by --task lth_imp")
-    place(source, target)
+        raise RunRefused(f"{path}: is not the end of epoch {epoch} of a dense training by --task lth_imp")
 
 
-def load_rewind_point(directory: Path, epoch: int, distributed: Any) -> dict[str, Any]:
+def load_rewind_point(directory: Path, epoch: int, distributed: Distributed) -> dict[str, Any]:
     """Reads a rewind point on the master process and hands it to all.
 
     Args:
@@ -77,7 +109,7 @@ def load_rewind_point(directory: Path, epoch: int, distributed: Any) -> dict[str
 
 
 @torch.no_grad()
-def rewind_weights(point: dict[str, Any], model: nn.Module, optimizer: Any) -> None:
+def rewind_weights(point: dict[str, Any], model: nn.Module, optimizer: Optimizer) -> None:
     """Puts weights, fp32 masters and optimizer state back to a rewind point.
 
     Args:

@@ -7,9 +7,13 @@ not fit, are refused here; a `checkpoint_last.pt` that a kill cut short is repla
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import nn
 
 from fairseq_lth.config import rewind_epochs
 from fairseq_lth.errors import RunRefused
@@ -17,16 +21,20 @@ from fairseq_lth.guards import writing
 from fairseq_lth.levels import paths
 from fairseq_lth.levels.checkpoints import (
     CheckpointError,
+    ImpState,
     imp_state,
+    n_updates,
     newest_complete,
     place,
     read_checkpoint,
     require_state,
 )
 from fairseq_lth.training.experiment import experiment_id
+from fairseq_lth.training.settings import RunSettings, TaskSettings, is_master
 from probing_bridge.errors import BridgeError
 
 logger = logging.getLogger(__name__)
+_Loaded = tuple[dict[str, Any], ImpState]  # a checkpoint and the plugin's part of it
 
 
 @dataclass(frozen=True)
@@ -39,52 +47,81 @@ class Start:
         checkpoint: The file fairseq will load, or None for a training from scratch.
         level: The level the experiment starts at; 0 from scratch.
         epoch: The epoch that finished that level, or None from scratch.
+        updates: Updates made until the checkpoint was written.
+        shapes: Shape of every tensor of the checkpoint's model.
     """
 
     experiment: str
     parent: str
-    checkpoint: Path | None
-    level: int
-    epoch: int | None
+    checkpoint: Path | None = None
+    level: int = 0
+    epoch: int | None = None
+    updates: int = 0
+    shapes: Mapping[str, torch.Size] = field(default_factory=dict)
+
+    def require_same_model(self, model: nn.Module) -> None:
+        """Compares names and shapes, so that another model's checkpoint is named in one line.
+
+        Raises:
+            RunRefused: The checkpoint is one of another model.
+        """
+        if self.checkpoint is None:
+            return
+        for name, tensor in model.state_dict().items():
+            if torch.is_tensor(tensor) and self.shapes.get(name) != tensor.shape:
+                there = tuple(self.shapes[name]) if name in self.shapes else "missing"
+                raise RunRefused(
+                    f"{self.checkpoint} is of another model: {name} is {there} in it, {tuple(tensor.shape)} here"
+                )
 
 
-def find_start(cfg: Any, root: Any, is_master: bool) -> Start:
+def find_start(cfg: TaskSettings, root: RunSettings) -> Start:
     """Finds the start of a training, and points fairseq's `--restore-file` at it.
 
     Args:
         cfg: The task's configuration.
         root: fairseq's configuration of the whole run; `checkpoint.restore_file` may be changed.
-        is_master: Whether this process writes checkpoints.
 
     Raises:
         RunRefused: The save dir belongs to another experiment, or a checkpoint cannot be used.
     """
-    directory = Path(root.checkpoint.save_dir)
-    given = Path(root.checkpoint.restore_file)
     try:
-        origin = None if str(given) == paths.LAST else require_state(given)[1]
-        experiment, parent = _identify(cfg, root, origin, directory)
-        _require_own(directory, experiment)
-        own = _own_checkpoint(directory, experiment, is_master)
+        return _find_start(cfg, root)
     except BridgeError as error:
         raise RunRefused(str(error)) from None
-    if own is not None:
+
+
+def _find_start(cfg: TaskSettings, root: RunSettings) -> Start:
+    directory, given = Path(root.checkpoint.save_dir), Path(root.checkpoint.restore_file)
+    own = _own_checkpoints(directory)
+    if str(given) == paths.LAST:
+        origin, parent = None, next((state["parent"] for _, state in own.values()), "")
+        experiment = experiment_id(cfg, root, parent)
+    else:
+        origin = require_state(given)
+        experiment, parent = _identify(cfg, root, origin[1])
+    _require_experiment(own, experiment)
+    last = _last_checkpoint(directory, own, experiment, is_master(root))
+    if last is not None:
         root.checkpoint.restore_file = paths.LAST
-        level, epoch = read_checkpoint(own)["extra_state"]["ImpTask"]["start"]
-        return Start(experiment, parent, own, level, epoch)
+        return _start(experiment, parent, directory / paths.LAST, last, *last[1]["start"])
     if origin is None:
-        return Start(experiment, parent, None, 0, None)
-    if origin["experiment"] == experiment:  # the same experiment goes on in another folder
-        return Start(experiment, parent, given, *origin["start"])
-    _require_rewind_epochs(cfg, given, origin["level"])
-    return Start(experiment, parent, given, origin["level"], origin["epoch"])
+        return Start(experiment, parent)
+    checkpoint, state = origin
+    if state["experiment"] == experiment:  # the same experiment goes on in another folder
+        return _start(experiment, parent, given, origin, *state["start"])
+    _require_rewind_epochs(cfg, given, checkpoint, state["level"])
+    return _start(experiment, parent, given, origin, state["level"], state["epoch"])
 
 
-def _identify(cfg: Any, root: Any, origin: dict[str, Any] | None, directory: Path) -> tuple[str, str]:
+def _start(experiment: str, parent: str, path: Path, loaded: _Loaded, level: int, epoch: int | None) -> Start:
+    checkpoint = loaded[0]
+    shapes = {name: tensor.shape for name, tensor in checkpoint["model"].items() if torch.is_tensor(tensor)}
+    return Start(experiment, parent, path, level, epoch, n_updates(checkpoint), shapes)
+
+
+def _identify(cfg: TaskSettings, root: RunSettings, origin: ImpState) -> tuple[str, str]:
     """Identity and parent of this run: those of the checkpoint given if it is of the same experiment, else a branch."""
-    if origin is None:
-        parent = _parent_of_own(directory)
-        return experiment_id(cfg, root, parent), parent
     same = experiment_id(cfg, root, origin["parent"])
     if origin["experiment"] == same:
         return same, origin["parent"]
@@ -101,29 +138,17 @@ def _identify(cfg: Any, root: Any, origin: dict[str, Any] | None, directory: Pat
     return experiment_id(cfg, root, parent), parent
 
 
-def _require_rewind_epochs(cfg: Any, path: Path, level: int) -> None:
+def _require_rewind_epochs(cfg: TaskSettings, path: Path, checkpoint: dict[str, Any], level: int) -> None:
     """Refuses a branch that would rewind to an epoch its parent's dense training did not have."""
-    known = read_checkpoint(path)["optimizer_history"][-1]["lr_scheduler_state"]["points"]
+    known = checkpoint["optimizer_history"][-1]["lr_scheduler_state"]["points"]
     for epoch in rewind_epochs(cfg)[level:]:
         if epoch not in known and str(cfg.imp_rewind) != "none":
             raise RunRefused(f"--imp-rewind-epoch {epoch}: the dense training of {path} ended with epoch {max(known)}")
 
 
-def _parent_of_own(directory: Path) -> str:
-    """The parent that the run in a save dir recorded, if there is one."""
-    for path in (directory / paths.LAST, *paths.level_checkpoints(directory).values()):
-        if path.is_file():
-            try:
-                state = imp_state(read_checkpoint(path))
-            except CheckpointError:
-                continue
-            if state is not None:
-                return state["parent"]
-    return ""
-
-
-def _require_own(directory: Path, experiment: str) -> None:
-    """Refuses a save dir with checkpoints of another experiment or of another task."""
+def _own_checkpoints(directory: Path) -> dict[Path, _Loaded]:
+    """The last checkpoint and the levels of a save dir; a last checkpoint that was cut short is left out."""
+    own: dict[Path, _Loaded] = {}
     for path in (directory / paths.LAST, *paths.level_checkpoints(directory).values()):
         if not path.is_file():
             continue
@@ -131,11 +156,18 @@ def _require_own(directory: Path, experiment: str) -> None:
             checkpoint = read_checkpoint(path)
         except CheckpointError:
             if path.name == paths.LAST:
-                continue  # cut short: replaced below
+                continue
             raise
         state = imp_state(checkpoint)
         if state is None:
             raise CheckpointError(f"{path}: another task wrote it; give another --save-dir")
+        own[path] = checkpoint, state
+    return own
+
+
+def _require_experiment(own: Mapping[Path, _Loaded], experiment: str) -> None:
+    """Refuses a save dir with checkpoints of another experiment."""
+    for path, (_, state) in own.items():
         if state["experiment"] != experiment:
             raise CheckpointError(
                 f"{path} belongs to experiment {state['experiment']}, and these flags and data make {experiment}: "
@@ -143,22 +175,20 @@ def _require_own(directory: Path, experiment: str) -> None:
             )
 
 
-def _own_checkpoint(directory: Path, experiment: str, is_master: bool) -> Path | None:
+def _last_checkpoint(directory: Path, own: Mapping[Path, _Loaded], experiment: str, writes: bool) -> _Loaded | None:
     """This experiment's newest checkpoint, put in place of a `checkpoint_last.pt` that is missing or cut short."""
     last = directory / paths.LAST
-    try:
-        read_checkpoint(last)
-        return last
-    except CheckpointError:
-        newest = newest_complete(directory, experiment) if directory.is_dir() else None
+    if last in own:
+        return own[last]
+    newest = newest_complete(directory, experiment) if directory.is_dir() else None
     if newest is None:
         if last.is_file():
             raise CheckpointError(
                 f"{last}: cannot be read and no other checkpoint of the run can: use another --save-dir"
             )
         return None
-    if is_master:
+    if writes:
         logger.warning("%s is missing or cut short: going on from %s", last, newest.name)
         with writing(directory):
             place(newest, last)
-    return newest
+    return require_state(newest)

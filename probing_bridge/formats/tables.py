@@ -31,13 +31,11 @@ class Table:
         columns: Column name -> pandas dtype, in file order.
         key: The columns that identify a row; no two rows may share them.
         about: What a row is.
-        open: Whether further columns are kept (as text) when the table is read.
     """
 
     columns: dict[str, str]
     key: tuple[str, ...]
     about: str
-    open: bool = False
 
 
 _PROVENANCE = {"package_version": "str", "command": "str"}
@@ -125,19 +123,25 @@ TABLES: dict[str, Table] = {
         "share of a layer's variance in its first k principal directions",
     ),
     "lth": Table(
-        {"level": "Int64", "sparsity_prunable": "float64", "sparsity": "float64"},
-        ("level",),
-        "one level of a run, as fairseq_lth writes it: sparsity of the prunable and of all weights",
-        open=True,
+        {
+            "experiment": "str", "level": "Int64", "epoch": "Int64", "updates": "Int64", "lr": "float64",
+            "sparsity_prunable": "float64", "sparsity": "float64", "weights": "Int64", "prunable_weights": "Int64",
+            "pruned_weights": "Int64", "rate": "float64", "score": "str", "scope": "str", "rewind": "str",
+            "rewind_epoch": "Int64", "lr_before": "float64", "updates_before": "Int64", "updates_after": "Int64",
+            "parent": "str", "mask_hash": "str", "wall_seconds": "float64", "checkpoint": "str",
+            "checkpoint_hash": "str",
+        },
+        ("experiment", "level"),
+        "one level of a run: sparsity of the prunable and of all weights; how it was pruned and rewound (empty for the "
+        "dense level); `lr` is the learning rate after the rewind",
     ),
     "lth_modules": Table(
         {
-            "level": "Int64", "module": "str", "component": "str", "layer": "Int64", "kind": "str", "part": "str",
-            "weights": "Int64", "pruned": "Int64",
+            "experiment": "str", "level": "Int64", "module": "str", "component": "str", "layer": "Int64",
+            "kind": "str", "part": "str", "weights": "Int64", "pruned": "Int64", "module_sparsity": "float64",
         },
-        ("level", "module"),
-        "how many weights of one module are pruned at one level, as fairseq_lth writes it",
-        open=True,
+        ("experiment", "level", "module"),
+        "how many weights of one module are pruned at one level, and their share",
     ),
 }  # fmt: skip
 
@@ -210,11 +214,11 @@ def parse_table(content: bytes, name: str, path: str | Path) -> pd.DataFrame:
             kind = "a whole number" if dtype == "Int64" else "a number"
             raise InputError(f"column {column!r} has {frame[column].iloc[row]!r}, not {kind}", path, row + 2)
         frame[column] = values.astype(dtype)  # type: ignore[call-overload]
-    key = [*table.key, "experiment"] if table.open and "experiment" in header else list(table.key)
+    key = list(table.key)
     twice = frame.duplicated(key).to_numpy()
     if twice.any():
         raise InputError(f"a row is there twice: {', '.join(key)} are equal", path, int(twice.argmax()) + 2)
-    return frame if table.open else frame[list(table.columns)]
+    return frame[list(table.columns)]
 
 
 def _rows(content: bytes, path: str | Path) -> tuple[list[str], list[list[str]]]:

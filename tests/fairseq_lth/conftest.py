@@ -55,6 +55,50 @@ def flags(corpus):
     return [str(corpus), "--user-dir", PLUGIN, *FLAGS.split()]
 
 
+@pytest.fixture(scope="session")
+def configure():
+    """fairseq's configuration of a training by its command line, in this process."""
+    from fairseq import options
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+
+    import fairseq_lth.task  # noqa: F401 - registers what --user-dir would
+
+    def make(argv):
+        argv = [str(word) for word in argv]
+        if "--user-dir" in argv:
+            at = argv.index("--user-dir")
+            del argv[at : at + 2]
+        return convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), argv))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def plan(configure):
+    """The task of a training that is about to begin, with its engine, and the whole configuration."""
+    from fairseq import tasks
+
+    def make(argv):
+        root = configure(argv)
+        return tasks.setup_task(root.task), root
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def refusal(plan):
+    """The one line with which a training is refused before it begins."""
+    from fairseq_lth.errors import RunRefused
+
+    def say(argv) -> str:
+        with pytest.raises(RunRefused) as refused:
+            plan(argv)
+        assert "\n" not in str(refused.value)
+        return str(refused.value)
+
+    return say
+
+
 class Training:
     """A training that has ended."""
 

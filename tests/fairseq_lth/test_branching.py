@@ -5,12 +5,16 @@ import csv
 import pytest
 import torch
 
-from fairseq_lth.levels.checkpoints import imp_state, level_record, read_checkpoint
+from fairseq_lth.levels.checkpoints import level_record, read_checkpoint
 
 
 def rows(folder):
     with open(folder / "lth.csv", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def modules(folder):
+    return (folder / "lth_modules.csv").read_text().splitlines()
 
 
 @pytest.mark.parametrize("mode", ["lr", "weights"])
@@ -45,28 +49,28 @@ def test_weight_rewinding_goes_back_to_the_weights_of_epoch_r(train, flags, dens
     assert moved == 0, "at a learning rate of 1e-30 the kept weights must still be those of epoch 1"
 
 
-def test_a_branch_from_within_a_level_is_refused(train, flags, dense, tmp_path):
+def test_a_branch_from_within_a_level_is_refused(refusal, flags, dense, tmp_path):
     flags = [*flags, "--imp-score", "random", "--save-dir", tmp_path / "run"]
-    error = train([*flags, "--restore-file", dense / "checkpoint1.pt"]).error()
+    error = refusal([*flags, "--restore-file", dense / "checkpoint1.pt"])
     assert "can only branch from a finished level" in error
     assert not (tmp_path / "run").exists()
 
 
-def test_a_branch_cannot_rewind_to_an_epoch_that_never_was(train, flags, dense, tmp_path):
+def test_a_branch_cannot_rewind_to_an_epoch_that_never_was(refusal, flags, dense, tmp_path):
     argv = [*flags, "--max-epoch", "5", "--imp-rewind-epoch", "4", "--save-dir", tmp_path / "run"]
-    error = train([*argv, "--restore-file", dense / "checkpoint_lth0.pt"]).error()
+    error = refusal([*argv, "--restore-file", dense / "checkpoint_lth0.pt"])
     assert "--imp-rewind-epoch 4: the dense training of" in error and error.endswith("ended with epoch 1")
 
 
-def test_a_branch_needs_more_prunings_than_its_level(train, flags, dense, tmp_path):
+def test_a_branch_needs_more_prunings_than_its_level(refusal, flags, dense, tmp_path):
     flags = [*flags, "--imp-score", "random", "--save-dir", tmp_path / "run"]
-    error = train([*flags, "--restore-file", dense / "checkpoint_lth2.pt"]).error()
+    error = refusal([*flags, "--restore-file", dense / "checkpoint_lth2.pt"])
     assert error.endswith("--imp-iterations 2: the branch starts at level 2, so it must be more")
 
 
-def test_the_save_dir_of_another_experiment_is_refused(train, flags, dense):
+def test_the_save_dir_of_another_experiment_is_refused(refusal, flags, dense):
     before = {path: path.stat().st_mtime_ns for path in dense.iterdir()}
-    error = train([*flags, "--imp-rate", "0.4", "--save-dir", dense]).error()
+    error = refusal([*flags, "--imp-rate", "0.4", "--save-dir", dense])
     assert "belongs to experiment" in error and "another --save-dir" in error
     assert {path: path.stat().st_mtime_ns for path in dense.iterdir()} == before
 
@@ -80,9 +84,8 @@ def test_a_finished_run_is_left_alone_and_can_be_continued(train, flags, dense, 
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()} == before
     train([*flags, "--save-dir", tmp_path / "run", "--imp-iterations", "3"]).succeed()
     assert [row["level"] for row in rows(tmp_path / "run")] == ["0", "1", "2", "3"]
-    assert imp_state(read_checkpoint(tmp_path / "run" / "checkpoint_lth3.pt"))["rows"][:3] == [
-        *imp_state(read_checkpoint(dense / "checkpoint_lth2.pt"))["rows"]
-    ]
+    assert rows(tmp_path / "run")[:3] == rows(dense)
+    assert modules(tmp_path / "run")[: len(modules(dense))] == modules(dense)
 
 
 def test_best_checkpoint_starts_anew_and_saving_options_work(train, flags, same_level, dense, tmp_path):

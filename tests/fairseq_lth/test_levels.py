@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fairseq_lth.levels.__main__ import main
-from fairseq_lth.levels.checkpoints import level_record, read_checkpoint
+from fairseq_lth.levels.checkpoints import imp_state, level_record, read_checkpoint
 from fairseq_lth.pruning.masks import Mask
 
 
@@ -29,7 +29,7 @@ def change(path: Path, alter) -> None:
 def a_weight(checkpoint, pruned: bool) -> tuple[torch.Tensor, int]:
     """A weight tensor and the flat index of a pruned or a kept weight in it."""
     name = "encoder.layers.0.fc1.weight"
-    kept = Mask.unpack(checkpoint["extra_state"]["ImpTask"]["mask"]).kept[name]
+    kept = Mask.unpack(imp_state(checkpoint)["mask"]).kept[name]
     wanted = ~kept if pruned else kept
     return checkpoint["model"][name].view(-1), int(wanted.view(-1).nonzero()[0])
 
@@ -72,7 +72,7 @@ def test_a_mask_that_grows_and_a_missing_level_are_noticed(run, capsys):
     assert capsys.readouterr().err == f"{run / 'checkpoint_lth2.pt'}: no such file\n"
 
     def forget(checkpoint):
-        checkpoint["extra_state"]["ImpTask"]["mask"]["bits"].fill_(255)
+        imp_state(checkpoint)["mask"]["bits"].fill_(255)
 
     shutil.copy(run / "checkpoint_lth1.pt", run / "checkpoint_lth2.pt")
     change(run / "checkpoint_lth2.pt", forget)

@@ -14,7 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseq_lth.criterion import PREFIX
-from fairseq_lth.levels.checkpoints import CheckpointError, level_record, read_checkpoint
+from fairseq_lth.errors import RunRefused
+from fairseq_lth.levels.checkpoints import (
+    CheckpointError,
+    imp_state,
+    level_record,
+    read_checkpoint,
+    require_loadable,
+)
 
 PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
 REFUSED = {
@@ -38,27 +45,41 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("extra", REFUSED)
-def test_bad_flags_are_refused_in_one_line_before_anything_is_written(train, flags, tmp_path, extra):
+def test_bad_flags_are_refused_in_one_line(refusal, flags, tmp_path, extra):
+    error = refusal([*flags, *extra.split(), "--save-dir", tmp_path / "run"])
+    assert error.startswith(f"fairseq_lth: error: {REFUSED[extra]}"), error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("extra", ["--imp-rate 0", "--restore-file nowhere.pt"])
+def test_a_refused_training_ends_in_one_line_and_writes_nothing(train, flags, tmp_path, extra):
     error = train([*flags, *extra.split(), "--save-dir", tmp_path / "run"]).error()
     assert error.startswith(f"fairseq_lth: error: {REFUSED[extra]}"), error
     assert not (tmp_path / "run").exists()
 
 
-def test_a_missing_data_folder_is_refused(train, flags, tmp_path):
-    error = train([str(tmp_path / "nowhere"), *flags[1:], "--save-dir", tmp_path / "run"]).error()
+def test_a_missing_data_folder_is_refused(refusal, flags, tmp_path):
+    error = refusal([str(tmp_path / "nowhere"), *flags[1:], "--save-dir", tmp_path / "run"])
     assert error.endswith("nowhere: no such data folder; make it with fairseq-preprocess")
 
 
-def test_a_checkpoint_of_another_model_is_refused(train, flags, dense, tmp_path):
+def test_a_checkpoint_of_another_model_is_refused(plan, flags, dense, tmp_path):
     argv = [*flags, "--encoder-ffn-embed-dim", "24", "--imp-score", "random", "--save-dir", tmp_path / "run"]
-    error = train([*argv, "--restore-file", dense / "checkpoint_lth0.pt"]).error()
-    assert "checkpoint_lth0.pt is of another model: encoder.layers.0.fc1.weight is (16, 8) in it, (24, 8) here" in error
+    task, root = plan([*argv, "--restore-file", dense / "checkpoint_lth0.pt"])
+    expected = (
+        r"checkpoint_lth0\.pt is of another model: encoder\.layers\.0\.fc1\.weight is \(16, 8\) in it, \(24, 8\) here"
+    )
+    with pytest.raises(RunRefused, match=expected):
+        task.build_model(root.model)
 
 
-def test_a_mask_of_other_prunable_weights_is_refused(train, flags, dense, tmp_path):
+def test_a_mask_of_other_prunable_weights_is_refused(plan, flags, dense, tmp_path):
+    level = dense / "checkpoint_lth1.pt"
     argv = [*flags, "--imp-keep-biases", "--imp-iterations", "3", "--save-dir", tmp_path / "run"]
-    error = train([*argv, "--restore-file", dense / "checkpoint_lth1.pt"]).error()
-    assert "checkpoint_lth1.pt: its mask and the model differ in" in error and "--imp-keep-biases" in error
+    task, root = plan([*argv, "--restore-file", level])
+    task.build_model(root.model)
+    with pytest.raises(RunRefused, match=r"checkpoint_lth1\.pt: its mask and the model differ in .* --imp-keep-biases"):
+        task.set_checkpoint_dict(imp_state(read_checkpoint(level)))
 
 
 def test_records_of_each_level(dense):
@@ -89,7 +110,7 @@ def test_records_of_each_level(dense):
     } <= (places)
 
 
-def test_masked_criteria_train_as_their_base(train, flags, dense, same_level, tmp_path):
+def test_masked_criteria_train_as_their_base(train, refusal, flags, dense, same_level, tmp_path):
     at = flags.index("--criterion")
     argv = [*flags[:at], "--criterion", "magnitude_mask", "--base-criterion", *flags[at + 1 :]]
     training = train([*argv, "--save-dir", tmp_path / "run"]).succeed()
@@ -97,7 +118,7 @@ def test_masked_criteria_train_as_their_base(train, flags, dense, same_level, tm
         same_level(tmp_path / "run" / f"checkpoint_lth{level}.pt", dense / f"checkpoint_lth{level}.pt")
     assert "criterion: MaskedLabelSmoothedCrossEntropyCriterion" in training.output
     wrong = [*argv[: argv.index("label_smoothed_cross_entropy")], "cross_entropy", *flags[at + 2 :]]
-    error = train([*wrong, "--save-dir", tmp_path / "wrong"]).error()
+    error = refusal([*wrong, "--save-dir", tmp_path / "wrong"])
     assert error.endswith("--label-smoothing is not a flag of --base-criterion cross_entropy")
 
 
@@ -119,7 +140,7 @@ def test_a_masked_criterion_never_sees_an_unmasked_weight(train, dense, corpus):
     sample = task.dataset("valid").collater([task.dataset("valid")[i] for i in range(4)])
     criterion = CRITERION_REGISTRY[PREFIX + "cross_entropy"](task, sentence_avg=False)
     expected = float(criterion(model, sample)[0])
-    mask = Mask.unpack(read_checkpoint(level)["extra_state"]["ImpTask"]["mask"])
+    mask = Mask.unpack(imp_state(read_checkpoint(level))["mask"])
     weights = prunable_parameters(model)
     with torch.no_grad():
         for name, kept in mask.kept.items():
@@ -183,24 +204,29 @@ def unusable(dense, tmp_path_factory):
     }
 
 
-@pytest.mark.parametrize(("command", "task"), [("generate", "translation"), ("validate", "lth_imp")])
-def test_what_cannot_be_evaluated_is_named_in_one_line(start, corpus, unusable, command, task):
+def test_each_file_that_cannot_be_used_is_named(refusal, flags, unusable, tmp_path):
     folder, said = unusable
-    common = [corpus, "--user-dir", PLUGIN, "--task", task, "--cpu", "--batch-size", "3"]
-    running = {path: start([*common, "--path", folder / path], command=command) for path in said}
-    for path, training in running.items():
-        assert training.wait().error() == f"fairseq_lth: error: {folder / path}: {said[path]}"
+    for path, reason in said.items():
+        with pytest.raises(CheckpointError) as refused:
+            require_loadable(folder / path)
+        assert str(refused.value) == f"{folder / path}: {reason}"
+    for path in ("cut.pt", "text.pt", "foreign.pt"):
+        error = refusal([*flags, "--save-dir", tmp_path / "run", "--restore-file", folder / path])
+        assert error == f"fairseq_lth: error: {folder / path}: {said[path]}"
 
 
-@pytest.mark.parametrize("task", ["translation", "lth_imp"])
-def test_what_training_cannot_go_on_from_is_named_in_one_line(start, flags, unusable, tmp_path, task):
-    folder, said = unusable
-    argv = [*flags, "--save-dir", tmp_path / "run"]
-    if task == "translation":
-        argv = [*flags[: flags.index("--max-epoch")], "--task", task, "--save-dir", tmp_path / "run"]
-    running = {path: start([*argv, "--restore-file", folder / path]) for path in ("cut.pt", "text.pt", "foreign.pt")}
-    for path, training in running.items():
-        assert training.wait().error() == f"fairseq_lth: error: {folder / path}: {said[path]}"
+@pytest.mark.parametrize(
+    ("command", "task"), [("generate", "translation"), ("validate", "lth_imp"), ("train", "translation")]
+)
+def test_fairseq_names_a_file_that_cannot_be_used_in_one_line(train, flags, unusable, tmp_path, command, task):
+    """Also where the task is fairseq's own, which knows nothing of it."""
+    path = unusable[0] / "cut.pt"
+    common = [flags[0], "--user-dir", PLUGIN, "--task", task, "--cpu", "--batch-size", "3", "--path", path]
+    if command == "train":
+        common = [*flags[: flags.index("--max-epoch")], "--task", task, "--restore-file", path]
+        common += ["--save-dir", tmp_path / "run"]
+    error = train(common, command=command).error()
+    assert error == f"fairseq_lth: error: {path}: {unusable[1]['cut.pt']}"
 
 
 class Foreign:
