@@ -39,13 +39,19 @@ def test_global_magnitude_equals_a_stable_sort(seed, rate, dtype):
 
 
 def test_scope_layer_prunes_each_module_at_the_rate():
+    """Weight and bias of a module are ranked together: apart, 0.3 of 25 and of 5 would be 8 and 2 in place of 9."""
     torch.manual_seed(0)
-    weights = {"a.weight": torch.randn(7, 9) * 100, "a.bias": torch.randn(7), "b.weight": torch.randn(11, 3)}
-    new = prune(weights, Mask.full(weights), 0.3, "magnitude", "layer", 1, 1)
-    pruned = {name: int((~kept).sum()) for name, kept in new.kept.items()}
-    assert pruned["a.weight"] + pruned["a.bias"] == round(0.3 * 70) and pruned["b.weight"] == round(0.3 * 33)
-    everywhere = prune(weights, Mask.full(weights), 0.3, "magnitude", "global", 1, 1)
-    assert everywhere.n_pruned == round(0.3 * 103) and int((~everywhere.kept["b.weight"]).sum()) > pruned["b.weight"]
+    weights = {"a.weight": torch.randn(5, 5) * 100, "a.bias": torch.randn(5), "b.weight": torch.randn(11, 3)}
+    full = Mask.full(weights)
+    new = prune(weights, full, 0.3, "magnitude", "layer", 1, 1)
+    for module, n_pruned in (("a", 9), ("b", 10)):
+        names = [name for name in weights if name.startswith(module)]
+        alone = {name: weights[name] for name in names}
+        expected = by_sorting(alone, Mask.full(alone), 0.3)
+        assert (~expected).sum() == n_pruned
+        assert np.array_equal(np.concatenate([new.kept[name].numpy().ravel() for name in names]), expected)
+    everywhere = prune(weights, full, 0.3, "magnitude", "global", 1, 1)
+    assert everywhere.n_pruned == 19 and int((~everywhere.kept["b.weight"]).sum()) > 10
 
 
 def test_random_depends_on_seed_and_level_only():

@@ -1,0 +1,140 @@
+"""The identity of an experiment: every field that decides its numbers changes it, nothing else does."""
+
+import shutil
+
+import pytest
+from omegaconf import OmegaConf
+
+from fairseq_lth.training.experiment import experiment_id
+
+IDENTITY = {
+    "common": "seed fp16 bf16 amp memory_efficient_fp16 memory_efficient_bf16 fp16_no_flatten_grads",
+    "criterion": "_name label_smoothing report_accuracy ignore_prefix_size sentence_avg",
+    "dataset": "max_tokens batch_size required_batch_size_multiple required_seq_len_multiple train_subset curriculum "
+    "num_shards shard_id grouped_shuffling update_epoch_batch_itr update_ordered_indices_seed",
+    "distributed_training": "distributed_world_size",
+    "lr_scheduler": "_name warmup_updates warmup_init_lr lr",
+    "model": "_name dropout attention_dropout activation_dropout activation_fn encoder_layers decoder_layers "
+    "encoder_embed_dim decoder_embed_dim encoder_ffn_embed_dim decoder_ffn_embed_dim encoder_attention_heads "
+    "decoder_attention_heads encoder_normalize_before decoder_normalize_before encoder_learned_pos "
+    "decoder_learned_pos share_all_embeddings share_decoder_input_output_embed encoder_layerdrop decoder_layerdrop "
+    "layernorm_embedding adaptive_softmax_cutoff no_token_positional_embeddings",
+    "optimization": "max_epoch clip_norm sentence_avg lr skip_remainder_batch update_freq",
+    "optimizer": "_name adam_betas adam_eps weight_decay use_old_adam fp16_adam_stats tpu lr",
+    "task": "source_lang target_lang left_pad_source left_pad_target max_source_positions max_target_positions "
+    "upsample_primary truncate_source num_batch_buckets imp_rate imp_rewind imp_rewind_epoch imp_score imp_scope "
+    "imp_prune_embeddings imp_keep_biases",
+}
+FIELDS = [(group, name) for group, names in IDENTITY.items() for name in names.split()]
+OTHER_NAMES = {  # components that exist, since their own flags are looked up
+    ("model", "_name"): "transformer_iwslt_de_en",
+}
+
+
+@pytest.fixture(scope="module")
+def settings(configure, flags):
+    """The whole configuration of a training, free of fairseq's types, so that any field may change."""
+    cfg = configure([*flags, "-s", "en", "-t", "de"])
+    parts = {name: part for name, part in cfg.items() if name != "model"}
+    return OmegaConf.create(OmegaConf.to_container(OmegaConf.create(parts), resolve=True, enum_to_str=True)), cfg.model
+
+
+class Root:
+    """A configuration with one field changed."""
+
+    def __init__(self, settings, group=None, name=None, value=None):
+        plain, model = settings
+        self._plain = plain.copy()
+        self.model = type(model)(**vars(model))
+        if group == "model":
+            setattr(self.model, name, value)
+        elif group is not None:
+            self._plain[group][name] = value
+
+    def __getattr__(self, group):
+        return self._plain[group]
+
+    def experiment(self, parent=""):
+        return experiment_id(self.task, self, parent)
+
+
+def another(value):
+    """A value that is not the given one, of its type where it has one."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    if isinstance(value, str):
+        return value + "x"
+    return 7 if value is None else [*value, 3]
+
+
+@pytest.mark.parametrize(("group", "name"), FIELDS)
+def test_each_field_of_the_identity_changes_it(settings, group, name):
+    before = Root(settings)
+    value = getattr(before.model, name) if group == "model" else getattr(before, group)[name]
+    changed = Root(settings, group, name, OTHER_NAMES.get((group, name), another(value)))
+    assert changed.experiment() != before.experiment()
+
+
+def test_nothing_else_changes_it(settings):
+    plain, _ = settings
+    expected, checked = Root(settings).experiment(), 0
+    for group, part in plain.items():
+        if group in ("criterion", "lr_scheduler", "model", "optimizer") or not OmegaConf.is_config(part):
+            continue
+        for name, value in part.items():
+            if (group, name) not in FIELDS and name != "data":
+                assert Root(settings, group, name, another(value)).experiment() == expected, (group, name)
+                checked += 1
+    assert checked > 150
+
+
+def test_the_model_counts_only_with_its_own_flags(settings):
+    """fairseq hands a model without a dataclass every flag of the run."""
+    expected = Root(settings).experiment()
+    for name in ("save_dir", "log_interval", "num_workers", "imp_iterations", "user_dir", "data", "keep_last_epochs"):
+        assert Root(settings, "model", name, "x").experiment() == expected, name
+
+
+def test_parent_and_seed_of_random_scores_count(settings):
+    random, seeded = (Root(settings, "task", "imp_score", "random") for _ in range(2))
+    seeded.task.imp_seed = 9
+    assert random.experiment() != seeded.experiment()
+    assert random.experiment("0123/lth0") not in (random.experiment(), random.experiment("0123/lth1"))
+
+
+def test_an_effective_batch_may_be_split_over_processes(settings):
+    four, split = Root(settings, "optimization", "update_freq", [4]), Root(settings, "optimization", "update_freq", [2])
+    split.distributed_training.distributed_world_size = 2
+    assert split.experiment() == four.experiment()
+
+
+def test_one_rewind_epoch_for_all_prunings_may_be_written_out(settings):
+    assert Root(settings, "task", "imp_rewind_epoch", [1, 1]).experiment() == Root(settings).experiment()
+
+
+def test_data_count_by_content(settings, corpus, tmp_path):
+    moved = shutil.copytree(corpus, tmp_path / "moved")
+    expected = Root(settings).experiment()
+    assert Root(settings, "task", "data", str(moved)).experiment() == expected
+    for name in ("dict.en.txt", "train.en-de.de.idx", "train.en-de.en.bin"):
+        spoilt = shutil.copytree(corpus, tmp_path / name)
+        with open(spoilt / name, "ab") as file:
+            file.write(b"x")
+        assert Root(settings, "task", "data", str(spoilt)).experiment() != expected, name
+    (moved / "valid.en-de.en.bin").unlink()
+    assert Root(settings, "task", "data", str(moved)).experiment() == expected
+
+
+def test_an_optimizer_without_a_dataclass_counts_with_its_own_flags(configure, flags):
+    at = flags.index("--adam-betas")
+    common = ["adafactor" if flag == "adam" else flag for flag in [*flags[:at], *flags[at + 2 :]]]
+    common += ["-s", "en", "-t", "de"]
+
+    def experiment(*extra):
+        cfg = configure([*common, *extra])
+        return experiment_id(cfg.task, cfg, "")
+
+    assert experiment("--save-dir", "x", "--log-interval", "7") == experiment()
+    assert experiment("--clip-threshold", "0.3") != experiment()
