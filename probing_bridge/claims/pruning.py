@@ -98,7 +98,7 @@ def _paired(runs: dict[str, Results], row: pd.Series) -> Judgement | None:
 
 def _pruned_by(run: Results) -> str:
     """What a run chose its masks by, as lth.csv says; empty if it does not, or not the same at all levels."""
-    scores = {score for score in run["lth"].get("score", ()) if score not in ("", "none", "-")}
+    scores = set(run["lth"]["score"]) - {""}
     return scores.pop() if len(scores) == 1 else ""
 
 

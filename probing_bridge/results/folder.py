@@ -84,8 +84,7 @@ def read_results(folder: str | Path, allow_mixed: bool = False, names: Sequence[
 def _origins(tables: dict[str, pd.DataFrame]) -> set[Origin]:
     """Every level of an experiment that has rows, with the level that the experiment branched off."""
     lth = tables.get("lth")
-    known = lth is not None and {"experiment", "parent"} <= set(lth.columns)
-    parents = dict(zip(lth["experiment"], lth["parent"], strict=True)) if lth is not None and known else {}
+    parents = {} if lth is None else dict(zip(lth["experiment"], lth["parent"], strict=True))
     return {
         Origin(experiment, None if pd.isna(level) else int(level), parents.get(experiment, ""))
         for frame in tables.values()

@@ -121,8 +121,7 @@ def differences_data(results: Results) -> pd.DataFrame:
 
 def _shared_level(run: Results, results: Results) -> float:
     """The highest level of an experiment that is a run's too, as the run's lth.csv says in `parent`; -1 for none."""
-    lth = run["lth"]
-    parents = lth["parent"].unique() if "parent" in lth.columns else ()
+    parents = run["lth"]["parent"].unique()
     found = (lineage(run.experiment, {run.experiment: parent}).get(results.experiment, -1) for parent in parents)
     return max(found, default=-1)
 
@@ -136,15 +135,10 @@ def _and_shared(rows: pd.DataFrame, own: pd.DataFrame, shared: float) -> pd.Data
 def run_name(results: Results) -> str:
     """What a run is called in legends: how it chose and rewound, where lth.csv says so, else its experiment."""
     lth = results["lth"]
-    words = [
-        "/".join(sorted({value for value in lth[column] if value and value not in ("none", "-")}))
-        for column in ("score", "rewind")
-        if column in lth.columns
-    ]
-    if not any(words):
+    score, rewind = ("/".join(sorted(set(lth[column]) - {""})) for column in ("score", "rewind"))
+    if not (score or rewind):
         return results.experiment or results.name
-    score, rewind = [*words, ""][:2]
-    rewinding = {"lr": "LR rewinding", "weights": "weight rewinding", "": ""}.get(rewind, rewind)
+    rewinding = {"lr": "LR rewinding", "weights": "weight rewinding", "none": "", "": ""}.get(rewind, rewind)
     return ", ".join(word for word in (f"{score} pruning" if score else "", rewinding) if word)
 
 

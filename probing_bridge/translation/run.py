@@ -155,9 +155,6 @@ def find_system(pair: str) -> System:
         raise BridgeError(f"{pair}: expected CHECKPOINT=FILE, a level's checkpoint that is there and its translations")
     records = checkpoint.parent / RECORDS
     table = read_table(records, "lth")
-    missing = [column for column in ("experiment", "checkpoint") if column not in table.columns]
-    if missing:
-        raise InputError(f"has no column {missing[0]!r}", records, 1)
     rows = table[table["checkpoint"] == checkpoint.name]
     if len(rows) != 1:
         raise InputError(f"is none of the levels in {records}: {', '.join(table['checkpoint'])}", checkpoint)

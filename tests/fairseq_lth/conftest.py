@@ -61,8 +61,6 @@ def configure():
     from fairseq import options
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
-    import fairseq_lth.task  # noqa: F401 - registers what --user-dir would
-
     def make(argv):
         argv = [str(word) for word in argv]
         if "--user-dir" in argv:

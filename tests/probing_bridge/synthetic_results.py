@@ -74,7 +74,7 @@ def write_baseline(folder: Path, levels: int = 9, sign: int = 1, parent: str = "
     folder.mkdir(parents=True, exist_ok=True)
     experiment = "random-9c1d"
     lth = _levels(levels, experiment, "random").assign(parent=f"{parent}/lth0")
-    lth[lth["level"] > 0].to_csv(folder / "lth.csv", index=False)
+    write_table(lth[lth["level"] > 0], "lth", folder / "lth.csv")
     own = _bleu(levels, sign, parent)
     bleu = own.assign(experiment=experiment)
     down = (6 if sign > 0 else -6) * bleu["level"] / levels
@@ -96,12 +96,12 @@ def _levels(levels: int, experiment: str, score: str) -> pd.DataFrame:
     frame = pd.DataFrame({"level": range(levels), "epoch": 60, "updates": 1000, "lr": 1e-4})
     frame = frame.assign(sparsity_prunable=prunable, sparsity=total, experiment=experiment, rewind="lr", score=score)
     frame.loc[frame["level"] == 0, ["rewind", "score"]] = ""
-    return frame.assign(mask_hash="c0ffee", parent="", package_version="0.1.0")
+    return frame.assign(mask_hash="c0ffee", parent="")
 
 
 def _write_levels(folder: Path, levels: int, layers: int, sign: int, experiment: str, score: str) -> None:
     prunable, _ = sparsities(levels)
-    _levels(levels, experiment, score).to_csv(folder / "lth.csv", index=False)
+    write_table(_levels(levels, experiment, score), "lth", folder / "lth.csv")
     rows = []
     for component in ("encoder", "decoder"):
         kinds = ["self_attn", "fc"] + (["encoder_attn"] if component == "decoder" else [])
@@ -115,8 +115,9 @@ def _write_levels(folder: Path, levels: int, layers: int, sign: int, experiment:
                         pruned = round(weights * min(max(share, 0), 1))
                         module = f"{component}.{layer - 1}.{kind}.{part}"
                         rows.append((level, module, component, layer, kind, part, weights, pruned, pruned / weights))
-    columns = ["level", "module", "component", "layer", "kind", "part", "weights", "pruned", "sparsity"]
-    pd.DataFrame(rows, columns=columns).to_csv(folder / "lth_modules.csv", index=False)
+    columns = ["level", "module", "component", "layer", "kind", "part", "weights", "pruned", "module_sparsity"]
+    frame = pd.DataFrame(rows, columns=columns).assign(experiment=experiment)
+    write_table(frame, "lth_modules", folder / "lth_modules.csv")
 
 
 def _tilt(kind: str, part: str, layer: int, layers: int) -> float:

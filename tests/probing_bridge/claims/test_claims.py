@@ -207,7 +207,7 @@ def test_the_smallest_results_are_drawn_and_judged_without_error(synthetic, tmp_
 def test_scores_that_are_all_zero_or_missing_are_judged_without_error(full: Results, value: float) -> None:
     columns = ("score", "low", "high", "own_correlation", "cumulative_variance")
     tables = {
-        name: frame.assign(**{column: value for column in columns if column in TABLES[name].columns})
+        name: frame.assign(**{column: value for column in columns if TABLES[name].columns.get(column) == "float64"})
         for name, frame in full.tables.items()
     }
     flat = replace(full, tables=tables)

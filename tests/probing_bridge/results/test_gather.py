@@ -13,8 +13,7 @@ from probing_bridge.run import main
 def table(path: Path, **columns: list) -> None:
     """A table with these cells; the others are empty."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    more = [] if "experiment" in TABLES[path.stem].columns else ["experiment"]
-    pd.DataFrame(columns, dtype=str).reindex(columns=[*more, *TABLES[path.stem].columns]).to_csv(path, index=False)
+    pd.DataFrame(columns, dtype=str).reindex(columns=list(TABLES[path.stem].columns)).to_csv(path, index=False)
 
 
 def cells(path: Path, *columns: str) -> list[str]:

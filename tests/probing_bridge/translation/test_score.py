@@ -8,7 +8,7 @@ import pytest
 from sacrebleu.metrics import BLEU
 
 from probing_bridge.errors import InputError
-from probing_bridge.formats.tables import read_table
+from probing_bridge.formats.tables import read_table, write_table
 from probing_bridge.run import main
 from probing_bridge.translation import bleu
 from probing_bridge.translation.generated import read_generated
@@ -31,9 +31,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for run, levels in (("a", (0, 1)), ("b", (1, 2))):
         folder = tmp_path / "lr=7e-4" / run
         folder.mkdir(parents=True)
-        rows = [f"{run},{level},0.0,0.0,checkpoint_lth{level}.pt" for level in levels]
-        header = "experiment,level,sparsity_prunable,sparsity,checkpoint"
-        (folder / "lth.csv").write_text("".join(f"{row}\n" for row in [header, *rows]))
+        records = pd.DataFrame({"experiment": run, "level": levels, "sparsity": 0.0})
+        records["checkpoint"] = [f"checkpoint_lth{level}.pt" for level in levels]
+        write_table(records, "lth", folder / "lth.csv")
         for level in levels:
             (folder / f"checkpoint_lth{level}.pt").touch()
             lines = list(enumerate(TEXTS[f"{run}{level}"]))
