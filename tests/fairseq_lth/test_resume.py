@@ -58,6 +58,11 @@ def test_killed_training_goes_on_as_if_nothing_had_happened(check_killed, mode, 
     check_killed(die, "--imp-rewind", mode)
 
 
+def test_a_kill_within_the_epoch_that_weights_are_rewound_to(check_killed):
+    """The training goes on from the middle of epoch R, which has no point to rewind to yet."""
+    check_killed(("update", 8), "--imp-rewind", "weights", "--save-interval-updates", "3")
+
+
 RANDOM_POINTS = [("update", random.Random(11 * n).randint(1, 24)) for n in range(6)]
 
 
