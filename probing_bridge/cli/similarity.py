@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 
 from probing_bridge.cli import command_line
 from probing_bridge.cluster import add_cluster_arguments, asked_cluster
-from probing_bridge.errors import BridgeError, InputError
 
 if TYPE_CHECKING:
-    from probing_bridge.similarity.run.dumps import DumpSet
-    from probing_bridge.similarity.run.plan import Plan
+    pass
 
 
 def _tag_file(text: str) -> tuple[str, str]:
@@ -63,23 +61,13 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         BridgeError: Bad input, found before anything is computed.
     """
-    from probing_bridge.similarity.run.dumps import DumpSet
-
-    if not 0 < arguments.threshold < 1:
-        raise BridgeError(f"--threshold {arguments.threshold}: expected a share of attention between 0 and 1")
-    if arguments.resamples < 0:
-        raise BridgeError(f"--resamples {arguments.resamples}: expected 0 or more")
-    if arguments.output.exists() and not arguments.output.is_dir():
-        raise InputError("is not a folder", arguments.output)
-    with DumpSet(arguments.dumps) as dumps:
-        _compare(_plan(arguments), dumps, arguments)
-
-
-def _plan(arguments: argparse.Namespace) -> Plan:
+    from probing_bridge.formats.tables import read_table
     from probing_bridge.similarity.measures.registry import MEASURES
+    from probing_bridge.similarity.run import driver
     from probing_bridge.similarity.run.plan import Plan
+    from probing_bridge.similarity.run.rows import summary
 
-    return Plan(
+    plan = Plan(
         dumps=tuple(str(path.resolve()) for path in arguments.dumps),
         pairs=tuple(sorted(set(arguments.pairs))),
         measures=tuple(name for name in MEASURES if name in arguments.measures),
@@ -90,21 +78,11 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         gemm="",
         command=command_line(),
     )
-
-
-def _compare(plan: Plan, dumps: DumpSet, arguments: argparse.Namespace) -> None:
-    from probing_bridge.similarity.run import driver as work
-    from probing_bridge.similarity.run.group_tile import token_groups
-
-    output: Path = arguments.output
-    fingerprint = plan.fingerprint()
-    if work.is_finished(output, fingerprint):
-        print(f"{output / 'similarity.csv'}: already there, made by the same command from the same dumps")
-        return
-    if plan.tags:
-        token_groups(plan, dumps, dumps.components["encoder"])  # a tag file that does not fit is found now
-    output.mkdir(parents=True, exist_ok=True)
-    for note in work.run_all(plan, dumps, output, asked_cluster(arguments)):
-        print(f"note: {note}", file=sys.stderr)
-    work.finish(output, fingerprint)
-    print(work.summary(output))
+    table = arguments.output / "similarity.csv"
+    finished = driver.run(plan, arguments.output, asked_cluster(arguments))
+    if finished.notes:
+        print("\n".join(f"note: {note}" for note in finished.notes), file=sys.stderr)
+    if finished.made:
+        print(f"{summary(read_table(table, 'similarity'))}\n{table}")
+    else:
+        print(f"{table}: already there, made by the same command from the same dumps")

@@ -1,104 +1,113 @@
-"""Runs a whole plan: tile by tile with the time left, going on where an earlier run stopped."""
+"""The stage `similarity`: plan, check everything, tell every fault at once, do the tiles that are missing, collect."""
 
 from __future__ import annotations
 
-import json
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from probing_bridge.cluster import Cluster
-from probing_bridge.errors import BridgeError
-from probing_bridge.formats.files import written_beside
-from probing_bridge.formats.tables import read_table
+from probing_bridge.errors import BridgeError, Faults, InputError
 from probing_bridge.similarity.run.dumps import DumpSet
+from probing_bridge.similarity.run.group_tile import check_tags
 from probing_bridge.similarity.run.plan import GroupTile, Plan, Tile, level_pairs, plan_tiles
-from probing_bridge.similarity.run.rows import RESULT_TABLES, collect
+from probing_bridge.similarity.run.rows import collect
 from probing_bridge.similarity.run.tile import TileRunner
-from probing_bridge.similarity.sums.gemm import choose_gemm
-
-WORK = ".similarity"
-MANIFEST = ".similarity.json"
+from probing_bridge.similarity.run.work import finish, is_finished, open_work, read_plan
 
 
-def is_finished(output: Path, fingerprint: str) -> bool:
-    """Whether the tables in a results folder were made from this very request."""
-    try:
-        made = json.loads((output / MANIFEST).read_text())["fingerprint"]
-    except (OSError, ValueError, KeyError):
-        return False
-    return made == fingerprint and all((output / f"{name}.csv").exists() for name in RESULT_TABLES)
+@dataclass(frozen=True)
+class Finished:
+    """What there is at the end.
 
-
-def finish(output: Path, fingerprint: str) -> None:
-    """Notes what the tables were made from, and removes the work folder."""
-    with written_beside(output / MANIFEST) as beside:
-        beside.write_text(json.dumps({"fingerprint": fingerprint}))
-    shutil.rmtree(output / WORK, ignore_errors=True)
-
-
-def open_work(plan: Plan, dumps: DumpSet, output: Path) -> tuple[Plan, Path]:
-    """The work folder of a plan; one of another plan is emptied first.
-
-    Args:
-        plan: The request.
-        dumps: Its dumps, open.
-        output: The results folder.
-
-    Returns:
-        The plan with its choice of matrix products (that of the earlier run, if it stopped), and the folder.
+    Attributes:
+        made: Whether the tables were made now; otherwise they were there, from the same request.
+        notes: Constant neurons, scores that are not defined.
     """
-    work = output / WORK
-    fingerprint = plan.fingerprint()
-    try:
-        stored = json.loads((work / "plan.json").read_text())
-        if stored["fingerprint"] == fingerprint:
-            return Plan.from_json(json.dumps(stored["plan"])), work
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # no plan, or half of one: start anew
-    shutil.rmtree(work, ignore_errors=True)
-    (work / "tiles").mkdir(parents=True)
-    wanted = level_pairs(dumps.levels, plan.pairs)
-    flop = sum(tile.work(dumps.components[tile.component], wanted) for tile in plan_tiles(dumps, plan.pairs))
-    plan = replace(plan, gemm=choose_gemm(flop).name)
-    with written_beside(work / "plan.json", shared=True) as beside:
-        beside.write_text(json.dumps({"fingerprint": fingerprint, "plan": json.loads(plan.to_json())}))
-    return plan, work
+
+    made: bool
+    notes: list[str]
 
 
-def run_all(plan: Plan, dumps: DumpSet, output: Path, cluster: Cluster | None = None) -> list[str]:
-    """Computes all tiles that are missing and writes the tables.
+def run(plan: Plan, output: Path, cluster: Cluster | None = None) -> Finished:
+    """Compares the dumps of a plan and writes the tables of the results folder.
 
     Args:
-        plan: The request.
-        dumps: Its dumps, open.
+        plan: The request; what an earlier run of it finished is kept.
         output: The results folder.
         cluster: Where tiles are computed; here, one by one, if None.
 
     Returns:
-        Notes: constant neurons, scores that are not defined.
+        What came of it.
+
+    Raises:
+        BridgeError: Everything that is wrong with the input, a fault a line; nothing is computed then. Or activations
+            that are not finite, or jobs that failed; finished tiles are kept.
     """
-    tiles = plan_tiles(dumps, plan.pairs)
-    plan, work = open_work(plan, dumps, output)
+    with checked(plan, output) as dumps:
+        fingerprint = plan.fingerprint()
+        if is_finished(output, fingerprint):
+            return Finished(False, [])
+        output.mkdir(parents=True, exist_ok=True)
+        plan, work = open_work(plan, dumps, output)
+        tiles = plan_tiles(dumps, plan.pairs)
+        missing = [tile for tile in tiles if not (work / "tiles" / tile.name).exists()]
+        do(missing, plan, dumps, work, cluster)
+        notes = collect(work, [tile.name for tile in tiles], output)
+        finish(output, fingerprint)
+    return Finished(True, notes)
+
+
+@contextmanager
+def checked(plan: Plan, output: Path) -> Iterator[DumpSet]:
+    """The open dumps of a plan in which nothing is wrong.
+
+    Args:
+        plan: The request.
+        output: The results folder.
+
+    Yields:
+        The dumps, closed at the end.
+
+    Raises:
+        BridgeError: All faults, a line each.
+    """
+    faults = Faults()
+    if not 0 < plan.threshold < 1:
+        faults.add(f"--threshold {plan.threshold}: expected a share of attention between 0 and 1")
+    if plan.n_resamples < 0:
+        faults.add(f"--resamples {plan.n_resamples}: expected 0 or more")
+    if output.exists() and not output.is_dir():
+        faults.add(str(InputError("is not a folder", output)))
+    dumps = faults.of(DumpSet, [Path(path) for path in plan.dumps])
+    if dumps is None:
+        faults.tell()
+    assert dumps is not None
+    with dumps:
+        faults.of(level_pairs, dumps.levels, plan.pairs)
+        check_tags(plan.tags, dumps, faults)
+        faults.tell()
+        yield dumps
+
+
+def do(tiles: Sequence[Tile | GroupTile], plan: Plan, dumps: DumpSet, work: Path, cluster: Cluster | None) -> None:
+    """Computes tiles, here or on a cluster, under a progress bar."""
     wanted = level_pairs(dumps.levels, plan.pairs)
-    missing = [tile for tile in tiles if not (work / "tiles" / tile.name).exists()]
-    with _progress(sum(_cost(tile, dumps, wanted) for tile in missing)) as bar:
+    with _progress(sum(_cost(tile, dumps, wanted) for tile in tiles)) as bar:
         if cluster is None:
             runner = TileRunner(plan, dumps, work)
-            for tile in missing:
+            for tile in tiles:
                 bar.set_description(tile.name)
                 runner.run(tile, partial(_advance, bar, _cost(tile, dumps, wanted)))
         else:  # tiles of two groups of levels need those of one: two rounds
             for own in (True, False):
-                some = [tile for tile in missing if tile.own is own]
-                for tile in _run_on(cluster, work, some):
+                for tile in _run_on(cluster, work, [tile for tile in tiles if tile.own is own]):
                     bar.update(_cost(tile, dumps, wanted))
-    return collect(work, [tile.name for tile in tiles], output)
 
 
 def run_tile(work: Path, name: str) -> None:
@@ -108,7 +117,7 @@ def run_tile(work: Path, name: str) -> None:
         work: The work folder.
         name: Of the tile.
     """
-    plan = Plan.from_json(json.dumps(json.loads((work / "plan.json").read_text())["plan"]))
+    plan = read_plan(work)
     with DumpSet([Path(path) for path in plan.dumps]) as dumps:
         tile = next(tile for tile in plan_tiles(dumps, plan.pairs) if tile.name == name)
         TileRunner(plan, dumps, work).run(tile)
@@ -145,14 +154,3 @@ def _progress(total: float) -> tqdm:
     every = 0.5 if sys.stderr.isatty() else 30.0
     return tqdm(total=total, bar_format="{desc}{percentage:3.0f} %|{bar:20}| {elapsed}, {remaining} left",
                 mininterval=every, maxinterval=2 * every)  # fmt: skip
-
-
-def summary(output: Path) -> str:
-    """Mean NeuronSim and CKA of each level with the lowest one, layer by layer, as text."""
-    table = read_table(output / "similarity.csv", "similarity")
-    base = table["level_a"].min()
-    rows = table[(table["group"] == "") & (table["level_a"] == base) & (table["layer_a"] == table["layer_b"])]
-    rows = rows[rows["variant"].isin(["biased", "signed", "absolute"])]
-    means = rows.pivot_table(index=["measure", "component"], columns="level_b", values="score", aggfunc="mean")
-    text = means.round(3).rename(columns=lambda level: f"LTH{level}").to_string()
-    return f"mean over the layers, each with the same layer of LTH{base}:\n{text}\n{output / 'similarity.csv'}"

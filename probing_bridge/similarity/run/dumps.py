@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from probing_bridge.errors import Faults
 from probing_bridge.formats.activations.reader import (
     ATTENTION_KINDS,
     SIDES,
@@ -60,32 +61,41 @@ class DumpSet:
             paths: One per level; the shards of a dump count as one.
 
         Raises:
-            ActivationError: Dumps that cannot be compared: other sentences, sizes, experiments, the same level twice.
+            BridgeError: All dumps that cannot be read or compared (other sentences, sizes, experiments, the same level
+                twice), a fault a line.
         """
         self._dumps: list[Dump] = []
+        self.levels: list[int] = []
+        self.experiment = ""
+        self.components: dict[str, Component] = {}
+        faults = Faults()
         try:
             for path in paths:
-                self._dumps.append(open_dump(path))
-            self._order()
-            for other in self._dumps[1:]:
-                _require_comparable(self._dumps[0], other)
-            self.experiment = _require_one_experiment(self._dumps)
-            self.components = {c.name: c for c in _components(self._dumps[0])}
+                dump = faults.of(open_dump, path)
+                if dump is not None:
+                    self._dumps.append(dump)
+            if self._dumps:
+                self._order(faults)
+                for other in self._dumps[1:]:
+                    faults.of(_require_comparable, self._dumps[0], other)
+                self.experiment = _one_experiment(self._dumps, faults)
+                self.components = {c.name: c for c in _components(self._dumps[0])}
+            faults.tell()
         except BaseException:
             self.close()
             raise
 
-    def _order(self) -> None:
+    def _order(self, faults: Faults) -> None:
         levels = [_level(dump) for dump in self._dumps]
         if set(levels) == {-1}:  # none was made by lth_imp: they are compared in the order given
             levels = list(range(len(levels)))
         for place, level in enumerate(levels):
             first = levels.index(level)
             if level == -1:
-                raise ActivationError(f"{self._dumps[place].path}: its level is not known, but that of others is")
-            if first != place:
+                faults.add(f"{self._dumps[place].path}: its level is not known, but that of others is")
+            elif first != place:
                 paths = self._dumps[first].path, self._dumps[place].path
-                raise ActivationError(f"{paths[0]} and {paths[1]} are both of level {level}; give each level once")
+                faults.add(f"{paths[0]} and {paths[1]} are both of level {level}; give each level once")
         order = np.argsort(levels)
         self._dumps = [self._dumps[k] for k in order]
         self.levels = [levels[k] for k in order]
@@ -151,26 +161,29 @@ def _require_comparable(first: Dump, other: Dump) -> None:
                 f"{first.offsets(side)[-1]}; dump both with the same sentences"
             )
     sizes, other_sizes = _sizes(first), _sizes(other)
-    for name in [*sizes, *other_sizes]:
-        one, two = sizes.get(name, "nothing"), other_sizes.get(name, "nothing")
-        if one != two:
-            raise ActivationError(
-                f"{other.path}: {name} has {two}, but in {first.path} it has {one}: another model size"
-            )
+    differences = [
+        f"{name} has {other_sizes.get(name, 'nothing')}, but in {first.path} it has {sizes.get(name, 'nothing')}"
+        for name in dict.fromkeys([*sizes, *other_sizes])
+        if sizes.get(name) != other_sizes.get(name)
+    ]
+    if differences:
+        raise ActivationError(f"{other.path}: {'; '.join(differences)}: another model size")
 
 
-def _require_one_experiment(dumps: Sequence[Dump]) -> str:
+def _one_experiment(dumps: Sequence[Dump], faults: Faults) -> str:
     """The experiment whose levels the dumps are, of itself or of the experiment it branched off."""
     origins = [Origin.of(dump.attributes, _level(dump)) for dump in dumps]
-    experiment = common_experiment(origins)
-    if experiment is None:
-        k = next(k for k in range(1, len(dumps)) if common_experiment(origins[: k + 1]) is None)
+    fit = [0]
+    for k in range(1, len(dumps)):
+        if common_experiment([origins[place] for place in [*fit, k]]) is not None:
+            fit.append(k)
+            continue
         parent = f" (a branch of {origins[k].parent})" if origins[k].parent else ""
-        raise ActivationError(
-            f"{dumps[k].path} is of experiment {origins[k].experiment!r}{parent}, but {dumps[k - 1].path} of "
-            f"{origins[k - 1].experiment!r}; compare the levels of one experiment, and of the level it branched off"
+        faults.add(
+            f"{dumps[k].path} is of experiment {origins[k].experiment!r}{parent}, but {dumps[fit[-1]].path} of "
+            f"{origins[fit[-1]].experiment!r}; compare the levels of one experiment, and of the level it branched off"
         )
-    return experiment
+    return common_experiment([origins[place] for place in fit]) or ""
 
 
 def _components(dump: Dump) -> list[Component]:

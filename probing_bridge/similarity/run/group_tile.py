@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from probing_bridge.errors import Faults
 from probing_bridge.formats.activations.reader import SIDES
 from probing_bridge.similarity.measures.cka import HsicBlocks, resampled_cka
 from probing_bridge.similarity.measures.registry import MEASURES
@@ -52,6 +53,17 @@ def token_groups(plan: Plan, dumps: DumpSet, component: Component) -> dict[str, 
         for kind, path in plan.tags:
             groups |= tag_groups(Path(path), kind, tokens, symbols, component.offsets)
     return groups
+
+
+def check_tags(tags: Sequence[tuple[str, str]], dumps: DumpSet, faults: Faults) -> None:
+    """Adds what is wrong with (kind, path) of tag files to the faults."""
+    component = dumps.components.get("encoder")
+    if component is None:
+        if tags:
+            faults.add("--tags: tags are of source words, but the dumps have no encoder")
+        return
+    for kind, path in tags:
+        faults.of(tag_groups, Path(path), kind, dumps.tokens("source"), dumps.symbols("source"), component.offsets)
 
 
 def group_scores(

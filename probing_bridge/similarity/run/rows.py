@@ -15,6 +15,7 @@ from probing_bridge import __version__
 from probing_bridge.formats.files import folder_beside
 from probing_bridge.formats.tables import TABLES, write_table
 from probing_bridge.similarity.measures.neuron_sim import Matches
+from probing_bridge.similarity.measures.registry import pair_measure
 from probing_bridge.similarity.run.dumps import DumpSet
 from probing_bridge.similarity.run.plan import Plan
 from probing_bridge.similarity.run.scoring import Score
@@ -130,6 +131,24 @@ def collect(work: Path, tiles: Sequence[str], output: Path) -> list[str]:
         write_table(pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(), name, output / f"{name}.csv")
     notes = [note for tile in tiles for note in json.loads((work / "tiles" / tile / "notes.json").read_text())]
     return list(dict.fromkeys(notes))
+
+
+def summary(table: pd.DataFrame) -> str:
+    """Mean similarity of each level with the lowest one, layer by layer, as text.
+
+    Args:
+        table: The similarity table.
+
+    Returns:
+        One line a measure and component, of measures of two layers in their first variant that was scored.
+    """
+    base = table["level_a"].min()
+    rows = table[(table["group"] == "") & (table["level_a"] == base) & (table["layer_a"] == table["layer_b"])]
+    rows = rows[[pair_measure(name) is not None for name in rows["measure"]]]
+    rows = rows[rows["variant"] == rows.groupby("measure")["variant"].transform("first")]
+    means = rows.pivot_table(index=["measure", "component"], columns="level_b", values="score", aggfunc="mean")
+    text = means.round(3).rename(columns=lambda level: f"LTH{level}").to_string()
+    return f"mean over the layers, each with the same layer of LTH{base}:\n{text}"
 
 
 def _read_tile(path: Path, columns: dict[str, str]) -> Iterator[pd.DataFrame]:

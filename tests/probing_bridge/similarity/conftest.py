@@ -1,6 +1,6 @@
 """Small dumps of made-up levels: later levels drift away from level 0, so that every score has something to say."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,16 @@ class DumpMaker:
     """Writes dumps of one made-up experiment."""
 
     def __init__(
-        self, folder: Path, n_sentences: int = 40, width: int = 12, n_layers: int = 2, n_heads: int = 3
+        self,
+        folder: Path,
+        n_sentences: int = 40,
+        width: int = 12,
+        n_layers: int = 2,
+        n_heads: int = 3,
+        components: Sequence[str] = (*SIDES, *ATTENTION_KINDS),
     ) -> None:
         self.folder = folder
+        self.components = components
         self.width, self.n_layers, self.n_heads = width, n_layers, n_heads
         random = np.random.default_rng(7)
         self.lengths = {side: random.integers(2, 9, n_sentences) for side in ("source", "target")}
@@ -54,6 +61,8 @@ class DumpMaker:
         fixed = np.random.default_rng(3)
         drift = np.random.default_rng(100 + level)
         for component, side in SIDES.items():
+            if component not in self.components:
+                continue
             n = int(self.lengths[side].sum())
             mean = 20 * fixed.standard_normal(self.width)
             rows = fixed.standard_normal((n, self.width))
@@ -62,6 +71,8 @@ class DumpMaker:
                 moved = rows + 0.2 * level * drift.standard_normal(rows.shape)
                 made.states[component, str(layer)] = (mean + moved).astype(np.float32)
         for kind, (query, key) in ATTENTION_KINDS.items():
+            if kind not in self.components:
+                continue
             for layer in range(1, self.n_layers + 1):
                 rows = []
                 for q, k in zip(self.lengths[query], self.lengths[key], strict=True):

@@ -117,12 +117,14 @@ def test_neurons_heads_spectra_and_distributions(make_dumps: Callable[..., Any],
 
 
 def test_shards_give_the_same_tables(make_dumps: Callable[..., Any], tmp_path: Path, small_tiles: None) -> None:
-    whole, parts = make_dumps(), make_dumps(folder="shards")
+    small = {"n_sentences": 20, "n_layers": 1, "components": ("encoder", "decoder_self")}
+    whole, parts = make_dumps(**small), make_dumps(folder="shards", **small)
     one = [whole.level(k).path for k in range(2)]
     two = [parts.level(k, shards=2).path for k in range(2)]
     assert not two[0].exists()
-    assert similarity(one, tmp_path / "one", "--measures", "linear_cka", "neuron_similarity", "procrustes") == 0
-    assert similarity(two, tmp_path / "two", "--measures", "linear_cka", "neuron_similarity", "procrustes") == 0
+    options = ["--measures", "linear_cka", "neuron_similarity", "procrustes", "--resamples", "30"]
+    assert similarity(one, tmp_path / "one", *options) == 0
+    assert similarity(two, tmp_path / "two", *options) == 0
     shards = tables(tmp_path / "two")
     for name, table in tables(tmp_path / "one").items():
         pd.testing.assert_frame_equal(table, shards[name], check_exact=True)
@@ -131,8 +133,10 @@ def test_shards_give_the_same_tables(make_dumps: Callable[..., Any], tmp_path: P
 def test_a_stopped_run_goes_on(
     make_dumps: Callable[..., Any], tmp_path: Path, small_tiles: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dumps = [make_dumps().level(k).path for k in range(3)]
-    assert similarity(dumps, tmp_path / "whole") == 0
+    maker = make_dumps(n_sentences=20, n_layers=1, components=("encoder", "encoder_self"))
+    dumps = [maker.level(k).path for k in range(3)]
+    few = ["--resamples", "30"]
+    assert similarity(dumps, tmp_path / "whole", *few) == 0
     done: list[str] = []
     work = runner.TileRunner.run
 
@@ -144,21 +148,21 @@ def test_a_stopped_run_goes_on(
 
     monkeypatch.setattr(runner.TileRunner, "run", stop)
     with pytest.raises(KeyboardInterrupt):
-        similarity(dumps, tmp_path / "stopped")
+        similarity(dumps, tmp_path / "stopped", *few)
     assert not (tmp_path / "stopped" / "similarity.csv").exists()
     again: list[str] = []
     monkeypatch.setattr(
         runner.TileRunner, "run", lambda self, tile, *rest: again.append(tile.name) or work(self, tile, *rest)
     )
-    assert similarity(dumps, tmp_path / "stopped") == 0
+    assert similarity(dumps, tmp_path / "stopped", *few) == 0
     assert again and not set(done) & set(again)
     for name in TABLE_NAMES:
         one, two = (tables(tmp_path / folder)[name] for folder in ("whole", "stopped"))
         pd.testing.assert_frame_equal(one, two, check_exact=True)
     again.clear()
-    assert similarity(dumps, tmp_path / "stopped") == 0
+    assert similarity(dumps, tmp_path / "stopped", *few) == 0
     assert not again
-    assert similarity(dumps, tmp_path / "stopped", "--absolute") == 0  # another request: everything anew
+    assert similarity(dumps, tmp_path / "stopped", *few, "--absolute") == 0  # another request: everything anew
     assert set(done) <= set(again)
 
 
@@ -166,7 +170,7 @@ def test_a_stopped_run_goes_on(
 def test_no_resamples_and_few_sentences(
     make_dumps: Callable[..., Any], tmp_path: Path, recwarn: pytest.WarningsRecorder, n_sentences: int
 ) -> None:
-    maker = make_dumps(n_sentences=n_sentences)
+    maker = make_dumps(n_sentences=n_sentences, n_layers=1)
     dumps = [maker.level(k).path for k in range(2)]
     words = [sum(k == 0 or tokens[k - 1] not in (6, 10) for k in range(len(tokens) - 1))
              for tokens in maker.tokens["source"]]  # fmt: skip
@@ -187,7 +191,8 @@ def test_no_resamples_and_few_sentences(
 
 
 def test_jobs_of_submitit(make_dumps: Callable[..., Any], tmp_path: Path) -> None:
-    dumps = [make_dumps(n_sentences=15, n_layers=1).level(k).path for k in range(2)]
+    maker = make_dumps(n_sentences=15, n_layers=1, components=("encoder",))  # one job in each of the two rounds
+    dumps = [maker.level(k).path for k in range(2)]
     assert similarity(dumps, tmp_path / "here") == 0
     assert similarity(dumps, tmp_path / "jobs", "--executor", "submitit-local", "--cluster", "timeout_min=5") == 0
     for name in TABLE_NAMES:
@@ -207,8 +212,8 @@ def test_jobs_of_submitit(make_dumps: Callable[..., Any], tmp_path: Path) -> Non
 def test_only_the_pairs_asked_for(
     make_dumps: Callable[..., Any], tmp_path: Path, pairs: list[str], expected: set[tuple[int, int]], small_tiles: None
 ) -> None:
-    dumps = [make_dumps().level(k).path for k in range(3)]
-    assert similarity(dumps[::-1], tmp_path, "--pairs", *pairs) == 0
+    dumps = [make_dumps(n_layers=1).level(k).path for k in range(3)]
+    assert similarity(dumps[::-1], tmp_path, "--pairs", *pairs, "--resamples", "0") == 0
     rows = tables(tmp_path)["similarity"]
     rows = rows[(rows["group"] == "") & rows["level_b"].notna()]
     assert set(zip(rows["level_a"], rows["level_b"], strict=True)) == expected
@@ -257,7 +262,7 @@ def test_constant_neurons_are_named_and_left_out(
 
 
 def test_a_branch_with_the_level_it_came_from(make_dumps: Callable[..., Any], tmp_path: Path) -> None:
-    maker = make_dumps()
+    maker = make_dumps(n_layers=1, components=("encoder", "decoder_self"))
     dense = maker.level(0).path
     own = maker.level(1).path
     assert similarity([dense, own], tmp_path / "own") == 0
@@ -304,6 +309,36 @@ def test_bad_dumps(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert re.search(message, error), error
+    assert not (tmp_path / "results").exists()
+
+
+def test_every_fault_is_told_at_once(
+    make_dumps: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maker = make_dumps()
+    good, again = maker.level(0).path, maker.level(2).path
+    maker.width = 16
+    other = maker.level(1, experiment="another").path
+    dumps = [good, other, again, again, tmp_path / "none.h5", tmp_path / "nor.h5"]
+    assert similarity(dumps, tmp_path / "results", "--threshold", "7", "--resamples", "-1") == 2
+    faults = capsys.readouterr().err.splitlines()
+    expected = [
+        "--threshold 7",
+        "--resamples -1",
+        "none.h5: no such file",
+        "nor.h5: no such file",
+        "are both of level 2",
+        "encoder has .* of 16, but .*; decoder has",
+        "is of experiment 'another'",
+    ]
+    assert len(faults) == len(expected)
+    for message in expected:
+        assert sum(bool(re.search(message, fault)) for fault in faults) == 1, message
+    (tmp_path / "short").write_text("A\n")
+    tags = ["--tags", f"pos={tmp_path / 'none'}", f"st={tmp_path / 'short'}", "--pairs", "dense"]
+    assert similarity([again], tmp_path / "results", *tags) == 2
+    faults = capsys.readouterr().err.splitlines()
+    assert len(faults) == 3 and "level 0" in faults[0] and "none" in faults[1] and "short" in faults[2]
     assert not (tmp_path / "results").exists()
 
 
