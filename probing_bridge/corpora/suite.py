@@ -20,6 +20,7 @@ import yaml
 
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers.formats import BIOUL
+from probing_bridge.corpora.readers.source import plain_text
 from probing_bridge.corpora.tasks import TASKS, choose_format, read_instances
 from probing_bridge.errors import BridgeError, InputError
 
@@ -117,14 +118,14 @@ def _parse(path: Path) -> yaml.Node:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"has more than {MAX_BYTES} bytes; expected a suite file", path)
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node = yaml.compose(plain_text(path.read_bytes(), path), Loader=yaml.SafeLoader)
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror or error})", path) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise InputError(f"expected YAML: {error.problem}", path, None if mark is None else mark.line + 1) from error
     except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"expected YAML in UTF-8: {str(error).splitlines()[0]}", path) from error
+        raise InputError(f"expected YAML: {str(error).splitlines()[0]}", path) from error
     except RecursionError as error:
         raise InputError("expected a suite file, found values nested too deeply to read", path) from error
     if node is None:

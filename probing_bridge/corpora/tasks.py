@@ -182,7 +182,7 @@ def read_instances(task: str, path: str | Path, *, compat: bool = False, format:
         instances = row.sample(instances)
     found = list(instances)
     if not found:
-        raise source.fault(f"no sentence has an item of the task {task}")
+        raise source.nothing("there is no word")
     return found
 
 

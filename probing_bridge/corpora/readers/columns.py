@@ -2,8 +2,8 @@
 
 CoNLL-2000 chunks (conll2000_chunking.py), FCE error detection (grammatical_error_correction.py), conjuncts
 (conjunct_identification.py), semantic tags (semantic_tagging.py), and CCG categories as columns. By default the number
-of columns and the tags are checked; the original (compat) takes any tag, and splits CoNLL-2000 lines at every single
-space, so that two spaces in a row shift the columns.
+of columns and the tags are checked, and a line that only names its columns is refused; the original (compat) takes any
+tag, and splits CoNLL-2000 lines at every single space, so that two spaces in a row shift the columns.
 """
 
 from __future__ import annotations
@@ -15,10 +15,15 @@ from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers.formats import COLUMNS
 from probing_bridge.corpora.readers.source import Source
 
-TYPED_IOB = re.compile(r"O|[BI]-.+")
+# A type is no tag itself (I-O, B-I-PER), and is annotated (not I-_).
+TYPED_IOB = re.compile(r"O|[BI]-(?!([Oo_]|[BI]-.*)$).*\S.*")
 SEMANTIC_TAG = re.compile(r"[A-Z?]{3}")
-CATEGORY = re.compile(r"\S+")
-MULTIWORD = re.compile(r"[~\s]+")
+CATEGORY = re.compile(r"(?!_$)\S+")
+MULTIWORD = re.compile("[~ ]+")
+MULTIWORD_OF_THE_ORIGINAL = re.compile(r"[~\s]+")
+# What a line that names the columns has in them.
+NAME_OF_WORDS = re.compile("(?:form|surface|text|token|word)s?", re.IGNORECASE)
+NAME_OF_TAGS = re.compile("cat|ccg|class|label|sem|tag", re.IGNORECASE)
 
 TaggedLine = tuple[int, str, str]  # (line number, word, tag)
 
@@ -36,7 +41,7 @@ def read_chunks(source: Source) -> Iterator[Instance]:
         InputError: Another number of columns, or a tag of another kind.
     """
     for lines in _spaced(source):
-        yield _instance(_checked(source, lines, TYPED_IOB, "a chunk tag O, B-TYPE or I-TYPE"))
+        yield _instance(source, _checked(source, lines, TYPED_IOB, "a chunk tag O, B-TYPE or I-TYPE"))
 
 
 def read_errors(source: Source) -> Iterator[Instance]:
@@ -52,7 +57,7 @@ def read_errors(source: Source) -> Iterator[Instance]:
         InputError: Fewer than two columns, or another label.
     """
     for lines in _tabbed(source, exact=False):
-        yield _instance(_checked(source, lines, re.compile("[ci]"), "c or i"))
+        yield _instance(source, _checked(source, lines, re.compile("[ci]"), "c or i"))
 
 
 def read_conjuncts(source: Source) -> Iterator[Instance]:
@@ -68,11 +73,13 @@ def read_conjuncts(source: Source) -> Iterator[Instance]:
         InputError: Another number of columns, or another tag.
     """
     for lines in _tabbed(source):
-        yield _instance(_checked(source, lines, re.compile("[BIO]"), "B, I or O"))
+        yield _instance(source, _checked(source, lines, re.compile("[BIO]"), "B, I or O"))
 
 
 def read_semantic_tags(source: Source) -> Iterator[Instance]:
-    """Semantic tags: form TAB tag; each word of a form of several (joined by ~ or white space) gets its tag.
+    """Semantic tags: form TAB tag; each word of a form of several (joined by ~ or blanks) gets its tag.
+
+    In compat, white space of every kind divides a form.
 
     Args:
         source: The file.
@@ -83,15 +90,20 @@ def read_semantic_tags(source: Source) -> Iterator[Instance]:
     Raises:
         InputError: Another number of columns, or another tag than three capitals.
     """
+    divider = MULTIWORD_OF_THE_ORIGINAL if source.compat else MULTIWORD
+    found = False
     for lines in _tabbed(source):
         words = [
             (number, word, tag)
             for number, form, tag in _checked(source, lines, SEMANTIC_TAG, "a semantic tag of three capitals")
-            for word in MULTIWORD.split(form)
+            for word in divider.split(form)
             if word
         ]
         if words:
-            yield _instance(words)
+            yield _instance(source, words)
+            found = True
+    if not found:
+        raise source.fault("no sentence has an item: no form holds a word, only ~")
 
 
 def read_categories(source: Source) -> Iterator[Instance]:
@@ -104,19 +116,20 @@ def read_categories(source: Source) -> Iterator[Instance]:
         Every word with its category.
 
     Raises:
-        InputError: Another number of columns, or no category with a slash in the whole file.
+        InputError: Another number of columns, a line of column names, or no category with a slash in the whole file.
     """
     has_slash = False
     for lines in _tabbed(source):
-        instance = _instance(_checked(source, lines, CATEGORY, "a CCG category without white space"))
+        instance = _instance(source, _checked(source, lines, CATEGORY, "a CCG category without white space"))
         has_slash = has_slash or any("/" in str(label) or "\\" in str(label) for label in instance.labels)
         yield instance
     if not has_slash:
         raise source.fault("no tag has a slash; expected CCG categories in column 2")
 
 
-def _instance(lines: list[TaggedLine]) -> Instance:
-    return Instance(tuple(word for _, word, _ in lines), tuple(tag for _, _, tag in lines), None)
+def _instance(source: Source, lines: list[TaggedLine]) -> Instance:
+    words = source.words([word for _, word, _ in lines], lines[0][0])
+    return Instance(words, tuple(tag for _, _, tag in lines), None)
 
 
 def _tabbed(source: Source, *, exact: bool = True) -> Iterator[list[TaggedLine]]:
@@ -149,6 +162,8 @@ def _checked(source: Source, lines: list[TaggedLine], tags: re.Pattern[str], exp
         for number, word, tag in lines:
             if not word:
                 raise source.fault("the word (column 1) is empty", number)
+            if NAME_OF_WORDS.fullmatch(word) and NAME_OF_TAGS.search(tag):
+                raise source.fault(f"the line names the columns ({word}, {tag}); take it out", number)
             if not tags.fullmatch(tag):
                 raise source.fault(f"expected {expected}, found {tag!r}", number)
     return lines

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers.columns import TYPED_IOB
+from probing_bridge.corpora.readers.formats import COLUMNS
 from probing_bridge.corpora.readers.source import Source
 
 N_COLUMNS = 4
@@ -17,6 +18,8 @@ N_COLUMNS = 4
 def read_entities(source: Source) -> Iterator[Instance]:
     """Named entities, tags as in the file; blank and -DOCSTART- lines divide sentences.
 
+    Columns end at blanks and tabs; in compat at white space of every kind, no-break spaces too.
+
     Args:
         source: The file.
 
@@ -24,26 +27,29 @@ def read_entities(source: Source) -> Iterator[Instance]:
         Every word with its tag.
 
     Raises:
-        InputError: Another number of columns, or a tag that is not O, B-TYPE or I-TYPE.
+        InputError: Another number of columns, a tag that is not O, B-TYPE or I-TYPE, withheld words, or no sentence.
     """
     tokens: list[str] = []
     labels: list[str] = []
-    n_columns: set[int] = set()
+    found = False
     for number, line in enumerate([*source.lines(), ""], 1):
-        row = line.split()  # at any white space, also a no-break space
-        if not row or row[0] == "-DOCSTART-":
+        row = line.split() if source.compat else COLUMNS.split(line.strip(" \t"))
+        if not row or row[0] in ("", "-DOCSTART-"):
             if tokens:
-                yield Instance(tuple(tokens), tuple(labels), None)
-            tokens, labels, n_columns = [], [], set()
+                yield Instance(source.words(tokens, number - len(tokens)), tuple(labels), None)
+                found = True
+            tokens, labels = [], []
             continue
-        n_columns.add(len(row))
         # The original cuts the lines of a sentence to the columns of its shortest line.
         if len(row) != N_COLUMNS if not source.compat else len(row) < N_COLUMNS:
             raise source.fault(f"expected {N_COLUMNS} columns with white space between, found {len(row)}", number)
         if not source.compat and not TYPED_IOB.fullmatch(row[3]):
-            raise source.fault(f"expected an entity tag O, B-TYPE or I-TYPE, found {row[3]!r}", number)
+            found_tag = f"found {row[3]!r}; recode BIOES or BILOU to IOB"
+            raise source.fault(f"expected an entity tag O, B-TYPE or I-TYPE, {found_tag}", number)
         tokens.append(row[0])
         labels.append(row[3])
+    if not found:
+        raise source.fault("no sentence has an item: there are only -DOCSTART- lines")
 
 
 def read_bioul_entities(source: Source) -> Iterator[Instance]:

@@ -1,6 +1,7 @@
 """CoNLL-2012 (OntoNotes): coreference arcs between mentions of one word (Liu et al. 2019, Section 2.3).
 
-A document is one instance. Pairs of a cluster that are spelt differently are arcs (label 1); after each, a mention of
+A document is one instance. Where no `#begin document` line marks it, it ends where the document or the part (columns 1
+and 2) changes. Pairs of a cluster that are spelt differently are arcs (label 1); after each, a mention of
 another cluster that comes before the child is drawn as a pair that is none (label 0). Clusters and mentions are in
 the order of the text; the original's order is that of Python's hash tables and differs between Python versions, so
 of its negatives only the children are the same. By default the drawn mention is spelt differently too, as the task is
@@ -21,13 +22,21 @@ from probing_bridge.corpora.readers.source import Source
 PART, NUMBER, WORD = 1, 2, 3
 MIN_COLUMNS = 12
 ESCAPED = {"/.": ".", "/?": "?"}
+Row = tuple[int, list[str]]  # (line number, columns)
 MENTION = re.compile(r"(\(?)(\d+)(\)?)", re.ASCII)
 
 
 @dataclass
 class Document:
-    """A document part: its words and the spans (first, last word) of each cluster."""
+    """A document part: its words and the spans (first, last word) of each cluster.
 
+    Attributes:
+        place: Its name and part (columns 1 and 2); empty before the first word.
+        is_marked: Whether a `#begin document` line begins it.
+    """
+
+    place: tuple[str, ...] = ()
+    is_marked: bool = False
     tokens: list[str] = field(default_factory=list)
     clusters: dict[int, list[Pair]] = field(default_factory=dict)
     sentence_starts: list[int] = field(default_factory=list)
@@ -43,57 +52,98 @@ def read_coreference(source: Source) -> Iterator[Instance]:
         The documents in which at least two clusters have mentions of one word with two spellings.
 
     Raises:
-        InputError: Too few columns, mentions that open or close alone, or a document without an end.
+        InputError: Too few columns, words not numbered 0, 1, ..., mentions that open or close alone, a document without
+            an end, withheld words, or no pair in the whole file.
     """
     rng = random.Random(0)
+    n_documents = n_mentions = n_words = n_pairs = 0
     for document in read_documents(source):
         clusters = _single_words(_merge(document.clusters))
+        n_documents += 1
+        n_mentions += sum(map(len, document.clusters.values()))
+        n_words += sum(map(len, clusters))
         spellings = [{document.tokens[mention] for mention in cluster} for cluster in clusters]
         if sum(len(words) >= 2 for words in spellings) >= 2:
             pairs, labels = _pairs(document.tokens, clusters, rng, differ=not source.compat)
             yield Instance(tuple(document.tokens), labels, pairs, tuple(document.sentence_starts))
+            n_pairs += len(pairs)
+    if not n_pairs:
+        reason = "two clusters with mentions of one word in two spellings are needed in a document"
+        if not n_mentions:
+            reason = "the last column is - in every line"
+        found = f"{n_documents} documents with {n_mentions} mentions, {n_words} of one word"
+        raise source.nothing(f"{reason} ({found})")
 
 
 def read_documents(source: Source) -> Iterator[Document]:
     """The documents of a file."""
-    # The original also ends lines at separators that only Unicode knows, and columns at any white space.
-    lines = source.text.splitlines() if source.compat else source.lines()
-    document, rows = Document(), []
-    for number, whole in enumerate(lines, 1):
-        line = whole.strip() if source.compat else whole.strip(" \t")
-        if line and not line.startswith("#"):
-            row = line.split() if source.compat else COLUMNS.split(line)
-            _check(source, row, number)
-            rows.append((number, row))
-            continue
+    document = Document()
+    for rows, number, line in _sentences(source):
+        if rows and document.tokens and _place(rows[0][1]) != document.place and not source.compat:
+            if document.is_marked:
+                message = f"another document or part (columns 1 and 2) inside of {' part '.join(document.place)}"
+                raise source.fault(f"{message}; `#end document` is missing before", rows[0][0])
+            yield document
+            document = Document()
         _add_sentence(source, document, rows)
-        rows = []
-        if line.startswith("#begin document") and document.tokens and not source.compat:
-            raise source.fault("a document begins before `#end document` of the one before", number)
+        if line.startswith("#begin document"):
+            if document.tokens and not source.compat:
+                raise source.fault("a document begins before `#end document` of the one before", number)
+            document.is_marked = True
         if line.startswith("#end document"):
             yield document
             document = Document()
-    if not source.compat:  # the original loses a last sentence that no line follows
-        _add_sentence(source, document, rows)
     if document.tokens:
         yield document
 
 
-def _check(source: Source, row: list[str], number: int) -> None:
+def _sentences(source: Source) -> Iterator[tuple[list[Row], int, str]]:
+    """Runs of rows, perhaps empty, each with the number and text of the line behind them."""
+    # The original also ends lines at separators that only Unicode knows, and columns at any white space.
+    lines = source.text.splitlines() if source.compat else source.lines()
+    rows: list[Row] = []
+    for number, whole in enumerate(lines, 1):
+        line = whole.strip() if source.compat else whole.strip(" \t")
+        if line and not line.startswith("#"):
+            row = line.split() if source.compat else COLUMNS.split(line)
+            _check(source, row, number, rows)
+            rows.append((number, row))
+            continue
+        yield rows, number, line
+        rows = []
+    if not source.compat:  # the original loses a last sentence that no line follows
+        yield rows, len(lines), ""
+
+
+def _place(row: list[str]) -> tuple[str, ...]:
+    """The document and its part."""
+    return row[0], row[PART]
+
+
+def _check(source: Source, row: list[str], number: int, before: list[Row]) -> None:
+    """Faults of a row by itself, and behind those before it in its sentence."""
     if len(row) < MIN_COLUMNS:
         raise source.fault(f"expected at least {MIN_COLUMNS} columns with blanks between, found {len(row)}", number)
-    if not source.compat and not (row[PART].isdigit() and row[NUMBER].isdigit()):
+    if source.compat:
+        return
+    if not (row[PART].isdigit() and row[NUMBER].isdigit()):
         raise source.fault("expected the part and the word's number in columns 2 and 3", number)
+    if row[NUMBER] != str(len(before)):
+        message = f"expected word number {len(before)} in column 3, found {row[NUMBER]}"
+        raise source.fault(f"{message}; a blank line divides sentences, and each begins with word 0", number)
+    if before and _place(row) != _place(before[0][1]):
+        raise source.fault("another document or part (columns 1 and 2) inside of a sentence", number)
 
 
-def _add_sentence(source: Source, document: Document, rows: list[tuple[int, list[str]]]) -> None:
+def _add_sentence(source: Source, document: Document, rows: list[Row]) -> None:
     """Adds the words of a sentence and the mentions that they open and close."""
+    first = len(document.tokens)
     if rows:
-        document.sentence_starts.append(len(document.tokens))
+        document.place = _place(rows[0][1])
+        document.sentence_starts.append(first)
+        document.tokens += source.words([ESCAPED.get(row[WORD], row[WORD]) for _, row in rows], rows[0][0])
     opened: dict[int, list[tuple[int, int]]] = {}  # cluster -> (first word, line) of mentions not yet closed
-    for number, row in rows:
-        position = len(document.tokens)
-        document.tokens.append(ESCAPED.get(row[WORD], row[WORD]))
+    for position, (number, row) in enumerate(rows, first):
         for part in row[-1].split("|") if row[-1] != "-" else ():
             mention = MENTION.fullmatch(part)
             if mention is None or not (mention[1] or mention[3]) or len(mention[2]) > 9:

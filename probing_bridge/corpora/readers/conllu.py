@@ -1,8 +1,9 @@
 """CoNLL-U (Universal Dependencies): parts of speech and syntactic arcs (universaldependencies.org/format).
 
 By default lines of multiword tokens (2-3) and of empty nodes (4.1) are left out, so that word numbers and positions
-agree, and the columns, numbers and heads of all words are checked. The original (compat) takes such lines for words
-of their own in tagging; in arcs it crashes on them, so there they are left out all the same.
+agree, and the columns, numbers and heads of all words are checked: one root, everything below it. `_` and an empty cell
+mean that a column is not annotated (UD, "CoNLL-U Format"), which is refused in compat too. The original (compat) takes
+lines 2-3 and 4.1 for words of their own in tagging; in arcs it crashes on them, so they are left out all the same.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from collections.abc import Iterator, Sequence
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers.arcs import Arc, arc_instance
 from probing_bridge.corpora.readers.source import Block, Source
+from probing_bridge.corpora.readers.words import NO_ANNOTATION
 
 ID, FORM, UPOS, HEAD, DEPREL = 0, 1, 3, 6, 7
 N_COLUMNS = 10
+SIGNS = ("PUNCT", "SYM", "X")  # what an underscore of the text may be
 NUMBER = re.compile("[0-9]{1,9}")
 SEPARATORS = re.compile(r"\t| {2,}")  # of the original
 
@@ -32,12 +35,14 @@ def read_pos(source: Source) -> Iterator[Instance]:
         Every word with its UPOS.
 
     Raises:
-        InputError: A malformed line.
+        InputError: A malformed line, or a word without annotation or withheld.
     """
     for block in source.blocks(comments=True):
         rows = _split(source, block, UPOS) if source.compat else words(source, block, N_COLUMNS)
         if rows:
-            yield Instance(tuple(row[FORM] for _, row in rows), tuple(row[UPOS] for _, row in rows), None)
+            annotated = [row for row in rows if not _is_extra(row[1][ID])] if source.compat else rows
+            source.labels([row[UPOS] for _, row in annotated], "UPOS (column 4)", [number for number, _ in annotated])
+            yield Instance(forms(source, rows), tuple(row[UPOS] for _, row in rows), None)
 
 
 def read_arcs(source: Source) -> Iterator[Instance]:
@@ -50,8 +55,10 @@ def read_arcs(source: Source) -> Iterator[Instance]:
         The sentences that have an arc.
 
     Raises:
-        InputError: A malformed line, a head out of range, or (not in compat) a cycle.
+        InputError: A malformed line, a head out of range, a relation without annotation, withheld words, no sentence
+            with an arc, or (not in compat) two roots or a cycle.
     """
+    found = False
     for block in source.blocks(comments=True):
         if source.compat:
             rows = [row for row in _split(source, block, DEPREL) if not _is_extra(row[1][ID])]
@@ -59,7 +66,10 @@ def read_arcs(source: Source) -> Iterator[Instance]:
             rows = words(source, block, N_COLUMNS)
         arcs = _arcs(source, rows)
         if arcs:
-            yield arc_instance([row[FORM] for _, row in rows], arcs)
+            yield arc_instance(forms(source, rows), arcs)
+            found = True
+    if not found:
+        raise source.nothing("every word has head 0, and a root is no arc")
 
 
 def words(source: Source, block: Block, n_columns: int) -> list[Row]:
@@ -90,6 +100,28 @@ def words(source: Source, block: Block, n_columns: int) -> list[Row]:
     return rows
 
 
+def forms(source: Source, rows: Sequence[Row]) -> tuple[str, ...]:
+    """The words of a sentence.
+
+    Args:
+        source: For errors.
+        rows: Its lines.
+
+    Returns:
+        See Source.words.
+
+    Raises:
+        InputError: The words are withheld: an underscore is the word of a NOUN, a VERB or the like.
+    """
+    words = [row[FORM] for _, row in rows]
+    if NO_ANNOTATION in words:
+        for number, row in rows:
+            if row[FORM] == NO_ANNOTATION and row[UPOS] not in SIGNS and not _is_extra(row[ID]):
+                message = f"the word (column 2) is withheld: {row[UPOS]} '_'; fill it in from the licensed text"
+                raise source.fault(message, number)
+    return source.words(words, rows[0][0])
+
+
 def _is_extra(number: str) -> bool:
     """Whether a line is a multiword token (2-3) or an empty node (4.1), not a word."""
     return re.fullmatch(r"\d+[-.]\d+", number) is not None
@@ -110,8 +142,11 @@ def _arcs(source: Source, rows: Sequence[Row]) -> list[Arc]:
         if not NUMBER.fullmatch(row[HEAD]) or int(row[HEAD]) > len(rows):
             raise source.fault(f"expected a head from 0 to {len(rows)} in column 7, found {row[HEAD]!r}", number)
         heads.append(int(row[HEAD]))
-        if not row[DEPREL]:
-            raise source.fault("the relation (column 8) is empty", number)
+    numbers = [number for number, _ in rows]
+    source.labels([row[DEPREL] for _, row in rows], "DEPREL (column 8)", numbers)
+    if not source.compat and heads.count(0) > 1:
+        second = heads.index(0, heads.index(0) + 1)
+        raise source.fault(f"word {second + 1} is a second root (head 0); expected a tree with one", numbers[second])
     if not source.compat and (word := _on_cycle(heads)) is not None:
         raise source.fault(f"the heads from word {word} lead round in a cycle; expected a tree", rows[word - 1][0])
     return [

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from probing_bridge.corpora.instances import Instance
-from probing_bridge.corpora.readers.conllu import FORM, words
+from probing_bridge.corpora.readers.conllu import forms, words
 from probing_bridge.corpora.readers.source import Source
 
 SMWE, ROLE, FUNCTION = 10, 13, 14
@@ -28,14 +28,24 @@ def read_supersenses(source: Source, column: int) -> Iterator[Instance]:
         The sentences in which some word has a supersense `p.*`.
 
     Raises:
-        InputError: Another number of columns, or words not numbered 1, 2, ...
+        InputError: Another number of columns, words not numbered 1, 2, ..., withheld words, a word with only one of
+            role and function, or no item at all.
     """
+    found = False
     for block in source.blocks(comments=True):
-        rows = [row for _, row in words(source, block, N_COLUMNS)]
-        items = [position for position, row in enumerate(rows) if row[SMWE] == "_" and row[column].startswith("p.")]
+        rows = words(source, block, N_COLUMNS)
+        single = [
+            (position, number, row[column])
+            for position, (number, row) in enumerate(rows)
+            if row[SMWE] == "_" and (row[ROLE].startswith("p.") or row[FUNCTION].startswith("p."))
+        ]
+        source.labels([label for *_, label in single], f"column {column + 1}", [number for _, number, _ in single])
+        items = [(position, label) for position, _, label in single if label.startswith("p.")]
         if items:
-            labels = tuple(rows[position][column] for position in items)
-            yield Instance(tuple(row[FORM] for row in rows), labels, tuple(items))
+            yield Instance(forms(source, rows), tuple(label for _, label in items), tuple(i for i, _ in items))
+            found = True
+    if not found:
+        raise source.nothing(f"no single word has a supersense p.* in column {column + 1}")
 
 
 read_roles = partial(read_supersenses, column=ROLE)

@@ -21,21 +21,28 @@ def read_pos(source: Source) -> Iterator[Instance]:
         Every word with its tag.
 
     Raises:
-        InputError: Fewer than five columns, or (not in compat) a word without a number, a text or a tag.
+        InputError: Fewer than five columns, a tag that is not annotated, withheld words, or (not in compat) a word
+            without a number or a text.
     """
     if not source.compat and guess_format(source.text) == "sdp":  # has enough columns, but no tags in the fifth
         raise source.fault("expected parts of speech in column 5, found heads or signs")
     for block in source.blocks(comments=True):
         tokens: list[str] = []
         labels: list[str] = []
+        numbers: list[int] = []
         for number, line in block:
             row = line.split("\t")
             if len(row) <= POS:
                 raise source.fault(f"expected at least 5 columns with tabs between, found {len(row)}", number)
             if not source.compat and not (row[ID].isascii() and row[ID].isdigit()):
                 raise source.fault(f"expected the word's number in column 1, found {row[ID]!r}", number)
-            if not source.compat and not (row[FORM] and row[POS]):
-                raise source.fault("the word (column 2) or its tag (column 5) is empty", number)
+            if not source.compat and row[ID] != str(len(tokens) + 1):
+                message = f"expected word number {len(tokens) + 1} in column 1, found {row[ID]!r}"
+                raise source.fault(f"{message}; a blank line divides sentences", number)
+            if not source.compat and not row[FORM]:
+                raise source.fault("the word (column 2) is empty", number)
             tokens.append(row[FORM])
             labels.append(row[POS])
-        yield Instance(tuple(tokens), tuple(labels), None)
+            numbers.append(number)
+        labels_of = source.labels(labels, "POS (column 5)", numbers)
+        yield Instance(source.words(tokens, numbers[0]), labels_of, None)

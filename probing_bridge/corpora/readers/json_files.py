@@ -15,7 +15,8 @@ from functools import partial
 from typing import Any
 
 from probing_bridge.corpora.instances import Instance
-from probing_bridge.corpora.readers.source import Source
+from probing_bridge.corpora.readers.source import MARK, Source
+from probing_bridge.corpora.readers.words import NO_ANNOTATION, plain_words, withheld
 from probing_bridge.errors import InputError
 
 
@@ -29,8 +30,10 @@ def read_factuality(source: Source) -> Iterator[Instance]:
         The sentences that have a predicate; items in the order of the file.
 
     Raises:
-        InputError: Another structure, positions outside of the sentence, or labels that are not finite numbers.
+        InputError: Another structure, positions outside of the sentence, labels that are not finite numbers, withheld
+            words, or no predicate in the whole file.
     """
+    found = False
     sentences = _load(source)
     if not isinstance(sentences, dict):
         raise source.fault(f"expected one JSON object with a key per sentence, found {_kind(sentences)}", 1)
@@ -52,6 +55,9 @@ def read_factuality(source: Source) -> Iterator[Instance]:
             if type(label) not in (int, float) or not _is_finite(label):
                 raise _fault(source, name, f"{where}: expected numbers as labels, found {_show(label)}")
         yield Instance(tokens, tuple(float(label) for label in labels), tuple(number - 1 for number in numbers))
+        found = True
+    if not found:
+        raise source.fault(f"no sentence has an item: none of {len(sentences)} has predicate_indices")
 
 
 def read_supersenses(source: Source, column: str) -> Iterator[Instance]:
@@ -65,8 +71,10 @@ def read_supersenses(source: Source, column: str) -> Iterator[Instance]:
         The sentences in which some word has a supersense `p.*`; items in the order of "swes".
 
     Raises:
-        InputError: Another structure, or a word number outside of the sentence.
+        InputError: Another structure, a word number outside of the sentence, withheld words, a word with only one of
+            role and function (not in compat), or no supersense in the whole file.
     """
+    found = False
     sentences = _load(source)
     if not isinstance(sentences, list):
         raise source.fault(f"expected a JSON array of sentences, found {_kind(sentences)}", 1)
@@ -80,6 +88,8 @@ def read_supersenses(source: Source, column: str) -> Iterator[Instance]:
         for key, expression in _get(source, name, where, sentence, "swes", dict).items():
             label = _get(source, name, where, expression, column, (str, type(None)))
             if not label or not label.startswith("p."):
+                if label in (None, "", NO_ANNOTATION) and not source.compat:
+                    _check_other(source, name, where, key, expression, column)
                 continue
             if not (key.isascii() and key.isdigit() and len(key) < 10 and 1 <= int(key) <= len(tokens)):
                 raise _fault(source, name, f"{where}: expected word numbers 1 to {len(tokens)} in swes, found {key!r}")
@@ -87,10 +97,20 @@ def read_supersenses(source: Source, column: str) -> Iterator[Instance]:
             labels.append(label)
         if items:
             yield Instance(tokens, tuple(labels), tuple(items))
+            found = True
+    if not found:
+        raise source.fault(f"no sentence has an item: no single word has a supersense p.* as {column!r}")
 
 
 read_roles = partial(read_supersenses, column="ss")
 read_functions = partial(read_supersenses, column="ss2")
+
+
+def _check_other(source: Source, name: object, where: str, key: str, expression: Any, column: str) -> None:
+    """A word without role must not have a function, and the other way round: it is not annotated then."""
+    other = expression.get("ss2" if column == "ss" else "ss")
+    if isinstance(other, str) and other.startswith("p."):
+        raise _fault(source, name, f"{where}: word {key[:9]} of swes has {other} but no {column!r}: not annotated")
 
 
 def _load(source: Source) -> Any:
@@ -144,7 +164,8 @@ def _get(source: Source, name: object, where: str, value: Any, key: str, kind: A
 
 
 def _words(source: Source, name: object, where: str, words: list[Any]) -> tuple[str, ...]:
-    """Words, each a text that is not empty and can be written."""
+    """Words, each a text that is not empty and can be written; see Source.words."""
+    words = [word.replace(MARK, "") if isinstance(word, str) else word for word in words]
     for number, word in enumerate(words, 1):
         if not isinstance(word, str) or not word:
             raise _fault(source, name, f"{where}: word {number} is not a text with at least one character")
@@ -152,7 +173,9 @@ def _words(source: Source, name: object, where: str, words: list[Any]) -> tuple[
         "".join(words).encode("utf-8")
     except UnicodeEncodeError as error:
         raise _fault(source, name, f"{where} holds half a character (a lone surrogate)") from error
-    return tuple(words)
+    if words and (message := withheld(words)) is not None:
+        raise _fault(source, name, f"{where}: {message}")
+    return tuple(words) if source.compat else plain_words(words)
 
 
 def _is_finite(label: int | float) -> bool:

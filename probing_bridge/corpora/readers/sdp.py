@@ -28,9 +28,11 @@ def read_arcs(source: Source) -> Iterator[Instance]:
         The sentences that have an arc.
 
     Raises:
-        InputError: Neither layout, a mixture, or argument columns that do not fit the predicates.
+        InputError: Neither layout, a mixture, argument columns that do not fit the predicates, withheld words, or no
+            arc in the whole file.
     """
     pred: int | None = None
+    found = False
     for block in source.blocks(comments=True):
         if pred is None:
             pred = _pred_column(source, block)
@@ -41,12 +43,18 @@ def read_arcs(source: Source) -> Iterator[Instance]:
         arcs: list[Arc] = []
         for position, (number, row) in enumerate(rows):
             arguments = row[pred + 2 :]
-            if len(row) != n_columns and (not source.compat or any(role != "_" for role in row[n_columns:])):
+            surplus = source.compat and len(row) > n_columns and all(role == "_" for role in row[n_columns:])
+            if len(row) != n_columns and not surplus:
                 message = f"expected {n_columns} columns ({len(predicates)} predicates), found {len(row)}"
+                if len(row) == n_columns - 1:
+                    message += "; SDP 2014 has no frame: put a column of _ behind pred"
                 raise source.fault(message, number)
             arcs += [(position, predicates[k], role) for k, role in enumerate(arguments) if role != "_"]
         if arcs:
-            yield arc_instance([row[FORM] for _, row in rows], arcs)
+            yield arc_instance(source.words([row[FORM] for _, row in rows], rows[0][0]), arcs)
+            found = True
+    if not found:
+        raise source.nothing("every argument column is _")
 
 
 def _pred_column(source: Source, block: Block) -> int:

@@ -1,6 +1,7 @@
 """The text of one corpus file, with what every reader needs: lines, sentence blocks, errors that name the place.
 
 Plain or gzip-compressed UTF-8 is read whole; a gzip file that would unpack to an absurd size is refused on the way.
+Lines end with a line feed, which a carriage return may precede, and with nothing else.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from probing_bridge.corpora.readers.formats import FORMATS, guess_format
+from probing_bridge.corpora.readers.words import not_annotated, plain_words, withheld
 from probing_bridge.errors import InputError
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -21,6 +23,7 @@ MAX_BYTES = 4 << 30  # no corpus of these tasks has even a tenth of this
 BOMB_BYTES = 64 << 20  # small files may compress as well as they like,
 BOMB_RATIO = 200  # larger ones not better than text does (about 5 to 30)
 CHUNK_BYTES = 1 << 22
+MARK = "\ufeff"  # byte-order mark
 MAX_MESSAGE = 300  # characters; a column of a file that is no corpus may be endless
 
 # What is often given by mistake, by its first bytes.
@@ -71,9 +74,59 @@ class Source:
             message += f" (it looks like {FORMATS[guess].title}, and was read as {FORMATS[self.format].title})"
         return InputError(message, self.path, line)
 
+    def nothing(self, reason: str) -> InputError:
+        """The error for a file in which a task finds no item.
+
+        Args:
+            reason: What its sentences lack.
+
+        Returns:
+            The error to raise.
+        """
+        lines = (line.strip(" \t") for line in self.lines())
+        if all(not line or line.startswith("#") for line in lines):
+            reason = "there are only comments and blank lines"
+        return self.fault(f"no sentence has an item: {reason}")
+
     def lines(self) -> list[str]:
         """All lines, without their ends."""
         return self.text.split("\n")
+
+    def words(self, words: Sequence[str], line: int) -> tuple[str, ...]:
+        """The words of a sentence as a probe takes them.
+
+        Args:
+            words: As in the file.
+            line: 1-based, of the first of them.
+
+        Returns:
+            The words, without the escapes of the Penn Treebank but in compat.
+
+        Raises:
+            InputError: The words are withheld.
+        """
+        if (message := withheld(words)) is not None:
+            raise self.fault(message, line)
+        return tuple(words) if self.compat else plain_words(words)
+
+    def labels(self, labels: Sequence[str], column: str, lines: Sequence[int]) -> tuple[str, ...]:
+        """The labels of a sentence, all of them annotated.
+
+        Args:
+            labels: One cell a label.
+            column: The name of their column, for the message.
+            lines: The 1-based line of each.
+
+        Returns:
+            The labels.
+
+        Raises:
+            InputError: A cell is `_` or empty: its column is not annotated there.
+        """
+        if (at := not_annotated(labels)) is not None:
+            message = f"{column} is {labels[at]!r}, not annotated: annotate it, or leave the sentence out"
+            raise self.fault(message, lines[at])
+        return tuple(labels)
 
     def blocks(self, *, comments: bool) -> Iterator[Block]:
         """Runs of lines between blank lines.
@@ -90,7 +143,7 @@ class Source:
                 if block:
                     yield block
                     block = []
-            elif not (comments and line.lstrip().startswith("#")):
+            elif not (comments and line.lstrip(" \t").startswith("#")):
                 block.append((number, line))
         if block:
             yield block
@@ -119,8 +172,7 @@ def read_source(path: str | Path, format: str, *, compat: bool = False) -> Sourc
         raise InputError(f"cannot be read ({error.strerror or error})", path) from error
     except ValueError as error:  # a zero byte in the name
         raise InputError("is not a file name", repr(str(path))) from error
-    data = unpacked(data, path)
-    source = Source(path, format, _decode(data, path), compat)
+    source = Source(path, format, plain_text(unpacked(data, path), path, universal=compat), compat)
     if not source.text.strip():
         raise InputError(f"is empty; expected {FORMATS[format].title}", path)
     return source
@@ -152,10 +204,22 @@ def unpacked(data: bytes, path: Path) -> bytes:
     return b"".join(pieces)
 
 
-def _decode(data: bytes, path: Path) -> str:
-    """UTF-8 with universal line ends; a byte-order mark is left out."""
+def plain_text(data: bytes, path: Path, *, universal: bool = False) -> str:
+    """The text of a file: UTF-8, lines ended by line feeds, without byte-order marks wherever files were joined.
+
+    Args:
+        data: Its bytes, not compressed.
+        path: Its path, for messages.
+        universal: Whether a carriage return alone ends a line too, as in the original.
+
+    Returns:
+        The text. All marks (U+FEFF) are left out: inside of a text they are joins of files too, and never seen.
+
+    Raises:
+        InputError: Not text, not UTF-8, or a carriage return inside of a line.
+    """
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8")
         at, fault = text.find("\0"), "a zero byte is not text"
         line = text.count("\n", 0, max(at, 0)) + 1
     except UnicodeDecodeError as error:
@@ -167,6 +231,10 @@ def _decode(data: bytes, path: Path) -> str:
         if name is not None:
             raise InputError(f"is {name}; expected UTF-8 text, plain or gzip-compressed", path)
         raise InputError(fault, path, line)
+    text = text.replace(MARK, "")
     if "\r" in text:
-        text = re.sub("\r\n?", "\n", text)
+        text = re.sub("\r\n?", "\n", text) if universal else text.replace("\r\n", "\n")
+    if (at := text.find("\r")) >= 0:
+        fault = r"a carriage return inside of a line; lines end with \n or \r\n: take it out, or convert the file"
+        raise InputError(fault, path, text.count("\n", 0, at) + 1)
     return text

@@ -2,7 +2,8 @@
 
 By default the outermost bracket goes if it is "", TOP, VROOT, ROOT or S1, whatever it holds stays; function tags and
 indices are cut off (NP-SBJ=2 is NP), empty elements (-NONE-) are left out. The original (compat) strips only "", TOP
-and VROOT, keeps only the first child of such a root, and takes labels and leaves as they are.
+and VROOT, keeps only the first child of such a root, takes labels as they are, and of the escapes of leaves turns back
+those of brackets only.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from functools import partial
 
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers.source import Source
+from probing_bridge.corpora.readers.words import BRACKETS
 
-TOKEN = re.compile(r"\(\s*([^\s()]*)|(\))|([^\s()]+)")
+TOKEN = re.compile(r"\([ \t]*([^ \t()]*)|(\))|([^ \t()]+)")
+TOKEN_OF_THE_ORIGINAL = re.compile(r"\(\s*([^\s()]*)|(\))|([^\s()]+)")
 FUNCTION = re.compile(r"(?<=.)[-=].*")
 ROOTS_OF_THE_ORIGINAL = {"", "TOP", "VROOT"}
 ROOTS = ROOTS_OF_THE_ORIGINAL | {"ROOT", "S1"}
 EMPTY_ELEMENT = "-NONE-"
 NO_ANCESTOR = "None"
-BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LCB-": "{", "-RCB-": "}", "-LSB-": "[", "-RSB-": "]"}
 
 
 @dataclass(slots=True)
@@ -45,15 +47,23 @@ def read_ancestors(source: Source, level: int) -> Iterator[Instance]:
         Every word with the label, `None` where the tree is not that high.
 
     Raises:
-        InputError: Unbalanced brackets, or words that do not each have a bracket of their own.
+        InputError: Unbalanced brackets, words that do not each have a bracket of their own or are withheld, a label
+            that is not annotated, or no word at all.
     """
+    found = False
     for number, line in enumerate(source.lines(), 1):
-        if line.startswith("#") or not line.strip():
+        if line.startswith("#") or not line.strip(" \t"):
             continue
         nodes = _parse(source, number, line)
         tokens, labels = (_of_the_original if source.compat else _words)(source, number, nodes, level)
         if tokens:
-            yield Instance(tuple(BRACKETS.get(token, token) for token in tokens), tuple(labels), None)
+            words = source.words(tokens, number)
+            if source.compat:
+                words = tuple(BRACKETS.get(word, word) for word in words)
+            yield Instance(words, source.labels(labels, "the label of a bracket", [number] * len(labels)), None)
+            found = True
+    if not found:
+        raise source.nothing(f"there is no word, only comments and {EMPTY_ELEMENT}")
 
 
 read_parents = partial(read_ancestors, level=1)
@@ -65,7 +75,7 @@ def _parse(source: Source, number: int, line: str) -> list[Node]:
     """The brackets of a line in the order in which they open."""
     nodes: list[Node] = []
     current: Node | None = None
-    for token in TOKEN.finditer(line):
+    for token in (TOKEN_OF_THE_ORIGINAL if source.compat else TOKEN).finditer(line):
         label, close, word = token.groups()
         if nodes and current is None:
             raise source.fault(f"expected one tree a line, found {token.group()[:20]!r} after it", number)

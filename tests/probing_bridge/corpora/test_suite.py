@@ -114,8 +114,9 @@ def test_paths_stay_inside(name, suite, tmp_path):
         ("tasks:\n  a: b: c\n", "suite.yaml:2: expected YAML: mapping values are not allowed here"),
         ("tasks: {a\n", "suite.yaml:2: expected YAML: "),
         ("tasks: *a\n", "suite.yaml:1: expected YAML: "),
-        (b"\xff", "suite.yaml: expected YAML in UTF-8"),
-        ("a: \0", "suite.yaml: expected YAML in UTF-8"),
+        (b"tasks:\n\xff", "suite.yaml:2: byte 0xff is not UTF-8"),
+        ("a: \0", "suite.yaml:1: a zero byte is not text"),
+        ("a: 1\r2", "suite.yaml:1: a carriage return inside of a line"),
         ("--- 1\n--- 2\n", "suite.yaml:2: expected YAML: "),
         ("[" * 5000, "suite.yaml: expected a suite file, found values nested too deeply to read"),
         ("? [a]\n: b\n", "suite.yaml:1: unknown key '[...]' in the suite"),
@@ -125,6 +126,11 @@ def test_paths_stay_inside(name, suite, tmp_path):
 )
 def test_files_that_are_no_suite(text, message, suite):
     assert any(line.startswith(message) for line in faults(suite, text))
+
+
+def test_byte_order_marks_of_joined_suites(suite):
+    task = "{train: c.tsv, dev: c.tsv, test: c.tsv}"
+    assert list(suite(f"\ufefftasks:\n  conj: {task}\n\ufeff  ged: {task}\n").tasks) == ["conj", "ged"]
 
 
 def test_tags_for_a_crf_are_refused(suite):

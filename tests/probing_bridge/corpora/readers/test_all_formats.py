@@ -178,7 +178,7 @@ def test_file_that_is_not_there_or_a_folder(tmp_path):
 
 
 def test_nothing_to_predict(fault):
-    assert "no sentence has an item of the task syn_arc_prediction" in fault(
+    assert "no sentence has an item: every word has head 0, and a root is no arc" in fault(
         "syn_arc_prediction", "1\tYes\tyes\tINTJ\tUH\t_\t0\troot\t_\t_\n", "a.conllu"
     )
 

@@ -37,7 +37,8 @@ def test_the_original_loses_the_second_child_of_a_root(read):
 
 def test_brackets_are_unescaped_by_exact_match(read):
     text = "(S (A -LRB-) (B -RRB-) (C -LCB-) (D -RCB-) (E -LSB-) (F -RSB-) (G ``) (H \\/) (I -lrb-))"
-    assert read("parent", text)[0][0] == "( ) { } [ ] `` \\/ -lrb-"
+    assert read("parent", text)[0][0] == "( ) { } [ ] `` / -lrb-"
+    assert read("parent", text, compat=True)[0][0] == "( ) { } [ ] `` \\/ -lrb-"
 
 
 def test_empty_elements_are_no_words(read):
