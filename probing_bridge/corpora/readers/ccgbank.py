@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 from probing_bridge.corpora.instances import Instance
-from probing_bridge.corpora.readers.formats import COLUMNS
+from probing_bridge.corpora.readers.formats import columns_of
 from probing_bridge.corpora.readers.source import Source
+from probing_bridge.corpora.readers.words import not_annotated
 
 # A word may have any bracket in it: ->, <3, :). What follows the bar is a leaf of other than five fields.
 LEAF = re.compile(r"<L ([^ \t]+(?:[ \t]+[^ \t]+){4}|.*?)>(?=[ \t]*\))")
@@ -38,7 +39,7 @@ def read_categories(source: Source) -> Iterator[Instance]:
         if source.compat:
             leaves = [leaf.split() for leaf in LEAF_OF_THE_ORIGINAL.findall(line)]
         else:
-            leaves = [COLUMNS.split(leaf) for leaf in LEAF.findall(line)]
+            leaves = [columns_of(leaf) for leaf in LEAF.findall(line)]
         for leaf in leaves:
             if len(leaf) != len(FIELDS) if not source.compat else len(leaf) < len(FIELDS):
                 raise source.fault(f"expected 5 fields in a leaf ({', '.join(FIELDS)}), found {len(leaf)}", number)
@@ -46,7 +47,9 @@ def read_categories(source: Source) -> Iterator[Instance]:
             raise source.fault("the derivation has no leaf <L ...>", number)
         if not source.compat and not _is_balanced(BRANCH.sub("", LEAF.sub("", line))):
             raise source.fault("the brackets are not balanced, or there is text between nodes", number)
-        categories = source.labels([leaf[0] for leaf in leaves], "the category (field 1)", [number] * len(leaves))
+        categories = tuple(leaf[0] for leaf in leaves)
+        if (at := not_annotated(categories)) is not None:
+            raise source.blank_label("the category (field 1)", categories[at], number)
         yield Instance(source.words([leaf[3] for leaf in leaves], number), categories, None)
         found = True
     if not found:

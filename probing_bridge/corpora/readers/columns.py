@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 
 from probing_bridge.corpora.instances import Instance
-from probing_bridge.corpora.readers.formats import COLUMNS
+from probing_bridge.corpora.readers.formats import columns_of
 from probing_bridge.corpora.readers.source import Source
 
 # A type is no tag itself (I-O, B-I-PER), and is annotated (not I-_).
@@ -40,8 +40,8 @@ def read_chunks(source: Source) -> Iterator[Instance]:
     Raises:
         InputError: Another number of columns, or a tag of another kind.
     """
-    for lines in _spaced(source):
-        yield _instance(source, _checked(source, lines, TYPED_IOB, "a chunk tag O, B-TYPE or I-TYPE"))
+    for lines in _checked(source, _spaced(source), TYPED_IOB, "a chunk tag O, B-TYPE or I-TYPE"):
+        yield _instance(source, lines)
 
 
 def read_errors(source: Source) -> Iterator[Instance]:
@@ -56,8 +56,8 @@ def read_errors(source: Source) -> Iterator[Instance]:
     Raises:
         InputError: Fewer than two columns, or another label.
     """
-    for lines in _tabbed(source, exact=False):
-        yield _instance(source, _checked(source, lines, re.compile("[ci]"), "c or i"))
+    for lines in _checked(source, _tabbed(source, exact=False), re.compile("[ci]"), "c or i"):
+        yield _instance(source, lines)
 
 
 def read_conjuncts(source: Source) -> Iterator[Instance]:
@@ -72,8 +72,8 @@ def read_conjuncts(source: Source) -> Iterator[Instance]:
     Raises:
         InputError: Another number of columns, or another tag.
     """
-    for lines in _tabbed(source):
-        yield _instance(source, _checked(source, lines, re.compile("[BIO]"), "B, I or O"))
+    for lines in _checked(source, _tabbed(source), re.compile("[BIO]"), "B, I or O"):
+        yield _instance(source, lines)
 
 
 def read_semantic_tags(source: Source) -> Iterator[Instance]:
@@ -92,13 +92,8 @@ def read_semantic_tags(source: Source) -> Iterator[Instance]:
     """
     divider = MULTIWORD_OF_THE_ORIGINAL if source.compat else MULTIWORD
     found = False
-    for lines in _tabbed(source):
-        words = [
-            (number, word, tag)
-            for number, form, tag in _checked(source, lines, SEMANTIC_TAG, "a semantic tag of three capitals")
-            for word in divider.split(form)
-            if word
-        ]
+    for lines in _checked(source, _tabbed(source), SEMANTIC_TAG, "a semantic tag of three capitals"):
+        words = [(number, word, tag) for number, form, tag in lines for word in divider.split(form) if word]
         if words:
             yield _instance(source, words)
             found = True
@@ -119,8 +114,8 @@ def read_categories(source: Source) -> Iterator[Instance]:
         InputError: Another number of columns, a line of column names, or no category with a slash in the whole file.
     """
     has_slash = False
-    for lines in _tabbed(source):
-        instance = _instance(source, _checked(source, lines, CATEGORY, "a CCG category without white space"))
+    for lines in _checked(source, _tabbed(source), CATEGORY, "a CCG category without white space"):
+        instance = _instance(source, lines)
         has_slash = has_slash or any("/" in str(label) or "\\" in str(label) for label in instance.labels)
         yield instance
     if not has_slash:
@@ -149,21 +144,28 @@ def _spaced(source: Source) -> Iterator[list[TaggedLine]]:
     for block in source.blocks(comments=False):
         lines = []
         for number, line in block:
-            row = line.split(" ") if source.compat else COLUMNS.split(line.strip(" \t"))
+            row = line.split(" ") if source.compat else columns_of(line)
             if len(row) < 3 or (len(row) > 3 and not source.compat):
                 raise source.fault(f"expected 3 columns with a space between, found {len(row)}", number)
             lines.append((number, row[0], row[2]))
         yield lines
 
 
-def _checked(source: Source, lines: list[TaggedLine], tags: re.Pattern[str], expected: str) -> list[TaggedLine]:
-    """The lines, whose words and tags are as they should be."""
-    if not source.compat:
-        for number, word, tag in lines:
+def _checked(
+    source: Source, sentences: Iterator[list[TaggedLine]], tags: re.Pattern[str], expected: str
+) -> Iterator[list[TaggedLine]]:
+    """The sentences, whose words and tags are as they should be."""
+    good: set[str] = set()
+    for lines in sentences:
+        for number, word, tag in () if source.compat else lines:
             if not word:
                 raise source.fault("the word (column 1) is empty", number)
-            if NAME_OF_WORDS.fullmatch(word) and NAME_OF_TAGS.search(tag):
+            if tag in good:
+                continue
+            if not NAME_OF_TAGS.search(tag):
+                good.add(tag)
+            elif NAME_OF_WORDS.fullmatch(word):
                 raise source.fault(f"the line names the columns ({word}, {tag}); take it out", number)
             if not tags.fullmatch(tag):
                 raise source.fault(f"expected {expected}, found {tag!r}", number)
-    return lines
+        yield lines

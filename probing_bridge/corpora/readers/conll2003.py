@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers.columns import TYPED_IOB
-from probing_bridge.corpora.readers.formats import COLUMNS
+from probing_bridge.corpora.readers.formats import columns_of
 from probing_bridge.corpora.readers.source import Source
 
 N_COLUMNS = 4
@@ -31,9 +31,10 @@ def read_entities(source: Source) -> Iterator[Instance]:
     """
     tokens: list[str] = []
     labels: list[str] = []
+    known: set[str] = set()
     found = False
     for number, line in enumerate([*source.lines(), ""], 1):
-        row = line.split() if source.compat else COLUMNS.split(line.strip(" \t"))
+        row = line.split() if source.compat else columns_of(line)
         if not row or row[0] in ("", "-DOCSTART-"):
             if tokens:
                 yield Instance(source.words(tokens, number - len(tokens)), tuple(labels), None)
@@ -43,9 +44,10 @@ def read_entities(source: Source) -> Iterator[Instance]:
         # The original cuts the lines of a sentence to the columns of its shortest line.
         if len(row) != N_COLUMNS if not source.compat else len(row) < N_COLUMNS:
             raise source.fault(f"expected {N_COLUMNS} columns with white space between, found {len(row)}", number)
-        if not source.compat and not TYPED_IOB.fullmatch(row[3]):
+        if row[3] not in known and not source.compat and not TYPED_IOB.fullmatch(row[3]):
             found_tag = f"found {row[3]!r}; recode BIOES or BILOU to IOB"
             raise source.fault(f"expected an entity tag O, B-TYPE or I-TYPE, {found_tag}", number)
+        known.add(row[3])
         tokens.append(row[0])
         labels.append(row[3])
     if not found:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from probing_bridge.corpora.instances import Instance, Pair
-from probing_bridge.corpora.readers.formats import COLUMNS
+from probing_bridge.corpora.readers.formats import columns_of
 from probing_bridge.corpora.readers.source import Source
 
 PART, NUMBER, WORD = 1, 2, 3
@@ -105,7 +105,7 @@ def _sentences(source: Source) -> Iterator[tuple[list[Row], int, str]]:
     for number, whole in enumerate(lines, 1):
         line = whole.strip() if source.compat else whole.strip(" \t")
         if line and not line.startswith("#"):
-            row = line.split() if source.compat else COLUMNS.split(line)
+            row = line.split() if source.compat else columns_of(line)
             _check(source, row, number, rows)
             rows.append((number, row))
             continue

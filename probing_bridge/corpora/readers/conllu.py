@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers.arcs import Arc, arc_instance
 from probing_bridge.corpora.readers.source import Block, Source
-from probing_bridge.corpora.readers.words import NO_ANNOTATION
+from probing_bridge.corpora.readers.words import NO_ANNOTATION, not_annotated
 
 ID, FORM, UPOS, HEAD, DEPREL = 0, 1, 3, 6, 7
 N_COLUMNS = 10
@@ -41,7 +41,7 @@ def read_pos(source: Source) -> Iterator[Instance]:
         rows = _split(source, block, UPOS) if source.compat else words(source, block, N_COLUMNS)
         if rows:
             annotated = [row for row in rows if not _is_extra(row[1][ID])] if source.compat else rows
-            source.labels([row[UPOS] for _, row in annotated], "UPOS (column 4)", [number for number, _ in annotated])
+            _check_labels(source, annotated, UPOS, "UPOS (column 4)")
             yield Instance(forms(source, rows), tuple(row[UPOS] for _, row in rows), None)
 
 
@@ -122,6 +122,13 @@ def forms(source: Source, rows: Sequence[Row]) -> tuple[str, ...]:
     return source.words(words, rows[0][0])
 
 
+def _check_labels(source: Source, rows: Sequence[Row], column: int, name: str) -> None:
+    """Refuses cells of a column that are not annotated."""
+    labels = [row[column] for _, row in rows]
+    if (at := not_annotated(labels)) is not None:
+        raise source.blank_label(name, labels[at], rows[at][0])
+
+
 def _is_extra(number: str) -> bool:
     """Whether a line is a multiword token (2-3) or an empty node (4.1), not a word."""
     return re.fullmatch(r"\d+[-.]\d+", number) is not None
@@ -142,11 +149,10 @@ def _arcs(source: Source, rows: Sequence[Row]) -> list[Arc]:
         if not NUMBER.fullmatch(row[HEAD]) or int(row[HEAD]) > len(rows):
             raise source.fault(f"expected a head from 0 to {len(rows)} in column 7, found {row[HEAD]!r}", number)
         heads.append(int(row[HEAD]))
-    numbers = [number for number, _ in rows]
-    source.labels([row[DEPREL] for _, row in rows], "DEPREL (column 8)", numbers)
+    _check_labels(source, rows, DEPREL, "DEPREL (column 8)")
     if not source.compat and heads.count(0) > 1:
         second = heads.index(0, heads.index(0) + 1)
-        raise source.fault(f"word {second + 1} is a second root (head 0); expected a tree with one", numbers[second])
+        raise source.fault(f"word {second + 1} is a second root (head 0); expected a tree with one", rows[second][0])
     if not source.compat and (word := _on_cycle(heads)) is not None:
         raise source.fault(f"the heads from word {word} lead round in a cycle; expected a tree", rows[word - 1][0])
     return [

@@ -12,6 +12,7 @@ from functools import partial
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers.conllu import forms, words
 from probing_bridge.corpora.readers.source import Source
+from probing_bridge.corpora.readers.words import not_annotated
 
 SMWE, ROLE, FUNCTION = 10, 13, 14
 N_COLUMNS = 19
@@ -39,7 +40,8 @@ def read_supersenses(source: Source, column: int) -> Iterator[Instance]:
             for position, (number, row) in enumerate(rows)
             if row[SMWE] == "_" and (row[ROLE].startswith("p.") or row[FUNCTION].startswith("p."))
         ]
-        source.labels([label for *_, label in single], f"column {column + 1}", [number for _, number, _ in single])
+        if (at := not_annotated([label for *_, label in single])) is not None:
+            raise source.blank_label(f"column {column + 1}", single[at][2], single[at][1])
         items = [(position, label) for position, _, label in single if label.startswith("p.")]
         if items:
             yield Instance(forms(source, rows), tuple(label for _, label in items), tuple(i for i, _ in items))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers.formats import guess_format
 from probing_bridge.corpora.readers.source import Source
+from probing_bridge.corpora.readers.words import not_annotated
 
 ID, FORM, POS = 0, 1, 4
 
@@ -44,5 +45,6 @@ def read_pos(source: Source) -> Iterator[Instance]:
             tokens.append(row[FORM])
             labels.append(row[POS])
             numbers.append(number)
-        labels_of = source.labels(labels, "POS (column 5)", numbers)
-        yield Instance(source.words(tokens, numbers[0]), labels_of, None)
+        if (at := not_annotated(labels)) is not None:
+            raise source.blank_label("POS (column 5)", labels[at], numbers[at])
+        yield Instance(source.words(tokens, numbers[0]), tuple(labels), None)

@@ -44,6 +44,19 @@ GUESS_CHARACTERS = 20_000
 COLUMNS = re.compile(r"[ \t]+")
 
 
+def columns_of(line: str) -> list[str]:
+    """The columns of a line, which blanks and tabs end; those around the line do not count.
+
+    Args:
+        line: A line without its end.
+
+    Returns:
+        The columns; one empty one for a blank line.
+    """
+    row = line.split(" ")
+    return row if "" not in row and "\t" not in line else COLUMNS.split(line.strip(" \t"))
+
+
 def formats_of_name(path: str | PurePath) -> tuple[str, ...]:
     """The formats that a file's name may stand for.
 
@@ -100,7 +113,7 @@ def _guess_columns(lines: Sequence[str]) -> str | None:
         if any("/" in tag or "\\" in tag for tag in tags):
             return "ccg-columns"
         return "semtags" if all(re.fullmatch("[A-Z]{3}", tag) for tag in tags) else None
-    rows = [COLUMNS.split(line.strip()) for line in lines]
+    rows = [columns_of(line) for line in lines]
     widths = {len(row) for row in rows}
     if min(widths) >= 12 and all(row[1].isdigit() and row[2].isdigit() for row in rows):
         return "conll2012"

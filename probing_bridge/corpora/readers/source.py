@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from probing_bridge.corpora.readers.formats import FORMATS, guess_format
-from probing_bridge.corpora.readers.words import not_annotated, plain_words, withheld
+from probing_bridge.corpora.readers.words import plain_words, withheld
 from probing_bridge.errors import InputError
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -109,24 +109,18 @@ class Source:
             raise self.fault(message, line)
         return tuple(words) if self.compat else plain_words(words)
 
-    def labels(self, labels: Sequence[str], column: str, lines: Sequence[int]) -> tuple[str, ...]:
-        """The labels of a sentence, all of them annotated.
+    def blank_label(self, column: str, label: str, line: int) -> InputError:
+        """The error for a label that is no annotation.
 
         Args:
-            labels: One cell a label.
-            column: The name of their column, for the message.
-            lines: The 1-based line of each.
+            column: The name of its column.
+            label: What stands there, see not_annotated.
+            line: 1-based.
 
         Returns:
-            The labels.
-
-        Raises:
-            InputError: A cell is `_` or empty: its column is not annotated there.
+            The error to raise.
         """
-        if (at := not_annotated(labels)) is not None:
-            message = f"{column} is {labels[at]!r}, not annotated: annotate it, or leave the sentence out"
-            raise self.fault(message, lines[at])
-        return tuple(labels)
+        return self.fault(f"{column} is {label!r}, not annotated: annotate it, or leave the sentence out", line)
 
     def blocks(self, *, comments: bool) -> Iterator[Block]:
         """Runs of lines between blank lines.
@@ -139,7 +133,9 @@ class Source:
         """
         block: Block = []
         for number, line in enumerate(self.lines(), 1):
-            if not line or not line.strip(" \t"):
+            if line and line[0] not in "# \t":  # almost every one
+                block.append((number, line))
+            elif not line.strip(" \t"):
                 if block:
                     yield block
                     block = []

@@ -15,7 +15,7 @@ from functools import partial
 
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers.source import Source
-from probing_bridge.corpora.readers.words import BRACKETS
+from probing_bridge.corpora.readers.words import BRACKETS, not_annotated
 
 TOKEN = re.compile(r"\([ \t]*([^ \t()]*)|(\))|([^ \t()]+)")
 TOKEN_OF_THE_ORIGINAL = re.compile(r"\(\s*([^\s()]*)|(\))|([^\s()]+)")
@@ -60,7 +60,9 @@ def read_ancestors(source: Source, level: int) -> Iterator[Instance]:
             words = source.words(tokens, number)
             if source.compat:
                 words = tuple(BRACKETS.get(word, word) for word in words)
-            yield Instance(words, source.labels(labels, "the label of a bracket", [number] * len(labels)), None)
+            if (at := not_annotated(labels)) is not None:
+                raise source.blank_label("the label of a bracket", labels[at], number)
+            yield Instance(words, tuple(labels), None)
             found = True
     if not found:
         raise source.nothing(f"there is no word, only comments and {EMPTY_ELEMENT}")

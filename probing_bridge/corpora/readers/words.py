@@ -45,7 +45,9 @@ def withheld(words: Sequence[str]) -> str | None:
         character; a longer run alone in its sentence is a line that the text itself draws.
     """
     text = " ".join(words)
-    if SKELETON_WORD in text and SKELETON_WORD in words:
+    if "_" not in text and "[" not in text:
+        return None
+    if SKELETON_WORD in words:
         return f"the words are withheld ({SKELETON_WORD}): fill them in from the licensed text, as with skeleton2conll"
     if text == "_" or (len(words) > 1 and not text.strip("_ ")):
         return "the words are withheld (underscores): fill them in from the licensed text"

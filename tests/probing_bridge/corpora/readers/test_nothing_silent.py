@@ -329,6 +329,7 @@ class TestEscapes:
 
     @given(word=TEXT)
     def test_other_words_stay(self, word):
+        assume(word not in ESCAPES)
         assert unescaped(word) == word
 
 
