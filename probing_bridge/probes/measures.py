@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from probing_bridge.probes.features import Features
 
 SPLITS = ("train", "dev", "test")
+SELECTIVITY = "selectivity"  # score less control
+MDL_VALUES = ("mdl_bits", "mdl_compression")
 
 
 @dataclass(frozen=True)
@@ -163,10 +165,8 @@ def _measure_mdl(data: TaskData, features: Features, recipe: Recipe) -> list[Out
     items = lay_out(data, data.splits, features, recipe.mix)
     problem, n = _problem(data, items, features, recipe), len(items["train"])
     found = map(float, online_codelength(problem, items["train"], items["dev"]))
-    return [
-        Outcome(n, values={"mdl_bits": bits, "mdl_compression": compression(n, problem.n_outputs, bits)})
-        for bits in found
-    ]
+    values = [(bits, compression(n, problem.n_outputs, bits)) for bits in found]
+    return [Outcome(n, values=dict(zip(MDL_VALUES, pair, strict=True))) for pair in values]
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,7 @@ class Measure:
         run: Does a job: an outcome for each layer, or one for the mix.
         metric: The task's metric -> that of the predictions.
         suffix: Goes behind the kind of probe in the tables, to tell its scores from those of `score`.
+        values: Names of the values that its outcomes have.
         details: Whether its predictions have rows in the probes_details table.
         of_numbers: Whether a regression has it too.
     """
@@ -186,6 +187,7 @@ class Measure:
     run: Callable[[TaskData, Features, Recipe], list[Outcome]]
     metric: Callable[[str], str] = str
     suffix: str = ""
+    values: tuple[str, ...] = ()
     details: bool = False
     of_numbers: bool = True
 
@@ -193,10 +195,14 @@ class Measure:
 MEASURES: dict[str, Measure] = {
     "score": Measure("the probe's score on the test split", _measure_score, details=True),
     "control": Measure("the same on a control task, for selectivity", _measure_control, control_metric, "_control"),
-    "mdl": Measure("the description length of the training labels", _measure_mdl, of_numbers=False),
+    "mdl": Measure("the description length of the training labels", _measure_mdl, values=MDL_VALUES, of_numbers=False),
 }
-# What a job of no probe measures: its part has this key, and the baseline's name stands for the probe's.
-BASELINE = Measure("a baseline on the test split", lambda *_: [], details=True)
+
+
+def side_metrics() -> frozenset[str]:
+    """What the probes table calls the scores that stand beside a task's own one and are never a task's score."""
+    beside = {METRICS[key].name for metric in METRICS.values() for key in metric.beside}
+    return frozenset({SELECTIVITY} | beside | {name for measure in MEASURES.values() for name in measure.values})
 
 
 def measure_baseline(data: TaskData, kind: str) -> Outcome:

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from probing_bridge import __version__
+from probing_bridge.formats.activations.layout import layer_order
 from probing_bridge.formats.origin import lineage
 from probing_bridge.formats.tables import TABLES, write_table
 from probing_bridge.probes.intervals import interval, paired_difference, percentiles, resample, sampled_difference
-from probing_bridge.probes.measures import MEASURES, Outcome
+from probing_bridge.probes.measures import MEASURES, SELECTIVITY, Outcome
 from probing_bridge.probes.metrics import METRICS, Predictions, label_statistics, score
 from probing_bridge.probes.parts import Part, PartKey, all_parts, claim, load_part
 
@@ -118,7 +119,7 @@ def selectivity_rows(parts: Sequence[Part], folder: Path) -> list[dict[str, Any]
         )
         low, high = percentiles(sampled)
         common = {name: part.fingerprint.get(name) for name in _FROM_FINGERPRINT}
-        values = _row("selectivity", difference, real.predictions.n_items, low, high)
+        values = _row(SELECTIVITY, difference, real.predictions.n_items, low, high)
         rows.append({**common, **_identity(part.key), **values, "best_epoch": None})
     return rows
 
@@ -197,10 +198,11 @@ def assemble(parts: Sequence[Part], folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def _by_number(column: pd.Series) -> pd.Series:
-    """Layers sort as numbers, with `-` and `mix` last."""
+    """Layers sort as numbers, with `-`, `mix` and `norm` last."""
     if column.name != "layer":
         return column
-    return pd.to_numeric(column, errors="coerce").fillna(np.inf)
+    order = {layer: place for place, layer in enumerate(sorted(set(column), key=layer_order))}
+    return column.map(order)
 
 
 def write_tables(

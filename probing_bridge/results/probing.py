@@ -12,14 +12,13 @@ import pandas as pd
 
 from probing_bridge.corpora.tasks import POS, SEMANTIC, SYNTACTIC
 from probing_bridge.probes.baselines import BASELINES
+from probing_bridge.probes.measures import side_metrics
 from probing_bridge.probes.problem import PROBES
 from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import with_sparsity
 from probing_bridge.results.naming import layer_order, model_layers, task_group, task_order
 from probing_bridge.results.statistics import task_trends
 
-# Metrics that stand beside a task's own one and are never a task's score.
-SIDE_METRICS = ("selectivity", "mdl_bits", "mdl_compression", "f0.5")
 SIDES = {"selectivity": "selectivity", "mdl_compression": "MDL compression"}
 
 
@@ -37,7 +36,7 @@ def probe_scores(results: Results, probe: str, metric: str | None = None) -> pd.
     """
     rows = results["probes"]
     rows = rows[(rows["probe"] == probe) & rows["level"].notna()]
-    rows = rows[~rows["metric"].isin(SIDE_METRICS)] if metric is None else rows[rows["metric"] == metric]
+    rows = rows[~rows["metric"].isin(side_metrics())] if metric is None else rows[rows["metric"] == metric]
     grouped = rows.groupby(["task", "level", "layer", "metric"], as_index=False)
     scores = grouped.agg(
         score=("score", "mean"), low=("low", "mean"), high=("high", "mean"), n=("n", "max"), seeds=("seed", "nunique")
@@ -82,7 +81,7 @@ def best_scores(probes: pd.DataFrame) -> pd.DataFrame:
         task, experiment, model, probe, metric, layer, score (mean over seeds), and a column a baseline (NaN
         where it was not run); in the order of the table.
     """
-    rows = probes[~probes["metric"].isin(SIDE_METRICS)]
+    rows = probes[~probes["metric"].isin(side_metrics())]
     place = ["task", "experiment", "model", "probe", "metric"]
     means = rows.groupby([*place, "layer"], as_index=False, sort=False)["score"].mean()
     best = best_layer(means[means["probe"].isin(PROBES)], place).sort_index()
@@ -145,7 +144,7 @@ def scores_data(results: Results, probe: str) -> pd.DataFrame:
     best = best_layers(probe_scores(results, probe))
     rows = results["probes"]
     for baseline in ("majority", "word_majority"):
-        part = rows[(rows["probe"] == baseline) & ~rows["metric"].isin(SIDE_METRICS)]
+        part = rows[(rows["probe"] == baseline) & ~rows["metric"].isin(side_metrics())]
         best[baseline] = best["task"].map(part.groupby("task")["score"].mean())
     return best
 

@@ -17,6 +17,7 @@ from PIL import Image
 from probing_bridge.figures import FIGURES, SECTIONS
 from probing_bridge.figures.style import DIVERGING, SEQUENTIAL, style
 from probing_bridge.figures.svg import to_bytes, to_svg
+from probing_bridge.probes.measures import side_metrics
 from probing_bridge.results import naming, probing
 from probing_bridge.results.folder import Results
 
@@ -241,7 +242,7 @@ def test_seeds_are_averaged_and_never_mixed_with_side_metrics(full: Results) -> 
     results = Results(full.name, full.experiment, {**full.tables, "probes": twice}, {})
     one, two = probing.probe_scores(full, "linear"), probing.probe_scores(results, "linear")
     assert (two["score"] - one["score"]).to_numpy() == pytest.approx(0.01)
-    assert set(two["seeds"]) == {2} and not set(two["metric"]) & set(probing.SIDE_METRICS)
+    assert set(two["seeds"]) == {2} and not set(two["metric"]) & side_metrics()
 
 
 def test_files_have_no_dates_and_equal_bytes(full: Results) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from probing_bridge.probes.features import Features
 from probing_bridge.probes.intervals import interval, resample
 from probing_bridge.probes.items import Items, batches, build_items
-from probing_bridge.probes.problem import Problem, Recipe
+from probing_bridge.probes.models import Stack, combine, new_model
+from probing_bridge.probes.problem import PROBES, Problem, Recipe
 from probing_bridge.probes.training import Probes, restore, should_stop, train
 
 FAMILIES = ("token", "selective", "pairwise", "regression")
@@ -295,6 +297,34 @@ def test_scalar_mix_equals_autograd(family: str, probe: str) -> None:
     first_weights = theta[4 : 4 + n_hidden_or_out * n_in]
     difference = (first_weights - slow.flat()[: len(first_weights)]).abs()
     assert difference.max() <= (1e-6 if probe == "linear" else 1e-4) and difference.mean() <= 1e-7
+
+
+@pytest.mark.parametrize("hidden", [(), (7,), (7, 5), (4, 6, 3)])
+@pytest.mark.parametrize("n_words", [1, 2])
+def test_gradients_of_any_depth(hidden: tuple[int, ...], n_words: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the weights and of the input, against autograd of the same sum of affine maps in float64."""
+    monkeypatch.setitem(PROBES, "some", hidden)
+    rng = torch.Generator().manual_seed(0)
+    words = [torch.randn(2, 9, 6, dtype=torch.float64, generator=rng) for _ in range(n_words)]
+    features = Features(words[0], ("0", "1"), {})
+    stack = new_model(Problem(features, Recipe(probe="some"), n_words, "accuracy", tuple("abc")), words[0])
+    assert isinstance(stack, Stack)
+    stack.parameters += 0.1 * torch.randn(stack.parameters.shape, dtype=torch.float64, generator=rng)
+    gradient = torch.randn(stack.forward(words).shape, dtype=torch.float64, generator=rng)
+    stack.backward(gradient)
+    for probe in range(2):
+        theta = stack.parameters[probe].clone().requires_grad_()
+        x = torch.cat([word[probe] for word in combine(words)], dim=1).requires_grad_()
+        sizes, layer, first = [x.shape[1], *hidden, 16], x, 0
+        for place, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
+            weight = theta[first : first + n_in * n_out].view(n_out, n_in)
+            first += n_in * n_out
+            layer = (layer if place == 0 else layer.relu()) @ weight.T + theta[first : first + n_out]
+            first += n_out
+        layer.backward(gradient[probe])
+        assert theta.grad is not None and x.grad is not None and first == len(theta)
+        torch.testing.assert_close(stack.gradient[probe], theta.grad)
+        torch.testing.assert_close(stack.input_gradient(gradient)[probe], x.grad)
 
 
 @pytest.mark.parametrize(
