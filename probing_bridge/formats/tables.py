@@ -2,8 +2,8 @@
 
 A row is a checkpoint x layer x measure x seed. Levels are numbers (0 = dense), sparsity is a fraction in [0, 1],
 layer 0 is the embeddings. `experiment` is the identity that training wrote into its checkpoints; it travels through
-dumps and representations into every row, so rows of different runs are never mixed by accident. Missing values are
-empty cells.
+dumps and representations into every row, so rows of different experiments are never mixed by accident. Missing
+values are empty cells.
 
 Words used in the cells of the probes table: `probe` is linear, mlp, majority or word_majority (baselines: layer `-`),
 or linear_control, mlp_control (control task); `metric` is the task's own metric (accuracy, f1, pearson) or, beside

@@ -30,7 +30,7 @@ class ModelInfo:
     Attributes:
         path: The file; None for baselines.
         name: Its name without the ending; `-` for baselines.
-        experiment: Identity of the training run; empty if unknown.
+        experiment: Identity of the experiment; empty if unknown.
         level: None if unknown.
         sparsity: Of all weights; None if unknown.
         layers: Names of the layers to probe.

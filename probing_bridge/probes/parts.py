@@ -29,7 +29,7 @@ class PartKey:
     """Which part this is; no two parts share it.
 
     Attributes:
-        experiment: Identity of the training run; empty if unknown.
+        experiment: Identity of the experiment; empty if unknown.
         model: Name of the representation file without its ending; `-` for baselines.
         task: Task key.
         probe: linear, mlp, or a baseline.

@@ -157,7 +157,7 @@ def _values(frame: pd.DataFrame, column: str) -> list[str]:
 
 
 def _require_one(tables: dict[str, pd.DataFrame], column: str, rule: tuple[str, tuple[str, ...]], folder: Path) -> None:
-    """Refuses a folder in which a column that identifies the run has several values."""
+    """Refuses a folder in which a column that identifies the experiment has several values."""
     what, within = rule
     seen: dict[tuple[str, ...], dict[str, str]] = {}
     for name, frame in tables.items():
