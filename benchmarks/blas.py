@@ -44,4 +44,4 @@ def interleaved(functions: Sequence[Callable[[], Any]], repetitions: int) -> lis
     for _ in range(repetitions):
         for own, function in zip(times, functions, strict=True):
             own.append(seconds(function))
-    return [tuple(sorted(column)[len(column) // 2] for column in zip(*own, strict=True)) for own in times]  # type: ignore[misc]
+    return [tuple(sorted(column)[len(column) // 2] for column in zip(*own, strict=True)) for own in times]

@@ -65,13 +65,18 @@ def run(repetitions: int) -> dict[str, Any]:
     task = argparse.Namespace(target_dictionary=dictionary)
     criterion = CRITERION_REGISTRY["label_smoothed_cross_entropy"](task, False, 0.1)
 
+    def gradient(name: str) -> torch.Tensor:
+        found = parameters[name].grad
+        assert found is not None
+        return found
+
     def bool_masks() -> None:
         for name, kept in mask.kept.items():
-            parameters[name].grad.mul_(kept)
+            gradient(name).mul_(kept)
 
     def new_tensors() -> None:
         for name, kept in mask.kept.items():
-            parameters[name].grad = parameters[name].grad * kept
+            parameters[name].grad = gradient(name) * kept
 
     ways = {"float masks (ours)": masks.mask_gradients, "bool masks": bool_masks, "new tensors": new_tensors}
     times: dict[str, list[float]] = {name: [] for name in ways}

@@ -12,10 +12,12 @@ import argparse
 import json
 import random
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from benchmarks.blas import interleaved, seconds
-from probing_bridge.corpora.suite import SPLITS, load_suite
+from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.suite import SPLITS, SuiteTask, load_suite
 from probing_bridge.corpora.tasks import read_instances
 
 N_WORDS, SENTENCE_LENGTH, REPETITIONS = 100_000, 20, 5
@@ -66,12 +68,16 @@ def read_with_conllu(path: Path) -> list[tuple[list[str], list[str]]]:
         return [([w["form"] for w in one], [w["upos"] for w in one]) for one in conllu.parse_incr(file)]
 
 
+def _read(task: SuiteTask, found: list[list[Instance]]) -> None:
+    found.extend(task.read(split) for split in SPLITS)
+
+
 def read_suite(data: Path) -> dict[str, float]:
     """CPU seconds of every task, all splits; prints words per second."""
     times = {}
     for name, task in load_suite(SUITE, data).tasks.items():
-        found = []
-        _, times[name] = seconds(lambda task=task, found=found: found.extend(task.read(split) for split in SPLITS))
+        found: list[list[Instance]] = []
+        _, times[name] = seconds(partial(_read, task, found))
         n_words = sum(len(instance.tokens) for split in found for instance in split)
         rate = n_words / times[name]
         ratio = rate / (N_WORDS / ORIGINAL_SECONDS)

@@ -42,7 +42,8 @@ def one_pass(layers: list, gemm: Any) -> dict[tuple[int, int], tuple[float, floa
     frame = compare_layers(
         {str(k): layer for k, layer in enumerate(layers)}, variants={"linear_cka": ["biased"]}, gemm=gemm
     )
-    values = {(row.measure, int(row.layer_a), int(row.layer_b)): row.score for row in frame.itertuples()}
+    columns = (frame[name].tolist() for name in ("measure", "layer_a", "layer_b", "score"))
+    values = {(measure, int(a), int(b)): float(score) for measure, a, b, score in zip(*columns, strict=True)}
     return {
         (i, j): (values["neuron_similarity", i, j], values["neuron_similarity", j, i], values["linear_cka", i, j])
         for i in range(len(layers))

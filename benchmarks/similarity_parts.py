@@ -74,8 +74,8 @@ def main() -> None:
         for way in ways.values():
             way()  # warm
         times = interleaved(list(ways.values()), 3)
-        for way, (wall, cpu) in zip(ways, times, strict=True):
-            print(f"{name:24} {way:16} {wall:8.2f} {cpu:8.2f} {times[0][1] / cpu:10.2f}", flush=True)
+        for label, (wall, cpu) in zip(ways, times, strict=True):
+            print(f"{name:24} {label:16} {wall:8.2f} {cpu:8.2f} {times[0][1] / cpu:10.2f}", flush=True)
         results[name] = round(times[0][1] / times[-1][1], 2)
     print(describe_blas())
     print(json.dumps({"benchmark": "similarity_parts", "cpu_ratio": results}))

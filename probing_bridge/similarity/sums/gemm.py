@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 CLEARLY_FASTER = 0.9  # where the two are alike, numpy wins: it also has the symmetric product, at half the cost
 SMALL_WORK_FLOP = 3e11  # about a second; loading torch and measuring costs more than a better library gains
