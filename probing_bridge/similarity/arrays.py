@@ -12,8 +12,9 @@ from probing_bridge.similarity.run.scoring import Scorer, describe_layer
 from probing_bridge.similarity.sums import resampling
 from probing_bridge.similarity.sums.blocks import N_BLOCKS, Blocks, MomentsError, cut_blocks
 from probing_bridge.similarity.sums.gemm import Gemm, choose_gemm, one_thread
+from probing_bridge.similarity.sums.layers import array_layer, take_pilot
 from probing_bridge.similarity.sums.moments import LayerMoments, PairMoments, layer_moments, pair_moments
-from probing_bridge.similarity.sums.streaming import Moments, accumulate, array_layer, take_pilot
+from probing_bridge.similarity.sums.streaming import Moments, accumulate
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ from probing_bridge.formats.activations.reader import (
     require_same_sentences,
 )
 from probing_bridge.formats.origin import Origin, common_experiment
-from probing_bridge.similarity.sums.streaming import Layer
+from probing_bridge.similarity.sums.layers import Layer
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from probing_bridge.similarity.run.scoring import Score, Scorer, describe_layer
 from probing_bridge.similarity.sums import resampling
 from probing_bridge.similarity.sums.blocks import N_BLOCKS, Blocks, MomentsError, cut_blocks
 from probing_bridge.similarity.sums.gemm import Gemm, one_thread
-from probing_bridge.similarity.sums.streaming import Layer, accumulate, take_pilot
+from probing_bridge.similarity.sums.layers import Layer, take_pilot
+from probing_bridge.similarity.sums.streaming import accumulate
 
 HELD_BYTES = 1.0e9  # two layers are held in memory while their groups are compared if they are not larger
 FEWEST = 10  # tokens of a group worth a score

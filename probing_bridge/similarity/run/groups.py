@@ -16,7 +16,7 @@ import numpy as np
 from probing_bridge.formats.tags import read_tags
 from probing_bridge.similarity.measures.cka import HsicBlocks
 from probing_bridge.similarity.sums.blocks import Blocks
-from probing_bridge.similarity.sums.streaming import Layer
+from probing_bridge.similarity.sums.layers import Layer
 
 FREQUENCY_EDGES = (0, 5, 25, 100, 500, 2500)  # the paper names 0-5, 100-500 and from 2500 on
 SPECIAL = frozenset({"<s>", "<pad>", "</s>", "<unk>"})

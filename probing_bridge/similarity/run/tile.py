@@ -28,9 +28,10 @@ from probing_bridge.similarity.run.scoring import Scored, Scorer, describe_layer
 from probing_bridge.similarity.sums import resampling
 from probing_bridge.similarity.sums.blocks import N_BLOCKS, MomentsError, cut_blocks
 from probing_bridge.similarity.sums.gemm import GEMMS, one_thread
+from probing_bridge.similarity.sums.layers import take_pilot
 from probing_bridge.similarity.sums.moments import LayerMoments, LayerSums, PairBlocks
 from probing_bridge.similarity.sums.records import LayerRecord
-from probing_bridge.similarity.sums.streaming import Moments, accumulate, take_pilot
+from probing_bridge.similarity.sums.streaming import Moments, accumulate
 
 KEPT = "kept."  # before the names of what measures keep of a layer
 

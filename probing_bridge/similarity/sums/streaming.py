@@ -10,7 +10,7 @@ are made in float64. Memory is one chunk of tokens and the block sums, whatever 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,119 +19,13 @@ import numpy as np
 
 from probing_bridge.similarity.sums.blocks import Blocks, MomentsError
 from probing_bridge.similarity.sums.gemm import Gemm
+from probing_bridge.similarity.sums.layers import Layer, Pilot
 from probing_bridge.similarity.sums.moments import LayerSums, PairBlocks
 from probing_bridge.similarity.sums.store import Pair, ProductStore
+from probing_bridge.similarity.sums.strips import StripProducts, plan_strips
 
-PILOT_ROWS = 2000
-PILOT_RUN = 16  # neighbouring rows read at once
-STRIP_COLUMNS = 1024  # neighbouring layers are multiplied together until they are this wide
 NARROW = 256  # layers below this (attention heads) are shifted together, not one by one
 FEW_NEURONS = 400  # effective number of neurons below which products are made in float64
-
-
-@dataclass(frozen=True)
-class Layer:
-    """The activations of one layer as the pass sees them.
-
-    Attributes:
-        name: For messages, e.g. "LTH0.h5 encoder layer 3".
-        width: Number of neurons (or heads).
-        read: Rows start to stop as an array (stop - start, width), float32 or float64.
-    """
-
-    name: str
-    width: int
-    read: Callable[[int, int], np.ndarray]
-
-
-def array_layer(name: str, array: np.ndarray) -> Layer:
-    """A layer held in memory, array (n_tokens, width)."""
-    array = np.asarray(array)
-    if array.ndim != 2:
-        raise MomentsError(f"{name}: activations must be (n_tokens, n_neurons), not of shape {array.shape}")
-    return Layer(name, array.shape[1], lambda start, stop: array[start:stop])
-
-
-@dataclass(frozen=True)
-class Pilot:
-    """What about 2000 rows spread over the corpus say of a layer before the pass.
-
-    Attributes:
-        mean: (width,) float64; exactly the value of a feature that is constant over the pilot rows.
-        effective: (sum of variances)^2 / sum of their squares: how many neurons share the variance; fewer if their
-            values have heavy tails, so that few tokens hold it.
-    """
-
-    mean: np.ndarray
-    effective: float
-
-
-def take_pilot(layer: Layer, n_rows: int) -> Pilot:
-    """Reads the pilot rows of a layer.
-
-    Args:
-        layer: The layer.
-        n_rows: Rows of the corpus.
-
-    Returns:
-        Their mean and effective number of neurons.
-    """
-    n_runs = max(1, min(PILOT_ROWS, n_rows) // PILOT_RUN)
-    starts = np.unique(np.linspace(0, max(0, n_rows - PILOT_RUN), n_runs).astype(np.int64))
-    rows = np.concatenate([layer.read(int(start), min(n_rows, int(start) + PILOT_RUN)) for start in starts])
-    first = rows[0].astype(np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is found in the pass, and named
-        shifted = rows - first
-        mean: np.ndarray = (first + shifted.mean(axis=0)).astype(rows.dtype).astype(np.float64)
-        squares = (shifted - shifted.mean(axis=0)) ** 2
-        variances = squares.mean(axis=0)
-        # the second is the same for a normal distribution, but counts heavy tails, half as strictly
-        spread = max((variances**2).sum(), (squares**2).mean() * len(variances) / 6, np.finfo(float).tiny)
-    effective = float(variances.sum() ** 2 / spread)
-    return Pilot(mean, effective)
-
-
-@dataclass(frozen=True)
-class Strip:
-    """One matrix product: layers `rows` against layers `columns`, as ranges of layer numbers."""
-
-    rows: range
-    columns: range
-
-
-def plan_strips(widths: Sequence[int], wanted: Collection[Pair]) -> list[Strip]:
-    """Covers the wanted pairs (i <= j) with few, wide products: each layer against all later ones at once.
-
-    Args:
-        widths: Width of each layer.
-        wanted: Pairs of layer numbers with i <= j.
-
-    Returns:
-        Strips; those with equal rows and columns are symmetric products, at half the cost.
-    """
-    strips = []
-    for rows in _row_groups(widths):
-        columns = sorted({j for i, j in wanted if i in rows})
-        if columns and columns[0] in rows:
-            strips.append(Strip(rows, rows))
-        strips.extend(Strip(rows, run) for run in _runs([j for j in columns if j >= rows.stop]))
-    return strips
-
-
-def _row_groups(widths: Sequence[int]) -> Iterable[range]:
-    start, columns = 0, 0
-    for layer, width in enumerate(widths):
-        columns += width
-        if columns >= STRIP_COLUMNS or layer == len(widths) - 1:
-            yield range(start, layer + 1)
-            start, columns = layer + 1, 0
-
-
-def _runs(numbers: Sequence[int]) -> Iterable[range]:
-    """Runs of consecutive numbers of a rising sequence."""
-    ends = [k for k, (a, b) in enumerate(pairwise(numbers)) if b != a + 1]
-    bounds = [0, *(k + 1 for k in ends), len(numbers)]
-    return [range(numbers[a], numbers[b - 1] + 1) for a, b in pairwise(bounds) if b > a]
 
 
 @dataclass
@@ -195,17 +89,14 @@ def accumulate(
         MomentsError: A value that is not finite, with its layer and token.
     """
     columns = np.concatenate([[0], np.cumsum([layer.width for layer in layers])]).astype(np.int64)
-    strips = plan_strips([layer.width for layer in layers], wanted)
     n_blocks, n_layers, total = blocks.n_blocks, len(layers), int(columns[-1])
-    dtype = np.float64 if any(not pilot.effective >= FEW_NEURONS for pilot in pilots) else np.float32
-    shapes = {(i, j): (layers[i].width, layers[j].width) for i, j in wanted}
-    store = ProductStore(shapes, n_blocks, folder, dtype)
+    store = _store(layers, pilots, wanted, n_blocks, folder)
     sums = np.zeros((n_blocks, 1 + n_layers, total))  # of the rows, then weighted by each layer's |x|^2
     norms = np.zeros((n_blocks, n_layers))
     norm_products = np.zeros((n_blocks, n_layers, n_layers))
-    rows = np.empty((blocks.largest_chunk, total), dtype)
-    weights = np.ones((blocks.largest_chunk, 1 + n_layers), dtype)
-    product = _StripProducts(columns, strips, gemm, store)
+    rows = np.empty((blocks.largest_chunk, total), store.dtype)
+    weights = np.ones((blocks.largest_chunk, 1 + n_layers), store.dtype)
+    product = StripProducts(columns, plan_strips([layer.width for layer in layers], wanted), gemm, store)
     for b, chunks in enumerate(blocks.chunks):
         for start, stop in chunks:
             chunk, weight = rows[: stop - start], weights[: stop - start]
@@ -230,6 +121,14 @@ def accumulate(
     return Moments(blocks.borders, layer_sums, norm_products, sums[:, 1:], store, columns)
 
 
+def _store(
+    layers: Sequence[Layer], pilots: Sequence[Pilot], wanted: Collection[Pair], n_blocks: int, folder: Path | None
+) -> ProductStore:
+    """Room for the products of the wanted pairs, in float64 where few neurons hold the variance of a layer."""
+    dtype = np.float64 if any(not pilot.effective >= FEW_NEURONS for pilot in pilots) else np.float32
+    return ProductStore({(i, j): (layers[i].width, layers[j].width) for i, j in wanted}, n_blocks, folder, dtype)
+
+
 def _shift(raw: Sequence[np.ndarray], pilots: Sequence[Pilot], columns: np.ndarray, out: np.ndarray) -> None:
     """Writes the rows of all layers, less their pilot means, side by side into `out`."""
     if out.shape[1] < NARROW * len(raw):
@@ -249,47 +148,6 @@ def _square_lengths(rows: np.ndarray, columns: np.ndarray, out: np.ndarray) -> N
     for k in range(out.shape[1]):
         own = rows[:, columns[k] : columns[k + 1]]
         np.einsum("ij,ij->i", own, own, out=out[:, k])
-
-
-class _StripProducts:
-    """Multiplies the strips of a chunk and hands finished blocks to the store."""
-
-    def __init__(self, columns: np.ndarray, strips: Sequence[Strip], gemm: Gemm, store: ProductStore) -> None:
-        self._columns, self._strips, self._gemm, self._store = columns, strips, gemm, store
-        sizes = [self._width(strip.rows) * self._width(strip.columns) for strip in strips]
-        self._buffer = np.empty(max(sizes, default=0), store.dtype)
-        self._totals: dict[Strip, np.ndarray] = {}
-
-    def _slice(self, layers: range) -> slice:
-        return slice(int(self._columns[layers.start]), int(self._columns[layers.stop]))
-
-    def _width(self, layers: range) -> int:
-        return int(self._columns[layers.stop] - self._columns[layers.start])
-
-    def add(self, block: int, chunk: np.ndarray, last: bool, alone: bool) -> None:
-        """Adds one chunk; `last` of its block; `alone` when it is the whole block and needs no float64 total."""
-        placed = self._gemm.place(chunk)
-        for strip in self._strips:
-            shape = self._width(strip.rows), self._width(strip.columns)
-            out = self._buffer[: shape[0] * shape[1]].reshape(shape)
-            self._gemm.multiply(placed, self._slice(strip.rows), self._slice(strip.columns), out)
-            if alone:
-                self._put(block, strip, out)
-                continue
-            total = self._totals.setdefault(strip, np.zeros(shape))
-            total += out
-            if last:
-                self._put(block, strip, total)
-                total.fill(0.0)
-
-    def _put(self, block: int, strip: Strip, products: np.ndarray) -> None:
-        first_row, first_column = self._columns[strip.rows.start], self._columns[strip.columns.start]
-        for i in strip.rows:
-            own_rows = products[self._columns[i] - first_row : self._columns[i + 1] - first_row]
-            for j in strip.columns:
-                if (i, j) in self._store:
-                    own = own_rows[:, self._columns[j] - first_column : self._columns[j + 1] - first_column]
-                    self._store.put((i, j), block, own)
 
 
 def _require_finite(sums: np.ndarray, layers: Sequence[Layer], columns: np.ndarray, start: int, stop: int) -> None:

@@ -11,7 +11,7 @@ from probing_bridge.similarity.run.dumps import Component
 from probing_bridge.similarity.run.group_tile import group_scores
 from probing_bridge.similarity.run.groups import frequency_groups, gram_cka, tag_groups, word_starts
 from probing_bridge.similarity.sums.gemm import NumpyGemm
-from probing_bridge.similarity.sums.streaming import array_layer
+from probing_bridge.similarity.sums.layers import array_layer
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 

@@ -10,8 +10,10 @@ from probing_bridge.similarity import MomentsError, compare_layers, moments_of
 from probing_bridge.similarity.measures.spectra import spectrum
 from probing_bridge.similarity.sums.blocks import Blocks, cut_blocks
 from probing_bridge.similarity.sums.gemm import GEMMS, NumpyGemm, TorchGemm, one_thread
+from probing_bridge.similarity.sums.layers import Pilot, array_layer, take_pilot
 from probing_bridge.similarity.sums.moments import layer_moments
-from probing_bridge.similarity.sums.streaming import Pilot, accumulate, array_layer, merge, plan_strips, take_pilot
+from probing_bridge.similarity.sums.streaming import accumulate, merge
+from probing_bridge.similarity.sums.strips import plan_strips
 
 
 @settings(max_examples=60, deadline=None)
