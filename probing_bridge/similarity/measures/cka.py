@@ -1,4 +1,4 @@
-"""Linear CKA (Kornblith et al. 2019, eq. 5), the paper's LayerSim; of attention heads, its AttentionSim (Section 5.1).
+"""Linear CKA (Kornblith et al. 2019, Table 1), the paper's LayerSim; of heads, its AttentionSim (Section 5.1).
 
 Biased, as the paper has it: |X^T Y|^2 / (|X^T X| |Y^T Y|) of centred activations. Debiased: each Hilbert-Schmidt
 criterion is replaced by its unbiased estimate (Song et al. 2012, eq. 5), 0 on average for independent data however

@@ -64,12 +64,12 @@ MEASURES: dict[str, Measure] = {  # of the activations of two layers
         neuron_sim.score_matches, neuron_sim.keep_squares, alternatives=True, default=True,
     ),
     "linear_cka": Measure(
-        cka.VARIANTS, True, (-1, 1), "Kornblith et al. 2019, eq. 5; debiased: Song et al. 2012, eq. 5",
+        cka.VARIANTS, True, (-1, 1), "Kornblith et al. 2019, Table 1; debiased: Song et al. 2012, eq. 5",
         cka.score_cka, cka.keep_criteria, default=True,
     ),
     "svcca": Measure({"": svcca}, True, (0, 1), "Raghu et al. 2017, Section 2"),
     "pwcca": Measure({"": pwcca}, False, (0, 1), "Morcos et al. 2018, eq. 3"),
-    "procrustes": Measure({"": procrustes}, True, (0, 1), "Williams et al. 2021; Ding et al. 2021, Section 2"),
+    "procrustes": Measure({"": procrustes}, True, (0, 1), "Ding et al. 2021, Section 2"),
     "linear_predictivity": Measure(
         {"linear": linear_predictivity, "ridge": ridge_predictivity}, False, (0, 1), "Wu et al. 2020 (maxlinreg)"
     ),

@@ -1,4 +1,4 @@
-"""SVCCA (Raghu et al. 2017): mean canonical correlation of the directions that hold 99 % of each layer's variance."""
+"""SVCCA (Raghu et al. 2017, Section 2): mean canonical correlation of the directions with 99 % of the variance."""
 
 from __future__ import annotations
 
