@@ -125,7 +125,9 @@ class _Lines:
         with open(self._path, encoding="utf-8", newline="\n") as file:
             try:
                 for number, line in enumerate(file, start=1):
-                    text = line.rstrip("\r\n")
+                    text = line.removesuffix("\n").removesuffix("\r").replace("\ufeff", "")  # of joined files
+                    if "\r" in text:
+                        raise InputError("a carriage return inside of a line: take it out", self._path, number)
                     words = text.replace("\t", " ").split(" ")
                     if not text or " ".join(words) in block or words in done:
                         continue

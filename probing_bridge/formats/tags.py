@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from probing_bridge.corpora.readers.source import plain_text
 from probing_bridge.errors import InputError
 from probing_bridge.formats.files import written_beside
 
@@ -50,8 +51,8 @@ def read_tags(path: str | Path, n_words: Sequence[int]) -> list[list[str]]:
         InputError: The file cannot be read, or does not have a line for each sentence and a tag for each word.
     """
     try:
-        lines = Path(path).read_bytes().decode("utf-8").removesuffix("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        lines = plain_text(Path(path).read_bytes(), Path(path)).removesuffix("\n").split("\n")
+    except OSError as error:
         raise InputError(f"cannot be read ({error})", path) from error
     if len(lines) != len(n_words):
         raise InputError(f"{len(lines)} lines, but the dumps have {len(n_words)} sentences; one line each", path)

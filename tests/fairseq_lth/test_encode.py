@@ -150,6 +150,14 @@ def test_the_sentences_of_a_document_are_encoded_one_by_one(encoded, data):
     np.testing.assert_allclose(whole, alone, atol=1e-5, rtol=0)
 
 
+def test_byte_order_marks_and_windows_line_ends_are_no_part_of_words(encoded):
+    with encoded(lines=["\ufeff" + LINES[0] + "\r", "\ufeff" + LINES[1]]) as marked:
+        found = [marked.read(line.split(" ")) for line in LINES[:2]]
+    with encoded(lines=LINES[:2]) as plain:
+        for line, array in zip(LINES[:2], found, strict=True):
+            np.testing.assert_array_equal(array, plain.read(line.split(" ")))
+
+
 def test_batching_and_repetition_change_nothing(encoded, data, monkeypatch):
     with encoded() as together:
         expected = [together.read(line.replace("\t", " ").split(" ")) for line in LINES]
@@ -306,6 +314,9 @@ def test_a_dictionary_of_another_size_and_text_that_is_not_utf8_are_refused(leve
     assert "source dictionary has" in capsys.readouterr().err
     assert encode.main(argv) == 2
     assert "is not UTF-8" in capsys.readouterr().err
+    (tmp_path / "words.txt").write_bytes(b"fine\na b\rc\n")
+    assert encode.main(argv) == 2
+    assert "words.txt:2: a carriage return inside of a line" in capsys.readouterr().err
 
 
 def test_a_model_whose_values_are_not_finite_and_a_file_without_sentences_are_refused(data, tmp_path, capsys):

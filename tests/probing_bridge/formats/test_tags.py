@@ -17,6 +17,11 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert read_tags(path, [3, 0, 2, 1]) == SENTENCES
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert read_tags(path, [3, 0, 2, 1]) == SENTENCES
+    path.write_text("\ufeffDT NN VB\n\n\ufeffUNK-ä .\nX\n")  # two files joined
+    assert read_tags(path, [3, 0, 2, 1]) == SENTENCES
+    path.write_bytes(b"DT NN VB\n\nA\rB .\nX\n")
+    with pytest.raises(InputError, match=r"pos.txt:3: a carriage return inside of a line"):
+        read_tags(path, [3, 0, 2, 1])
 
 
 @pytest.mark.parametrize("tag", ["", "two words", "tab\t", "line\n", "no\u00a0break"])
@@ -45,7 +50,7 @@ def test_no_tag_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none: cannot be read"):
         read_tags(tmp_path / "none", [1])
     (tmp_path / "binary").write_bytes(b"\xff\n")
-    with pytest.raises(InputError, match="binary: cannot be read"):
+    with pytest.raises(InputError, match="binary:1: byte 0xff is not UTF-8"):
         read_tags(tmp_path / "binary", [1])
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
