@@ -20,6 +20,7 @@ from probing_bridge.formats.tables import TABLES, read_table, write_table
 
 _LAYER = re.compile(r"(encoder|decoder)\.layers\.(\d+)\.(.+)")
 _ATTENTION = re.compile(r"(self_attn|encoder_attn)\.(q|k|v|out)_proj")
+_KINDS = {"self_attn": "self_attn", "encoder_attn": "encoder_decoder"}  # fairseq's name: ours
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,8 @@ def _path(directory: Path, name: str) -> Path:
 def _typed(rows: list[dict[str, Any]], name: str) -> pd.DataFrame:
     """Rows with the dtypes of their table; what a row does not say is empty."""
     columns = TABLES[name].columns
-    frame = pd.DataFrame(rows, columns=list(columns), dtype="object")
-    return frame.astype({column: dtype for column, dtype in columns.items() if dtype != "str"})
+    frame = pd.DataFrame(rows, columns=None if rows else list(columns), dtype="object")
+    return frame.astype({column: dtype for column, dtype in columns.items() if column in frame and dtype != "str"})
 
 
 def module_rows(mask: Mask, experiment: str, level: int) -> list[dict[str, Any]]:
@@ -145,7 +146,7 @@ def module_rows(mask: Mask, experiment: str, level: int) -> list[dict[str, Any]]
         of_module[1] += kept.numel() - int(kept.count_nonzero())
     rows = []
     for path, (weights, pruned) in totals.items():
-        counts = {"weights": weights, "pruned": pruned, "sparsity": pruned / weights}
+        counts = {"weights": weights, "pruned": pruned, "module_sparsity": pruned / weights}
         rows.append({"experiment": experiment, "level": level, **_place(path), **counts})
     return rows
 
@@ -159,7 +160,9 @@ def _place(path: str) -> dict[str, Any]:
         return {"module": path, "component": component, "layer": None, "kind": "other", "part": "other"}
     component, layer, rest = in_layer.groups()
     attention = _ATTENTION.fullmatch(rest)
-    kind, part = attention.groups() if attention else ("fc", rest) if rest in ("fc1", "fc2") else ("other", "other")
+    kind, part = ("fc", rest) if rest in ("fc1", "fc2") else ("other", "other")
+    if attention:
+        kind, part = _KINDS[attention[1]], attention[2]
     return {
         "module": f"{component}.{layer}.{rest}",
         "component": component,

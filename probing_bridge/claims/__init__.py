@@ -98,7 +98,7 @@ CLAIMS: tuple[Claim, ...] = (
           "lowest sparsity of the five kinds of module, sparsest level", "fig_a1_modules", pruning.cross_least),
     Claim("3.4", "Late encoder-decoder attention is pruned slightly less than early", "–",
           _one_sided("its sparsity over layers, sparsest level"), "fig_a1_modules",
-          partial(pruning.layers_trend, kind="encoder_attn", components=("decoder",), up=False)),
+          partial(pruning.layers_trend, kind="encoder_decoder", components=("decoder",), up=False)),
     Claim("3.4", "Wv and Wo are sparser than Wq and Wk in all attention types", "25 % sparser",
           "each of Wv, Wo above each of Wq, Wk, sparsest level; all three types", "fig_a2_projections",
           pruning.values_outputs),

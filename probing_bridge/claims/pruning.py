@@ -143,9 +143,9 @@ def cross_least(results: Results) -> Judgement:
     rows = last_level(modules_data(results))
     sums = need(rows, "lth_modules.csv").groupby(["component", "kind"])[["pruned", "weights"]].sum()
     shares = (sums["pruned"] / sums["weights"]).astype(float)
-    if ("decoder", "encoder_attn") not in shares.index or len(shares) < 2:
+    if ("decoder", "encoder_decoder") not in shares.index or len(shares) < 2:
         raise MissingRows("encoder-decoder attention in lth_modules.csv")
-    cross = shares.pop(("decoder", "encoder_attn"))
+    cross = shares.pop(("decoder", "encoder_decoder"))
     ours = f"{100 * cross:.1f} % v {100 * shares.min():.1f} % of the next"
     return Judgement(HOLDS if cross < shares.min() else FAILS, ours, "exact")
 

@@ -54,7 +54,7 @@ def draw_modules(frame: pd.DataFrame) -> Figure:
     """Sparsity of a module against that of all prunable weights, one line a layer (Fig. A1)."""
     if not len(frame):
         return empty(width=WIDE)
-    panels = [(c, k) for c in ("encoder", "decoder") for k in KINDS if not (c == "encoder" and k == "encoder_attn")]
+    panels = [(c, k) for c in ("encoder", "decoder") for k in KINDS if not (c == "encoder" and k == "encoder_decoder")]
     layers = sorted(frame["layer"].unique())
     figure = new_figure(WIDE, 3.9)
     grid = figure.subplots(2, 3, sharex=True, sharey=True)
@@ -81,7 +81,7 @@ def draw_parts(frame: pd.DataFrame) -> Figure:
     """Sparsity of Wq, Wk, Wv, Wo against that of all prunable weights (Fig. A2)."""
     if not len(frame):
         return empty(width=WIDE)
-    panels = [("encoder", "self_attn"), ("decoder", "self_attn"), ("decoder", "encoder_attn")]
+    panels = [("encoder", "self_attn"), ("decoder", "self_attn"), ("decoder", "encoder_decoder")]
     figure = new_figure(WIDE, 2.3)
     grid = figure.subplots(1, 3, sharex=True, sharey=True)
     for axes, (component, kind) in zip(grid, panels, strict=True):

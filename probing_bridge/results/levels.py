@@ -11,7 +11,7 @@ import pandas as pd
 from probing_bridge.formats.origin import lineage
 from probing_bridge.results.folder import Results
 
-KINDS = {"self_attn": "self-attention", "encoder_attn": "encoder-decoder attention", "fc": "fully connected"}
+KINDS = {"self_attn": "self-attention", "encoder_decoder": "encoder-decoder attention", "fc": "fully connected"}
 PARTS = {"q": "Wq", "k": "Wk", "v": "Wv", "out": "Wo"}
 
 
@@ -150,7 +150,7 @@ def modules_data(results: Results) -> pd.DataFrame:
 def parts_data(results: Results) -> pd.DataFrame:
     """Sparsity of Wq, Wk, Wv and Wo over all layers: component, kind, part, level, sparsity_prunable, ..."""
     rows = _shares(results, ["component", "kind", "part", "level"])
-    return rows[rows["part"].isin(PARTS) & rows["kind"].isin(["self_attn", "encoder_attn"])].reset_index(drop=True)
+    return rows[rows["part"].isin(PARTS) & rows["kind"].isin(["self_attn", "encoder_decoder"])].reset_index(drop=True)
 
 
 def _shares(results: Results, by: list[str]) -> pd.DataFrame:

@@ -104,7 +104,7 @@ def _write_levels(folder: Path, levels: int, layers: int, sign: int, experiment:
     write_table(_levels(levels, experiment, score), "lth", folder / "lth.csv")
     rows = []
     for component in ("encoder", "decoder"):
-        kinds = ["self_attn", "fc"] + (["encoder_attn"] if component == "decoder" else [])
+        kinds = ["self_attn", "fc"] + (["encoder_decoder"] if component == "decoder" else [])
         for layer in range(1, layers + 1):
             for kind in kinds:
                 parts = [("fc1", 4), ("fc2", 4)] if kind == "fc" else [(part, 1) for part in ("q", "k", "v", "out")]
@@ -126,7 +126,7 @@ def _tilt(kind: str, part: str, layer: int, layers: int) -> float:
     if kind == "fc":
         return -0.05 + 0.15 * height
     tilt = 0.10 if part in ("v", "out") else -0.10
-    if kind == "encoder_attn":
+    if kind == "encoder_decoder":
         return tilt - 0.25 - 0.03 * height
     return tilt + (0.12 if layer == 1 else 0.08 if layer == layers else 0.0)
 

@@ -56,7 +56,7 @@ def test_both_stacks_must_agree_on_the_layer_that_is_pruned_most(full: Results) 
 
 def test_encoder_decoder_attention_must_be_below_all_others(full: Results) -> None:
     rows = changed(full["lth_modules"], "level == 8", weights=1000, pruned=500)
-    cross = "kind == 'encoder_attn' and level == 8"
+    cross = "kind == 'encoder_decoder' and level == 8"
     assert (
         verdict(full, "Encoder-decoder attention is pruned least", lth_modules=changed(rows, cross, pruned=499))
         == HOLDS
