@@ -104,7 +104,7 @@ def do(tiles: Sequence[Tile | GroupTile], plan: Plan, dumps: DumpSet, work: Path
             for tile in tiles:
                 bar.set_description(tile.name)
                 runner.run(tile, partial(_advance, bar, _cost(tile, dumps, wanted)))
-        else:  # tiles of two groups of levels need those of one: two rounds
+        else:  # tiles of two spans of levels need those of one: two rounds
             for own in (True, False):
                 for tile in _run_on(cluster, work, [tile for tile in tiles if tile.own is own]):
                     bar.update(_cost(tile, dumps, wanted))

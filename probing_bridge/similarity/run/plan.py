@@ -1,7 +1,7 @@
 """What has to be compared, cut into tiles that fit in memory and can be computed in any order, anywhere.
 
-A tile is a component and one or two groups of levels. Tiles of one group come first: they hold each layer's own
-moments, which the tiles of two groups need. The plan is written beside the results, so that a stopped run, or jobs on
+A tile is a component and one or two spans of levels. Tiles of one span come first: they hold each layer's own
+moments, which the tiles of two spans need. The plan is written beside the results, so that a stopped run, or jobs on
 other machines, go on with the same tiles, the same resamples and the same library for matrix products.
 """
 
@@ -111,12 +111,12 @@ def level_pairs(levels: Sequence[int], pairs: Sequence[str]) -> set[tuple[int, i
 
 @dataclass(frozen=True)
 class Tile:
-    """One piece of work: a component of the levels of one group, or of one group with another.
+    """One piece of work: a component of the levels of one span, or of one span with another.
 
     Attributes:
         component: Name of the component.
         first: Places of levels.
-        second: Places of levels; the same as `first` in a tile of one group.
+        second: Places of levels; the same as `first` in a tile of one span.
         on_disk: Whether the products of blocks go to files.
     """
 
@@ -133,7 +133,7 @@ class Tile:
     @property
     def name(self) -> str:
         """Name of its folder."""
-        spans = [f"{group[0]}-{group[-1]}" for group in (self.first, self.second)]
+        spans = [f"{span[0]}-{span[-1]}" for span in (self.first, self.second)]
         return f"{self.component}.{spans[0]}" if self.own else f"{self.component}.{spans[0]}.{spans[1]}"
 
     @property
@@ -181,7 +181,7 @@ class GroupTile:
 
 
 def plan_tiles(dumps: DumpSet, pairs: Sequence[str]) -> list[Tile | GroupTile]:
-    """Cuts the work into tiles; tiles of one group of levels come first.
+    """Cuts the work into tiles; tiles of one span of levels come first.
 
     Args:
         dumps: The open dumps.
@@ -204,11 +204,11 @@ def _cut(component: Component, n_levels: int, wanted: set[tuple[int, int]]) -> I
     size = n_levels
     while size > 1 and (_store_bytes(size, columns) > STORE_BYTES or _rows_bytes(size, columns) > ROWS_BYTES):
         size -= 1
-    groups = [tuple(range(k, min(k + size, n_levels))) for k in range(0, n_levels, size)]
+    spans = [tuple(range(k, min(k + size, n_levels))) for k in range(0, n_levels, size)]
     on_disk = _store_bytes(size, columns) > STORE_BYTES
-    for k, first in enumerate(groups):
+    for k, first in enumerate(spans):
         yield Tile(component.name, first, first, on_disk)
-        for second in groups[k + 1 :]:
+        for second in spans[k + 1 :]:
             if any((a, b) in wanted for a in first for b in second):
                 yield Tile(component.name, first, second, on_disk)
 

@@ -55,7 +55,7 @@ class TileRunner:
         """Computes a tile, unless it is there.
 
         Args:
-            tile: The tile; if of two groups of levels, the tiles of each group must be there.
+            tile: The tile; if of two spans of levels, the tiles of each span must be there.
             advance: Called with the share of the tile that has been done since the last call.
 
         Raises:
@@ -142,7 +142,7 @@ class _TileScoring:
         return HEAD_MEASURES if self._attention else {name: MEASURES[name] for name in self.plan.measures}
 
     def rows(self, own: bool, counter: DistributionCounter | None) -> TileRows:
-        """Scores all pairs; of a tile of one group also the single layers."""
+        """Scores all pairs; of a tile of one span also the single layers."""
         result = TileRows()
         records = [self._describe(k, result) if own else self._load(k) for k in range(len(self.keys))]
         if counter is not None:
@@ -186,7 +186,7 @@ class _TileScoring:
         return self.work / "layers" / f"{self.component.name}.{place}-{layer}.npz"
 
     def _describe(self, k: int, result: TileRows) -> LayerRecord:
-        """A layer's own moments, kept for the tiles of two groups; its spectrum."""
+        """A layer's own moments, kept for the tiles of two spans; its spectrum."""
         own = self.moments.pair(k, k)
         record = describe_layer(own, self.draws, lambda: self.moments.pair(k, k), self._measures.values())
         again = any(measure.closed_form is None for measure in self._measures.values())
