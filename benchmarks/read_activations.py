@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks.blas import interleaved
 from probing_bridge.formats.activations.reader import ActivationWriter, open_dump
+from probing_bridge.formats.origin import Origin
 
 SENTENCES, LENGTH, DIM, BLOCK = 4000, 30, 512, 8192
 
@@ -25,7 +26,7 @@ def main() -> None:
         lengths = {side: [LENGTH] * SENTENCES for side in ("source", "target")}
         symbols = {side: ["a"] for side in lengths}
         with (
-            ActivationWriter(dump, lengths, {"encoder": {"0": DIM}}, {}, symbols, {}) as writer,
+            ActivationWriter(dump, lengths, {"encoder": {"0": DIM}}, {}, symbols, Origin()) as writer,
             open(raw, "wb") as file,
         ):
             for start in range(0, SENTENCES, 100):

@@ -27,13 +27,14 @@ def write_dump(path: Path, level: int) -> None:
     import numpy as np
 
     from probing_bridge.formats.activations.reader import ActivationWriter
+    from probing_bridge.formats.origin import Origin
 
     fixed, own = np.random.default_rng(0), np.random.default_rng(100 + level)
     lengths = {side: fixed.integers(MEAN_TOKENS - 20, MEAN_TOKENS + 21, N_SENTENCES) for side in ("source", "target")}
     symbols = ["<s>", "<pad>", "</s>", "<unk>", *(f"w{k}" for k in range(N_SYMBOLS))]
     states = {name: {str(k): WIDTH for k in range(1, N_LAYERS + 1)} for name in ("encoder", "decoder")}
-    attributes = {"experiment": "scale", "level": level, "checkpoint_hash": str(level)}
-    with ActivationWriter(path, lengths, states, {}, dict.fromkeys(lengths, symbols), attributes) as writer:
+    origin = Origin("scale", level, checkpoint_hash=str(level))
+    with ActivationWriter(path, lengths, states, {}, dict.fromkeys(lengths, symbols), origin) as writer:
         for component, side in (("encoder", "source"), ("decoder", "target")):
             ids = np.minimum(fixed.zipf(1.3, int(lengths[side].sum())), N_SYMBOLS - 1) + 3
             writer.write_tokens(side, range(N_SENTENCES), ids)

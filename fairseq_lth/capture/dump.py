@@ -10,7 +10,7 @@ import atexit
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Optional
@@ -25,6 +25,7 @@ from fairseq_lth.capture.word_attention import JOINS, WordBorders, pool_attentio
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels.checkpoints import level_record, read_checkpoint, require_dictionary
 from fairseq_lth.training.experiment import check_data
+from probing_bridge import __version__
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.activations.reader import (
     ATTENTION_KINDS,
@@ -121,17 +122,13 @@ class ActivationDump:
         with _refusing():
             require_dictionary(read_checkpoint(root.common_eval.path), task.source_dictionary, cfg.data)
             record = level_record(root.common_eval.path)
-        self._attributes = {
-            "checkpoint": record.checkpoint,
-            "checkpoint_hash": record.checkpoint_hash,
-            "experiment": record.experiment,
-            "parent": record.parent,
-            "level": record.level,
-            "sparsity": record.sparsity,
-            "source_lang": cfg.source_lang,
-            "target_lang": cfg.target_lang,
-            "subset": root.dataset.valid_subset,
-        }
+        self._origin = replace(
+            record,
+            source_lang=cfg.source_lang,
+            target_lang=cfg.target_lang,
+            subset=root.dataset.valid_subset,
+            package_version=__version__,
+        )
         self._borders: dict[str, WordBorders] = {}
         self._words: dict[str, Sequence[int]] | None = None
         if str(cfg.dump_words) != "none":
@@ -179,7 +176,6 @@ class ActivationDump:
             self._words = dict(zip(self._borders, zip(*counts, strict=True), strict=True))
         if n_shards > 1:
             self._path = shard_path(self._path, shard, n_shards)
-            self._attributes |= {"shard": shard, "n_shards": n_shards}
         self._is_shard = n_shards > 1
         return iterator
 
@@ -237,7 +233,7 @@ class ActivationDump:
             states,
             attention,
             symbols,
-            self._attributes,
+            self._origin,
             str(self._cfg.dump_dtype),
             self._own if self._is_shard else None,
             self._words,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ from fairseq_lth.capture.words import NO_WORD, Segmenter, Window, WordsError, po
 from fairseq_lth.levels.checkpoints import level_record, require_dictionary, require_loadable
 from probing_bridge import __version__
 from probing_bridge.errors import BridgeError, InputError
+from probing_bridge.formats.files import file_hash
 from probing_bridge.formats.representations import RepresentationWriter
+from probing_bridge.formats.sentences import Text, read_sentences
 
 logger = logging.getLogger("fairseq_lth.encode")
 ENOUGH = 256  # pieces in a batch with which matrix products run at full rate
@@ -63,19 +65,19 @@ def encode_file(arguments: argparse.Namespace) -> None:
     Raises:
         BridgeError: A checkpoint, dictionary, BPE file or sentence that cannot be used; nothing is written then.
     """
-    lines = _Lines(arguments.sentences)
-    record = level_record(arguments.path)
+    texts = _Sentences(arguments.sentences)
+    origin = replace(
+        level_record(arguments.path),
+        sentence_hash=file_hash(arguments.sentences),
+        pooling=arguments.pooling,
+        package_version=__version__,
+    )
     model, task = _load(arguments)
     segmenter = _segmenter(arguments, task)
     encoder = Encoder(model, task, arguments.pooling, arguments.max_tokens)
-    attributes = {
-        **asdict(record),
-        "pooling": arguments.pooling,
-        "package_version": __version__,
-    }
     try:
-        with RepresentationWriter(arguments.output, encoder.layers, attributes) as writer:
-            for block in lines.blocks(segmenter, encoder.limit, writer):
+        with RepresentationWriter(arguments.output, encoder.layers, origin) as writer:
+            for block in texts.blocks(segmenter, encoder.limit, writer):
                 for sentence, array in zip(block, encoder.encode(block), strict=True):
                     if not np.isfinite(array).all():
                         raise BridgeError(f"{arguments.path}: computes values that are not finite (NaN or too large)")
@@ -86,8 +88,8 @@ def encode_file(arguments: argparse.Namespace) -> None:
     except OSError as error:
         raise InputError(f"cannot be written ({error})", arguments.output) from error
     unknown = segmenter.n_unknown / max(1, segmenter.n_pieces)
-    if lines.n_long:
-        logger.info("%d sentences are longer than the model's positions: overlapping windows", lines.n_long)
+    if texts.n_long:
+        logger.info("%d sentences are longer than the model's positions: overlapping windows", texts.n_long)
     logger.info(
         "%s: %d sentences, %d pieces (%.2f %% unknown)",
         arguments.output,
@@ -99,9 +101,9 @@ def encode_file(arguments: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class _Sentence:
-    """A line of the file: its words, and the windows that are encoded for it."""
+    """A text of the file: its words, and the windows that are encoded for it."""
 
-    words: list[str]
+    words: tuple[str, ...]
     windows: list[Window]
 
     @property
@@ -109,8 +111,8 @@ class _Sentence:
         return sum(len(window.ids) for window in self.windows)
 
 
-class _Lines:
-    """The sentences file."""
+class _Sentences:
+    """The sentences file, cut into windows."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -119,41 +121,31 @@ class _Lines:
             raise InputError("no such file; write it with `python -m probing_bridge.run sentences`", path)
 
     def blocks(self, segmenter: Segmenter, limit: int, done: RepresentationWriter) -> Iterator[list[_Sentence]]:
-        """The different sentences that are not done yet, cut into windows, in blocks of about BLOCK pieces."""
-        block: dict[str, _Sentence] = {}
+        """The different texts that are not done yet, in blocks of about BLOCK pieces."""
+        block: dict[tuple[str, ...], _Sentence] = {}
         pieces = 0
-        with open(self._path, encoding="utf-8", newline="\n") as file:
-            try:
-                for number, line in enumerate(file, start=1):
-                    text = line.removesuffix("\n").removesuffix("\r").replace("\ufeff", "")  # of joined files
-                    if "\r" in text:
-                        raise InputError("a carriage return inside of a line: take it out", self._path, number)
-                    words = text.replace("\t", " ").split(" ")
-                    if not text or " ".join(words) in block or words in done:
-                        continue
-                    sentence = self._sentence(text, words, segmenter, limit, number)
-                    block[" ".join(words)] = sentence
-                    pieces += sentence.n_pieces
-                    if pieces >= BLOCK:
-                        yield list(block.values())
-                        block, pieces = {}, 0
-            except UnicodeDecodeError as error:
-                raise InputError(f"is not UTF-8 ({error.reason} at byte {error.start})", self._path) from error
+        for text in read_sentences(self._path):
+            if text.words in block or text.words in done:
+                continue
+            block[text.words] = sentence = self._cut(text, segmenter, limit)
+            pieces += sentence.n_pieces
+            if pieces >= BLOCK:
+                yield list(block.values())
+                block, pieces = {}, 0
         if block:
             yield list(block.values())
 
-    def _sentence(self, text: str, words: list[str], segmenter: Segmenter, limit: int, number: int) -> _Sentence:
+    def _cut(self, text: Text, segmenter: Segmenter, limit: int) -> _Sentence:
         windows, before = [], 0
-        for part in text.split("\t"):
-            own = part.split(" ")
+        for own in text.sentences:
             try:
                 cut = list(segmenter.windows(own, limit))
             except WordsError as error:
-                raise InputError(str(error), self._path, number) from error
+                raise InputError(str(error), self._path, text.line) from error
             self.n_long += len(cut) > 1
             windows += [replace(window, first=window.first + before) for window in cut]
             before += len(own)
-        return _Sentence(words, windows)
+        return _Sentence(text.words, windows)
 
 
 def _load(arguments: argparse.Namespace) -> tuple[Any, Any]:

@@ -11,10 +11,11 @@ from typing import Any
 import pandas as pd
 
 from fairseq_lth.levels import paths, records
-from fairseq_lth.levels.checkpoints import ImpState, file_hash, imp_state, read_checkpoint
+from fairseq_lth.levels.checkpoints import ImpState, imp_state, read_checkpoint
 from fairseq_lth.levels.export import expand_compact, export_plain, write_compact
 from fairseq_lth.pruning.masks import Mask
 from probing_bridge.errors import BridgeError, InputError
+from probing_bridge.formats.files import file_hash
 
 SPEED_NOTE = (
     "Unstructured sparsity saves disk (--compact), not time: dense kernels multiply by zeros as fast as by anything."

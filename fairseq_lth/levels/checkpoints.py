@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import os
 import pickle
 import re
 import shutil
 import zipfile
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -25,7 +24,8 @@ import torch
 
 from fairseq_lth.pruning.masks import Mask
 from probing_bridge.errors import BridgeError, InputError
-from probing_bridge.formats.files import written_beside
+from probing_bridge.formats.files import file_hash, written_beside
+from probing_bridge.formats.origin import Origin
 
 STATE_KEY = "ImpTask"  # the name of the task class: fairseq stores get_checkpoint_dict under it
 STATE_FORMAT = 1
@@ -34,27 +34,6 @@ _NEVER_WRITTEN_IN_PLACE = re.compile(r"checkpoint(\d+|_\d+_\d+)\.pt")
 
 class CheckpointError(BridgeError):
     """A checkpoint that cannot be used."""
-
-
-@dataclass(frozen=True)
-class LevelRecord:
-    """What a checkpoint says about itself.
-
-    Attributes:
-        experiment: Identity of the experiment; empty for a checkpoint that the plugin did not write.
-        level: 0 = dense; -1 for a checkpoint that the plugin did not write.
-        sparsity: Share of all weights that are pruned (of another toolkit's checkpoint: that are zero), in [0, 1].
-        checkpoint_hash: Sha256 (hex) of the file.
-        checkpoint: File name.
-        parent: `experiment/lthK` of the level that the experiment branched from; empty if it did not.
-    """
-
-    experiment: str
-    level: int
-    sparsity: float
-    checkpoint_hash: str
-    checkpoint: str
-    parent: str = ""
 
 
 def allow_checkpoint_globals() -> None:
@@ -182,21 +161,30 @@ def level_metrics(state: ImpState | None) -> dict[str, float]:
     return {"level": state["level"], "sparsity": state["sparsity"], "sparsity_prunable": pruned}
 
 
-def level_record(path: str | Path) -> LevelRecord:
+def level_record(path: str | Path) -> Origin:
     """Reads which experiment and level a checkpoint is. Plain fairseq checkpoints are fine.
 
     Args:
         path: The checkpoint file.
+
+    Returns:
+        What a file made from it says of its origin. Of a checkpoint that the plugin did not write, experiment and
+        level are unknown, and the sparsity is the share of weights that are zero.
 
     Raises:
         CheckpointError: As read_checkpoint.
     """
     checkpoint = read_checkpoint(path)
     state = imp_state(checkpoint)
+    file = Origin(checkpoint=Path(path).name, checkpoint_hash=file_hash(path))
     if state is None:
-        return LevelRecord("", -1, _share_of_zeros(checkpoint["model"]), file_hash(path), Path(path).name)
-    return LevelRecord(
-        state["experiment"], state["level"], state["sparsity"], file_hash(path), Path(path).name, state["parent"]
+        return replace(file, sparsity=_share_of_zeros(checkpoint["model"]))
+    return replace(
+        file,
+        experiment=state["experiment"],
+        level=state["level"],
+        parent=state["parent"],
+        sparsity=state["sparsity"],
     )
 
 
@@ -209,12 +197,6 @@ def _share_of_zeros(model: dict[str, Any]) -> float:
     }
     total = sum(tensor.numel() for tensor in tensors.values())
     return 1.0 - sum(int(tensor.count_nonzero()) for tensor in tensors.values()) / total if total else 0.0
-
-
-def file_hash(path: str | Path) -> str:
-    """Sha256 (hex) of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def place(source: str | Path, target: str | Path) -> None:

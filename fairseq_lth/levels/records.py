@@ -14,8 +14,9 @@ from typing import Any
 import pandas as pd
 
 from fairseq_lth.levels import paths
-from fairseq_lth.levels.checkpoints import ImpState, file_hash
+from fairseq_lth.levels.checkpoints import ImpState
 from fairseq_lth.pruning.masks import Mask
+from probing_bridge.formats.files import file_hash
 from probing_bridge.formats.tables import TABLES, read_table, write_table
 
 _LAYER = re.compile(r"(encoder|decoder)\.layers\.(\d+)\.(.+)")

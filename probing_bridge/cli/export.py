@@ -42,27 +42,27 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _export_dump(arguments: argparse.Namespace) -> None:
-    from probing_bridge.exchange.interop import dump_to_liu, dump_to_npz
+    from probing_bridge.exchange import liu, npz
     from probing_bridge.formats.activations.reader import open_dump
 
     with open_dump(arguments.dump) as dump:
         if arguments.to == "npz":
-            dump_to_npz(dump, arguments.output)
+            npz.write_dump(dump, arguments.output)
             print(f"{arguments.output}: {dump.n_sentences} sentences")
         else:
-            written, repeated = dump_to_liu(dump, arguments.component, arguments.output)
+            written, repeated = liu.write_pieces(dump, arguments.component, arguments.output)
             print(f"{arguments.output}: {written} sentences, {repeated} empty ones and repetitions left out")
 
 
 def _export_representations(arguments: argparse.Namespace) -> None:
-    from probing_bridge.exchange.interop import copy_representations, representations_to_npz
+    from probing_bridge.exchange import liu, npz
     from probing_bridge.formats.representations import Representations
 
     with Representations(arguments.reps) as representations:
         if arguments.to == "npz":
-            representations_to_npz(representations, arguments.output)
+            npz.write_representations(representations, arguments.output)
         else:
-            copy_representations(representations, arguments.output, representations.attributes)
+            liu.write_vectors(representations, arguments.output, representations.origin)
         print(f"{arguments.output}: {len(representations)} sentences, {len(representations.layers)} layers")
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
+from probing_bridge import __version__
 from probing_bridge.errors import BridgeError
+from probing_bridge.formats.origin import Origin
 
 FORMATS = ("liu", "npz", "vectors")
 
@@ -22,8 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="liu: HDF5 with sentence_to_index (ELMo, BERT, ...); npz: as `export` writes; vectors: text (GloVe)",
     )
     add("--output", required=True, type=Path, metavar="REPS.hdf5", help="the file to write")
-    add("--experiment", required=True, metavar="NAME", help="what result tables will call it, such as bert-base-cased")
-    add("--level", type=int, default=-1, metavar="K", help="its level, if it is one of several prunings")
+    add(
+        "--experiment",
+        metavar="NAME",
+        help="what tables call it, such as bert-base-cased (default: the file's own)",
+    )
+    add("--level", type=int, metavar="K", help="its level, if it is one of several prunings (default: the file's own)")
     add("--sentences", type=Path, metavar="WORDS.txt", help="what `sentences` wrote (needed for vectors)")
 
 
@@ -36,21 +43,39 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         BridgeError: Bad input; nothing is written then.
     """
-    from probing_bridge import __version__
-    from probing_bridge.exchange import interop
+    from probing_bridge.exchange import liu
+    from probing_bridge.exchange.npz import NpzVectors
+    from probing_bridge.exchange.vectors import TextVectors
     from probing_bridge.formats.representations import Representations
 
     if (arguments.format == "vectors") != (arguments.sentences is not None):
         raise BridgeError("--sentences goes with --from vectors, and only with it")
-    origin = {"experiment": arguments.experiment, "level": arguments.level, "checkpoint": arguments.file.name}
-    origin |= {"package_version": __version__}
+    if arguments.level is not None and arguments.level < 0:
+        raise BridgeError(f"--level {arguments.level}: expected at least 0, the dense model")
     note = ""
-    if arguments.format == "vectors":
-        n, unknown = interop.vectors_to_representations(arguments.file, arguments.sentences, arguments.output, origin)
-        note = f", {100 * unknown:.2f} % of the words have no vector"
-    elif arguments.format == "npz":
-        n = interop.npz_to_representations(arguments.file, arguments.output, origin)
-    else:
+    if arguments.format == "liu":
         with Representations(arguments.file) as representations:
-            n = interop.copy_representations(representations, arguments.output, origin)
+            n = liu.write_vectors(representations, arguments.output, _origin(arguments, representations.origin))
+    else:
+        source: NpzVectors | TextVectors
+        if arguments.format == "npz":
+            source = NpzVectors(arguments.file)
+        else:
+            source = TextVectors(arguments.file, arguments.sentences)
+            note = f", {100 * source.unknown_share:.2f} % of the words have no vector"
+        n = liu.write_vectors(source, arguments.output, _origin(arguments, source.origin))
     print(f"{arguments.output}: {n} sentences{note}")
+
+
+def _origin(arguments: argparse.Namespace, said: Origin) -> Origin:
+    """What the file says of its origin, completed by what the command line says."""
+    experiment = arguments.experiment or said.experiment
+    if not experiment:
+        raise BridgeError(f"{arguments.file}: does not say of which experiment it is; name one with --experiment")
+    return replace(
+        said,
+        experiment=experiment,
+        level=said.level if arguments.level is None else arguments.level,
+        checkpoint=said.checkpoint or arguments.file.name,
+        package_version=said.package_version or __version__,
+    )

@@ -1,4 +1,7 @@
-"""Which activations are levels of one experiment: its own, and those of the level that it branched off.
+"""Where values come from: the one record that every file of ours carries, and which files are of one experiment.
+
+`encode`, `--dump-activations`, `export` and `import` write it as root attributes of their files; `probe` and
+`similarity` read it. What is unknown is left out, so files made elsewhere are read all the same.
 
 Random pruning or weight rewinding from the LTH0 of another experiment (`--restore-file checkpoint_lth0.pt`) is an
 experiment of its own, without a level 0. Its checkpoints name their parent, `experiment/lthK`, and so do the dumps and
@@ -9,31 +12,94 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from math import inf
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+from probing_bridge.errors import InputError
 
 PARENT = re.compile(r"(.+)/lth(\d+)")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Which level of which experiment a file was made from.
+    """What a file's values were computed from; text is empty where it is unknown.
 
     Attributes:
-        experiment: Identity of the training run; empty if unknown.
+        experiment: Identity of the experiment.
         level: 0 = dense; None if unknown.
         parent: `experiment/lthK` of the level that the experiment branched from; empty if it did not.
+        sparsity: Share of all weights that are pruned, in [0, 1]; None if unknown.
+        checkpoint: File name of the checkpoint.
+        checkpoint_hash: Sha256 (hex) of that file.
+        sentence_hash: Of a dump, over the token symbols of its pairs; of word representations, of the sentences file.
+        subset: The part of the data that a dump is of, such as valid.
+        source_lang: Source language.
+        target_lang: Target language.
+        component: Of word representations taken from a dump: encoder or decoder.
+        pooling: Of word representations: how pieces became a word.
+        package_version: Of the program that wrote the values.
     """
 
-    experiment: str
-    level: int | None
+    experiment: str = ""
+    level: int | None = None
     parent: str = ""
+    sparsity: float | None = None
+    checkpoint: str = ""
+    checkpoint_hash: str = ""
+    sentence_hash: str = ""
+    subset: str = ""
+    source_lang: str = ""
+    target_lang: str = ""
+    component: str = ""
+    pooling: str = ""
+    package_version: str = ""
+
+    def attributes(self) -> dict[str, str | int | float]:
+        """What is known, as attributes of a file."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, "")}
 
     @classmethod
-    def of(cls, attributes: dict[str, Any], level: int | None) -> Origin:
-        """Reads it off the root attributes of a file."""
-        return cls(str(attributes.get("experiment", "")), level, str(attributes.get("parent", "")))
+    def of(cls, attributes: Mapping[str, Any], path: str | Path) -> Origin:
+        """Reads it off the attributes of a file.
+
+        Args:
+            attributes: From plain_attributes; those of other names are passed over.
+            path: The file, for messages.
+
+        Raises:
+            InputError: An attribute of another type or out of its range.
+        """
+        own = {field.name: attributes[field.name] for field in fields(cls) if field.name in attributes}
+        for name, value in own.items():
+            is_right, expected = _CHECKS.get(name, (lambda given: isinstance(given, str), "text"))
+            if not is_right(value):
+                raise InputError(f"attribute {name!r} is {value!r}, expected {expected}", path)
+        return cls(**own)
+
+
+_CHECKS = {
+    "level": (lambda given: type(given) is int and given >= 0, "a whole number, 0 = dense"),
+    "sparsity": (lambda given: type(given) in (int, float) and 0 <= given <= 1, "a fraction between 0 and 1"),
+    "parent": (
+        lambda given: isinstance(given, str) and (given == "" or PARENT.fullmatch(given) is not None),
+        "EXPERIMENT/lthK",
+    ),
+}
+
+
+def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """HDF5 attributes as Python values."""
+    return {name: _plain(value) for name, value in attributes.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def lineage(experiment: str, parents: Mapping[str, str]) -> dict[str, float]:

@@ -9,20 +9,21 @@ and this module is the only one that knows the layout.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Protocol
 
 import h5py
 import numpy as np
 
 from probing_bridge.errors import InputError
+from probing_bridge.formats.files import file_hash
+from probing_bridge.formats.origin import Origin, plain_attributes
 
 INDEX = "sentence_to_index"
 FORMAT = "lth-representations"
@@ -58,6 +59,24 @@ def layer_names_fault(layers: Sequence[str], n_layers: int | None = None) -> str
     return None
 
 
+class WordVectors(Protocol):
+    """Vectors of the words of sentences, from whatever they are read."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers, in the order of the arrays."""
+
+    @property
+    def origin(self) -> Origin:
+        """Where the vectors come from."""
+
+    def sentences(self) -> Iterator[Sequence[str]]:
+        """The words of every different sentence."""
+
+    def read(self, tokens: Sequence[str]) -> np.ndarray:
+        """The vectors of one sentence: (n_layers, n_words, d) float32."""
+
+
 def _shorten(text: str, length: int = 80) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
 
@@ -69,14 +88,14 @@ class RepresentationWriter:
     removes what was written.
     """
 
-    def __init__(self, path: str | Path, layers: Sequence[str], attributes: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | Path, layers: Sequence[str], origin: Origin) -> None:
         """Starts a file beside the final one.
 
         Args:
             path: The final name.
             layers: Names of the layers, in the order of the arrays: 0 = embeddings, 1, .., `norm` = the final norm of
                 a pre-norm model.
-            attributes: Where the vectors come from: experiment, checkpoint, checkpoint_hash, level, sparsity, ...
+            origin: Where the vectors come from.
 
         Raises:
             ValueError: No layer, one that is there twice, or a name that is neither a number nor a word.
@@ -87,7 +106,7 @@ class RepresentationWriter:
         self.path = Path(path)
         self._beside = self.path.with_name(f".{self.path.name}.tmp")
         own = {"layers": ",".join(layers), "format": FORMAT, "format_version": FORMAT_VERSION}
-        self._attributes = {**attributes, **own}
+        self._attributes = {**origin.attributes(), **own}
         self._keys: dict[str, str] = {}
         self._lengths: dict[str, int] = {}
         self._dim: int | None = None
@@ -165,7 +184,7 @@ class Representations:
 
     Attributes:
         path: The file.
-        attributes: What the root says about its origin; empty for files made elsewhere.
+        origin: What the root says of where the vectors come from; files made elsewhere say nothing.
         layers: Names of the layers, in the order of the arrays; 0, 1, .. where the file does not name them.
         dim: Numbers per word and layer.
     """
@@ -177,8 +196,8 @@ class Representations:
             path: The HDF5 file.
 
         Raises:
-            InputError: No such file, not HDF5, no index, arrays of another shape than the layout's, or names of
-                layers that do not fit the arrays.
+            InputError: No such file, not HDF5, no index, arrays of another shape than the layout's, names of layers
+                that do not fit the arrays, or an attribute of another type than ours.
         """
         self.path = Path(path)
         try:
@@ -188,19 +207,19 @@ class Representations:
             raise InputError(f"{reason}; expected word representations as `encode` writes them", self.path) from error
         try:
             self._keys = self._read_index()
-            self.attributes: dict[str, Any] = {name: _plain(value) for name, value in self._file.attrs.items()}
+            attributes = plain_attributes(self._file.attrs)
+            self.origin = Origin.of(attributes, self.path)
             _, first = self._open(next(iter(self._keys)))
-            self.layers = self._read_layers(first[0])
+            self.layers = self._layer_names(attributes.get("layers"), first[0])
         except Exception:
             self._file.close()
             raise
         self._places = {name: place for place, name in enumerate(self.layers)}
         self.dim = first[2]
 
-    def _read_layers(self, n_layers: int) -> tuple[str, ...]:
-        if "layers" not in self.attributes:
+    def _layer_names(self, given: object, n_layers: int) -> tuple[str, ...]:
+        if given is None:
             return tuple(str(number) for number in range(n_layers))
-        given = self.attributes["layers"]
         if not isinstance(given, str):
             raise InputError(f"attribute 'layers' is {given!r}, expected names such as '0,1,2,norm'", self.path)
         layers = tuple(given.split(",")) if given else ()
@@ -245,8 +264,7 @@ class Representations:
     @cached_property
     def hash(self) -> str:
         """The sha256 of the file's bytes, in hexadecimal."""
-        with open(self.path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_hash(self.path)
 
     def __len__(self) -> int:
         """The number of different sentences."""
@@ -320,10 +338,3 @@ class Representations:
     ) -> None:
         """Closes the file."""
         self.close()
-
-
-def _plain(value: Any) -> Any:
-    """An HDF5 attribute as a Python value."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value.item() if isinstance(value, np.generic) else value

@@ -30,27 +30,21 @@ class ModelInfo:
     Attributes:
         path: The file; None for baselines.
         name: Its name without the ending; `-` for baselines.
-        experiment: Identity of the experiment; empty if unknown.
-        level: None if unknown.
-        sparsity: Of all weights; None if unknown.
+        origin: Where its vectors come from; of baselines, the experiment.
         layers: Names of the layers to probe.
         hash: sha256 of the file; empty for baselines.
-        parent: `experiment/lthK` of the level that the training branched from; empty if it did not.
     """
 
     path: Path | None
     name: str
-    experiment: str
-    level: int | None = None
-    sparsity: float | None = None
+    origin: Origin
     layers: tuple[str, ...] = ()
     hash: str = ""
-    parent: str = ""
 
     @property
-    def origin(self) -> Origin:
-        """Which level of which experiment it is."""
-        return Origin(self.experiment, self.level, self.parent)
+    def experiment(self) -> str:
+        """Identity of the experiment; empty if unknown."""
+        return self.origin.experiment
 
 
 @dataclass(frozen=True)
@@ -84,9 +78,9 @@ class Job:
         return {
             "data_hash": self.task.data_hash,
             "reps_hash": self.model.hash,
-            "level": self.model.level,
-            "parent": self.model.parent,
-            "sparsity": self.model.sparsity,
+            "level": self.model.origin.level,
+            "parent": self.model.origin.parent,
+            "sparsity": self.model.origin.sparsity,
             "package_version": __version__,
             "metric": self.task.metric,
             "recipe": None if self.recipe is None else asdict(self.recipe),
@@ -137,7 +131,7 @@ def list_jobs(
     one = common_experiment([model.origin for model in models])  # a branch has baselines once, not its parent's too
     experiments = dict.fromkeys(model.experiment for model in models) if one is None else [one]
     jobs = [
-        Job(ModelInfo(None, "-", experiment), task, "baseline", None, kind, ("-",))
+        Job(ModelInfo(None, "-", Origin(experiment)), task, "baseline", None, kind, ("-",))
         for experiment in experiments
         for task in tasks
         for kind in BASELINES

@@ -11,7 +11,6 @@ import json
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from probing_bridge.corpora.suite import Suite
 from probing_bridge.corpora.tasks import TASKS, label_vocabulary
@@ -114,18 +113,7 @@ def _open_model(path: Path, layers: Sequence[str] | None) -> ModelInfo:
     with Representations(path) as representations:
         chosen = representations.layers if layers is None else tuple(layers)
         representations.require_layers(chosen)
-        attributes = representations.attributes
-        level, sparsity = (_number(attributes, name, path) for name in ("level", "sparsity"))
-        return ModelInfo(
-            path,
-            path.stem,
-            str(attributes.get("experiment", "")),
-            None if level is None or level < 0 else int(level),
-            sparsity,
-            chosen,
-            representations.hash,
-            str(attributes.get("parent", "")),
-        )
+        return ModelInfo(path, path.stem, representations.origin, chosen, representations.hash)
 
 
 def check_experiments(models: Sequence[ModelInfo]) -> None:
@@ -141,14 +129,6 @@ def check_experiments(models: Sequence[ModelInfo]) -> None:
         files = {model.experiment: model.path for model in reversed(models)}
         shown = ", ".join(f"{one or 'unknown'} ({files[one]})" for one in sorted(files))
         raise BridgeError(f"--reps come from several experiments: {shown}; give each its own table, or --allow-mixed")
-
-
-def _number(attributes: dict[str, Any], name: str, path: Path) -> float | None:
-    """An attribute that is a number, or not there."""
-    try:
-        return None if name not in attributes else float(attributes[name])
-    except (TypeError, ValueError) as error:
-        raise InputError(f"attribute {name!r} is {attributes[name]!r}, not a number", path) from error
 
 
 def check_table(output: Path, folder: Path, models: Sequence[ModelInfo], *, allow_mixed: bool) -> None:

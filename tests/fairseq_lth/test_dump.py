@@ -11,6 +11,7 @@ import torch
 from random_models import VARIANTS, save_level, validate_until_killed
 
 from fairseq_lth.levels.checkpoints import allow_checkpoint_globals
+from probing_bridge import __version__
 from probing_bridge.formats.activations.reader import (
     ATTENTION_KINDS,
     SIDES,
@@ -18,6 +19,7 @@ from probing_bridge.formats.activations.reader import (
     open_dump,
     require_same_sentences,
 )
+from probing_bridge.formats.files import file_hash
 
 PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
 
@@ -112,15 +114,13 @@ def test_the_dump_does_not_depend_on_batching_and_is_in_corpus_order(validate, l
 
 
 def test_the_root_says_where_the_values_come_from(validate, dense, tmp_path):
-    from fairseq_lth.levels.checkpoints import file_hash
-
     validate(dense / "checkpoint_lth2.pt", "--dump-activations", tmp_path / "a.h5", "--max-tokens", 200)
     with open_dump(tmp_path / "a.h5") as dump:
-        said = dump.attributes
-        assert said["level"] == 2 and 0.2 < said["sparsity"] < 0.51 and said["experiment"]
-        assert said["checkpoint"] == "checkpoint_lth2.pt"
-        assert said["checkpoint_hash"] == file_hash(dense / "checkpoint_lth2.pt")
-        assert (said["source_lang"], said["target_lang"], said["subset"]) == ("en", "de", "valid")
+        said = dump.origin
+        assert said.level == 2 and said.sparsity is not None and 0.2 < said.sparsity < 0.51 and said.experiment
+        assert said.checkpoint == "checkpoint_lth2.pt" and said.package_version == __version__
+        assert said.checkpoint_hash == file_hash(dense / "checkpoint_lth2.pt")
+        assert (said.source_lang, said.target_lang, said.subset) == ("en", "de", "valid")
         assert dump.n_sentences == 12
         symbols = dump.symbols("target")
         assert symbols[dump.tokens("target")[0]] == "</s>" and len(symbols) == 48
@@ -273,7 +273,7 @@ def test_a_checkpoint_of_another_task_is_refused_with_the_flag_that_dumps_it(val
     overrides = str(refusal.value).split("--model-overrides ")[1].strip('"')
     validate(path, "--model-overrides", overrides, *flags)
     with open_dump(tmp_path / "a.h5") as dump:
-        assert (dump.n_sentences, dump.attributes["level"]) == (12, -1)
+        assert (dump.n_sentences, dump.origin.level) == (12, None)
 
 
 def test_a_model_whose_values_are_not_finite_is_refused(validate, corpus, tmp_path):

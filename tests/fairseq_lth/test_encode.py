@@ -18,6 +18,7 @@ from fairseq_lth import encode
 from fairseq_lth.capture import encoder
 from fairseq_lth.capture.words import NO_WORD, Segmenter, Window, pool
 from fairseq_lth.levels.checkpoints import allow_checkpoint_globals
+from probing_bridge.formats.files import file_hash
 from probing_bridge.formats.representations import Representations, RepresentationWriter
 
 PIECES = [*"abcdefghilmnorstuvwxyz12.,-'?🙂中文▁", "&quot;", "&apos;s", "un", "der", "stand", "ing"]
@@ -128,10 +129,11 @@ def by_hand(level, words, pooling="mean", spaced=False, **hub):
 
 
 @pytest.mark.parametrize("pooling", ["mean", "first", "last"])
-def test_vectors_equal_those_of_the_hub_interface(encoded, level, data, pooling):
+def test_vectors_equal_those_of_the_hub_interface(encoded, level, data, pooling, tmp_path):
     with encoded(*flags_of(data), "--pooling", pooling) as representations:
         assert len(representations) == 7 and representations.layers == ("0", "1", "2", "norm")
-        assert representations.attributes["pooling"] == pooling
+        assert representations.origin.pooling == pooling
+        assert representations.origin.sentence_hash == file_hash(tmp_path / "words.txt")
         for line in LINES:
             if "\t" in line:
                 continue

@@ -266,7 +266,7 @@ def test_plain_checkpoints_have_a_record(tmp_path):
         {"model": {"a": weight, "tied": weight, "b": torch.ones(4), "version": torch.tensor([3])}}, tmp_path / "p.pt"
     )
     record = level_record(tmp_path / "p.pt")
-    assert (record.experiment, record.level, record.sparsity, record.checkpoint) == ("", -1, 0.25, "p.pt")
+    assert (record.experiment, record.level, record.sparsity, record.checkpoint) == ("", None, 0.25, "p.pt")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut short"])

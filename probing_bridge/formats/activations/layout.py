@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from probing_bridge.errors import BridgeError
+from probing_bridge.formats.origin import Origin
 
 FORMAT = "lth-activations"
 FORMAT_VERSION = 1
@@ -72,13 +73,15 @@ class Dump(ABC):
 
     Attributes:
         path: The file, or the name that the shards share.
-        attributes: What the root says: checkpoint, checkpoint_hash, experiment, level, sparsity, sentence_hash, ...
+        origin: Where the values come from.
+        attributes: What else the root says of the format: dtype, attention_unit.
         n_sentences: Sentence pairs.
         components: Layer names, in order, by component (encoder, decoder): 0 = embeddings, 1 .. L, then `norm`.
         attention_kinds: Layer names, in order, by kind: encoder_self, encoder_decoder, decoder_self.
     """
 
     path: Path
+    origin: Origin
     attributes: dict[str, Any]
     n_sentences: int
     components: dict[str, tuple[str, ...]]
@@ -147,7 +150,7 @@ def require_same_sentences(first: Dump, second: Dump) -> None:
         raise ActivationError(
             f"{first.path} has attention of {units[0]}s, {second.path} of {units[1]}s; dump both with the same flags"
         )
-    if first.attributes.get("sentence_hash") != second.attributes.get("sentence_hash"):
+    if first.origin.sentence_hash != second.origin.sentence_hash:
         counts = f"{first.n_sentences} and {second.n_sentences} sentences"
         raise ActivationError(
             f"{first.path} and {second.path} are dumps of different sentences ({counts}); dump both from the same data"

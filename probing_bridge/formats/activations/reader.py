@@ -14,7 +14,6 @@ import re
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -34,6 +33,7 @@ from probing_bridge.formats.activations.layout import (
 )
 from probing_bridge.formats.activations.shards import ShardedActivations
 from probing_bridge.formats.activations.writer import ActivationWriter
+from probing_bridge.formats.origin import Origin, plain_attributes
 
 __all__ = [
     "ATTENTION_KINDS",
@@ -87,7 +87,7 @@ class ActivationFile(Dump):
         return ActivationError(f"{self.path}: {' '.join(message.split())}")
 
     def _check_root(self, file: h5py.File) -> None:
-        self.attributes = {name: _plain(value) for name, value in file.attrs.items()}
+        self.attributes = plain_attributes(file.attrs)
         if self.attributes.get("format") != FORMAT:
             found = self.attributes.get("format", "other HDF5 data")
             raise self._error(f"holds {found}, not an activation dump; expected the file of --dump-activations")
@@ -99,6 +99,7 @@ class ActivationFile(Dump):
             )
         if self.attributes.get("complete") is not True:
             raise self._error("is not complete; dump it again")
+        self.origin = Origin.of(self.attributes, self.path)
 
     def _read_layout(self, file: h5py.File) -> None:
         self._size = os.path.getsize(self.path)
@@ -244,8 +245,3 @@ def open_dump(path: str | Path) -> Dump:
         dump = ShardedActivations(path, [opened.enter_context(ActivationFile(one)) for one in paths])
         opened.pop_all()
         return dump
-
-
-def _plain(value: Any) -> Any:
-    """An HDF5 attribute as a Python value."""
-    return value.item() if isinstance(value, np.generic) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,9 +31,9 @@ class ShardedActivations(Dump):
         self.path, self._shards = path, tuple(shards)
         first = self._shards[0]
         for shard in self._shards[1:]:
-            same = ("checkpoint_hash", "dtype", "attention_unit", "source_lang", "target_lang", "package_version")
             if (
-                any(shard.attributes.get(name) != first.attributes.get(name) for name in same)
+                replace(shard.origin, sentence_hash="") != replace(first.origin, sentence_hash="")
+                or any(shard.attributes[name] != first.attributes[name] for name in ("dtype", "attention_unit"))
                 or shard.components != first.components
                 or shard.attention_kinds != first.attention_kinds
             ):
@@ -50,8 +51,8 @@ class ShardedActivations(Dump):
         self._offsets = {side: self._merged([shard.offsets(side) for shard in shards]) for side in sides}
         self._units = {side: self._merged([shard.unit_offsets(side) for shard in shards]) for side in sides}
         symbols = {side: first.symbols(side) for side in ("source", "target")}
-        shared = {name: value for name, value in first.attributes.items() if name not in ("shard", "n_shards")}
-        self.attributes = {**shared, "sentence_hash": sentence_hash(self.tokens, symbols, self._offsets)}
+        self.attributes = first.attributes
+        self.origin = replace(first.origin, sentence_hash=sentence_hash(self.tokens, symbols, self._offsets))
 
     def _merged(self, offsets: Sequence[np.ndarray]) -> np.ndarray:
         """Offsets in corpus order from those of the shards."""

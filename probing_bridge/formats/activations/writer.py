@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import h5py
 import numpy as np
 
-from probing_bridge import __version__
 from probing_bridge.formats.activations.layout import (
     ATTENTION_KINDS,
     DTYPES,
@@ -23,6 +22,7 @@ from probing_bridge.formats.activations.layout import (
     offsets_of,
     sentence_hash,
 )
+from probing_bridge.formats.origin import Origin
 
 
 class ActivationWriter:
@@ -39,7 +39,7 @@ class ActivationWriter:
         states: Mapping[str, Mapping[str, int]],
         attention: Mapping[str, Mapping[str, int]],
         symbols: Mapping[str, Sequence[str]],
-        attributes: Mapping[str, Any],
+        origin: Origin,
         dtype: str = "float32",
         sentences: Sequence[int] | np.ndarray | None = None,
         words: Mapping[str, Sequence[int] | np.ndarray] | None = None,
@@ -52,7 +52,7 @@ class ActivationWriter:
             states: Neurons of each layer, by component: {"encoder": {"0": 512, ...}, ...}.
             attention: Heads of each layer, by kind: {"encoder_self": {"1": 8, ...}, ...}.
             symbols: The dictionary, by side.
-            attributes: Where the values come from: checkpoint, checkpoint_hash, experiment, level, sparsity, ...
+            origin: Where the values come from, but for sentence_hash, which the writer finds.
             dtype: float32, or float16: then the mean of the first rows of each layer of states is stored and
                 subtracted before rounding (attention is in [0, 1] and needs none).
             sentences: For a shard: the corpus numbers of its sentences, ascending. None: all.
@@ -64,7 +64,7 @@ class ActivationWriter:
         self._offsets = {side: offsets_of(self._lengths[side]) for side in self._lengths}
         self._word_offsets = {side: offsets_of(np.asarray(counts)) for side, counts in (words or {}).items()}
         self._states, self._attention, self._symbols = states, attention, symbols
-        self._attributes = dict(attributes)
+        self._origin = origin
         self._dtype = dtype
         self._sentences = None if sentences is None else np.asarray(sentences, dtype=np.int64)
         self._places: dict[str, tuple[int, np.dtype, int]] = {}  # dataset -> byte offset, dtype, columns
@@ -205,10 +205,9 @@ class ActivationWriter:
         with h5py.File(self._beside, "r+") as file:
             for name, mean in self._means.items():
                 file[f"means/{name}"] = mean
-            own = {"format": FORMAT, "format_version": FORMAT_VERSION, "dtype": self._dtype}
+            own = {"format": FORMAT, "format_version": FORMAT_VERSION, "dtype": self._dtype, "complete": True}
             own["attention_unit"] = "word" if self._word_offsets else "token"
-            own |= {"package_version": __version__, "sentence_hash": self._hash(file), "complete": True}
-            file.attrs.update({**self._attributes, **own})
+            file.attrs.update({**replace(self._origin, sentence_hash=self._hash(file)).attributes(), **own})
         os.replace(self._beside, self.path)
 
     def _hash(self, file: h5py.File) -> str:

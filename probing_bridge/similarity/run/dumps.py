@@ -17,7 +17,7 @@ from probing_bridge.formats.activations.reader import (
     open_dump,
     require_same_sentences,
 )
-from probing_bridge.formats.origin import Origin, common_experiment
+from probing_bridge.formats.origin import common_experiment
 from probing_bridge.similarity.sums.layers import Layer
 
 
@@ -86,28 +86,29 @@ class DumpSet:
             raise
 
     def _order(self, faults: Faults) -> None:
-        levels = [_level(dump) for dump in self._dumps]
-        if set(levels) == {-1}:  # none was made by lth_imp: they are compared in the order given
+        levels = [dump.origin.level for dump in self._dumps]
+        if set(levels) == {None}:  # none was made by lth_imp: they are compared in the order given
             levels = list(range(len(levels)))
         for place, level in enumerate(levels):
             first = levels.index(level)
-            if level == -1:
+            if level is None:
                 faults.add(f"{self._dumps[place].path}: its level is not known, but that of others is")
             elif first != place:
                 paths = self._dumps[first].path, self._dumps[place].path
                 faults.add(f"{paths[0]} and {paths[1]} are both of level {level}; give each level once")
-        order = np.argsort(levels)
+        known = [-1 if level is None else level for level in levels]
+        order = np.argsort(known)
         self._dumps = [self._dumps[k] for k in order]
-        self.levels = [levels[k] for k in order]
+        self.levels = [known[k] for k in order]
 
     @property
     def sentence_hash(self) -> str:
         """Hash of the token symbols of all sentences."""
-        return str(self._dumps[0].attributes.get("sentence_hash", ""))
+        return self._dumps[0].origin.sentence_hash
 
     def checkpoint_hash(self, place: int) -> str:
         """Hash of the checkpoint behind the dump at a place (not level)."""
-        return str(self._dumps[place].attributes.get("checkpoint_hash", ""))
+        return self._dumps[place].origin.checkpoint_hash
 
     def layer(self, component: str, place: int, layer: str) -> Layer:
         """One layer of the dump at a place (not level)."""
@@ -136,10 +137,6 @@ class DumpSet:
     def __exit__(self, *exception: object) -> None:
         """Closes all dumps."""
         self.close()
-
-
-def _level(dump: Dump) -> int:
-    return int(dump.attributes.get("level", -1))
 
 
 def _sizes(dump: Dump) -> dict[str, str]:
@@ -172,7 +169,7 @@ def _require_comparable(first: Dump, other: Dump) -> None:
 
 def _one_experiment(dumps: Sequence[Dump], faults: Faults) -> str:
     """The experiment whose levels the dumps are, of itself or of the experiment it branched off."""
-    origins = [Origin.of(dump.attributes, _level(dump)) for dump in dumps]
+    origins = [dump.origin for dump in dumps]
     fit = [0]
     for k in range(1, len(dumps)):
         if common_experiment([origins[place] for place in [*fit, k]]) is not None:

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from probing_bridge.corpora.suite import load_suite
+from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import RepresentationWriter
 from probing_bridge.probes.measures import MEASURES
 from probing_bridge.results.folder import read_results
@@ -62,8 +63,8 @@ def write_representations(
     texts = sorted({i.tokens for task in tasks for split in ("train", "dev", "test") for i in task.read(split)})
     rng = np.random.default_rng(level)
     word_vectors = {word: 20 * rng.normal(size=8) for word in TAGS}
-    attributes = {"experiment": experiment, "parent": parent, "level": level, "sparsity": 0.2 * level}
-    with RepresentationWriter(path, LAYERS, attributes) as writer:
+    origin = Origin(experiment, level, parent, 0.2 * level)
+    with RepresentationWriter(path, LAYERS, origin) as writer:
         for tokens in texts[skip:]:
             base = np.stack([word_vectors[word] for word in tokens])
             writer.add(tokens, base + rng.normal(size=(len(LAYERS), len(tokens), 8)))
@@ -378,7 +379,7 @@ def test_all_eighteen_tasks_on_real_data(shared: Path, tmp_path: Path) -> None:
     suite = load_suite(tmp_path / "suite.yaml", shared / "data")
     texts = sorted({i.tokens for task in suite.tasks.values() for split in ("dev", "test") for i in task.read(split)})
     rng, words = np.random.default_rng(0), {}
-    with RepresentationWriter(tmp_path / "lth0.hdf5", ["0", "1"], {"experiment": "e", "level": 0}) as writer:
+    with RepresentationWriter(tmp_path / "lth0.hdf5", ["0", "1"], Origin("e", 0)) as writer:
         for tokens in texts:
             base = np.stack([words.setdefault(word, 3 * rng.normal(size=24)) for word in tokens])
             writer.add(tokens, base + rng.normal(size=(2, len(tokens), 24)))

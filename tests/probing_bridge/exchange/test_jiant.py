@@ -7,6 +7,7 @@ import pytest
 
 from probing_bridge.exchange import jiant_adapter
 from probing_bridge.exchange.jiant_adapter import micro_f1
+from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import Representations, RepresentationWriter
 from probing_bridge.run import main
 
@@ -39,7 +40,7 @@ def exported(tmp_path_factory):
     )
     assert main(["export", "--to", "jiant", "--suite", str(folder / "suite.yaml"), "--output", str(folder / "o")]) == 0
     vectors = {word: (5 * rng.normal(size=8)).astype(np.float32) for word in TAGS}
-    with RepresentationWriter(folder / "reps.hdf5", ["0", "norm"], {}) as writer:
+    with RepresentationWriter(folder / "reps.hdf5", ["0", "norm"], Origin()) as writer:
         for split in ("train", "dev", "test"):
             file = folder / "o" / "pos" / f"{split.replace('dev', 'val')}.jsonl"
             for line in file.read_text().splitlines():

@@ -21,6 +21,7 @@ from probing_bridge.formats.activations.reader import (
     require_same_sentences,
     shard_path,
 )
+from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import RepresentationWriter
 
 SYMBOLS = {"source": ["<s>", "ein", "Käse", "🙂"], "target": ["<s>", "a", "cheese", "now", "x"]}
@@ -43,10 +44,10 @@ def sentences(lengths, seed=0):
 
 
 def writer(path, lengths, **options):
-    attributes = {"level": 1, "checkpoint_hash": "ab", "experiment": "e", **options.pop("attributes", {})}
+    origin = options.pop("origin", Origin("e", 1, checkpoint_hash="ab"))
     sides = {side: [pair[number] for pair in lengths] for number, side in enumerate(SYMBOLS)}
     states = {"encoder": {"10": 3, "0": 3}, "decoder": {"norm": 3, "2": 3}}
-    return ActivationWriter(path, sides, states, {"encoder_decoder": {"1": 2}}, SYMBOLS, attributes, **options)
+    return ActivationWriter(path, sides, states, {"encoder_decoder": {"1": 2}}, SYMBOLS, origin, **options)
 
 
 def put(opened, data, numbers, places):
@@ -111,14 +112,13 @@ def test_shards_read_as_one_file_in_corpus_order(tmp_path):
     data = write(tmp_path / "one.h5", LENGTHS)
     for shard, numbers in enumerate(([0, 3], [1, 2, 4], [])):
         own = [LENGTHS[number] for number in numbers]
-        attributes = {"shard": shard, "n_shards": 3}
         path = shard_path(tmp_path / "many.h5", shard, 3)
-        with writer(path, own, sentences=numbers, attributes=attributes) as opened:
+        with writer(path, own, sentences=numbers) as opened:
             if numbers:
                 put(opened, data, numbers, list(range(len(numbers))))
     with open_dump(tmp_path / "one.h5") as one, open_dump(tmp_path / "many.h5") as many:
         require_same_sentences(one, many)
-        assert many.n_sentences == 5 and "shard" not in many.attributes
+        assert many.n_sentences == 5 and many.origin == one.origin
         for name in data:
             np.testing.assert_array_equal(read(many, name), read(one, name))
         for start in range(11):
@@ -136,7 +136,12 @@ def test_shards_of_two_dumps_or_a_whole_one_beside_them_are_refused(tmp_path):
     write(shard_path(tmp_path / "a.h5", 1, 2), LENGTHS[2:], sentences=[1, 2, 3])
     with pytest.raises(ActivationError, match="every sentence once"):
         open_dump(tmp_path / "a.h5")
-    write(shard_path(tmp_path / "a.h5", 1, 2), LENGTHS[2:], sentences=[2, 3, 4], attributes={"checkpoint_hash": "c"})
+    write(
+        shard_path(tmp_path / "a.h5", 1, 2),
+        LENGTHS[2:],
+        sentences=[2, 3, 4],
+        origin=Origin("e", 1, checkpoint_hash="c"),
+    )
     with pytest.raises(ActivationError, match="does not belong to"):
         open_dump(tmp_path / "a.h5")
     write(shard_path(tmp_path / "a.h5", 0, 3), LENGTHS[:2], sentences=[0, 1])
@@ -212,7 +217,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path):
 
 def test_foreign_newer_and_missing_files_are_named(tmp_path):
     assert "no such file" in refused(tmp_path / "none.h5")
-    with RepresentationWriter(tmp_path / "words.hdf5", ["0"], {}) as words:
+    with RepresentationWriter(tmp_path / "words.hdf5", ["0"], Origin()) as words:
         words.add(["a"], np.zeros((1, 1, 2)))
     assert "holds lth-representations, not an activation dump" in refused(tmp_path / "words.hdf5")
     with h5py.File(tmp_path / "other.h5", "w") as file:
@@ -279,7 +284,7 @@ with ActivationFile(sys.argv[1]) as dump:
 def test_memory_does_not_grow_with_what_is_read(tmp_path):
     lengths = {"source": [100] * 400, "target": [1] * 400}
     symbols = {"source": ["a"], "target": ["a"]}
-    with ActivationWriter(tmp_path / "a.h5", lengths, {"encoder": {"0": 512}}, {}, symbols, {}) as opened:
+    with ActivationWriter(tmp_path / "a.h5", lengths, {"encoder": {"0": 512}}, {}, symbols, Origin()) as opened:
         for number in range(400):
             opened.write_tokens("source", [number], np.zeros(100, np.int32))
             opened.write_tokens("target", [number], np.zeros(1, np.int32))

@@ -1,8 +1,13 @@
-"""Whose levels are levels of a branch."""
+"""What files say of where they come from, and whose levels are levels of a branch."""
 
+from pathlib import Path
+
+import h5py
+import numpy as np
 import pytest
 
-from probing_bridge.formats.origin import Origin, common_experiment
+from probing_bridge.errors import InputError
+from probing_bridge.formats.origin import Origin, common_experiment, plain_attributes
 
 A, B, C = "a", "b", "c"
 
@@ -28,3 +33,42 @@ A, B, C = "a", "b", "c"
 )
 def test_common_experiment(origins: list[tuple[str, int | None, str]], expected: str | None) -> None:
     assert common_experiment([Origin(*origin) for origin in origins]) == expected
+
+
+FULL = Origin("e", 0, "d/lth2", 0.0, "c.pt", "h", "s", "valid", "en", "de", "encoder", "mean", "1.0")
+
+
+@pytest.mark.parametrize("origin", [FULL, Origin(), Origin("né", 3), Origin(sparsity=1.0)])
+def test_all_of_it_comes_back_from_a_file(tmp_path: Path, origin: Origin) -> None:
+    with h5py.File(tmp_path / "f", "w") as file:
+        file.attrs.update({"other": [1, 2], **origin.attributes()})
+        assert set(file.attrs) == {"other"} | {name for name, value in vars(origin).items() if value not in ("", None)}
+    with h5py.File(tmp_path / "f") as file:
+        assert Origin.of(plain_attributes(file.attrs), "f") == origin
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("level", -1, "a whole number"),
+        ("level", 1.0, "a whole number"),
+        ("level", True, "a whole number"),
+        ("level", "3", "a whole number"),
+        ("sparsity", 1.01, "a fraction"),
+        ("sparsity", -0.1, "a fraction"),
+        ("sparsity", np.nan, "a fraction"),
+        ("sparsity", "0.5", "a fraction"),
+        ("experiment", 7, "text"),
+        ("checkpoint", [1, 2], "text"),
+        ("parent", "e", "EXPERIMENT/lthK"),
+        ("parent", "e/lth-1", "EXPERIMENT/lthK"),
+        ("parent", 0, "EXPERIMENT/lthK"),
+    ],
+)
+def test_attributes_of_another_kind_are_refused_in_one_line(
+    tmp_path: Path, name: str, value: object, expected: str
+) -> None:
+    with h5py.File(tmp_path / "f", "w") as file:
+        file.attrs[name] = value
+    with h5py.File(tmp_path / "f") as file, pytest.raises(InputError, match=rf"f: attribute '{name}' is .*{expected}"):
+        Origin.of(plain_attributes(file.attrs), tmp_path / "f")

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from probing_bridge.errors import InputError
+from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import Representations, RepresentationWriter
+
+ORIGIN = Origin("x1", 2, "x0/lth1", 0.36, "checkpoint_lth2.pt", "ab", pooling="mean")
 
 
 def write_plainly(path: Path, entries: dict[str, np.ndarray]) -> None:
@@ -24,15 +27,12 @@ def test_written_and_read_back(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     sentences = [["Otters", "nap"], ["né", ".", "\N{SNOWMAN}"], ["Otters", "nap"]]
     arrays = [rng.normal(size=(3, len(s), 5)) for s in sentences]
-    with RepresentationWriter(
-        tmp_path / "r.hdf5", ["0", "1", "norm"], {"experiment": "x1", "level": 2, "sparsity": 0.36}
-    ) as writer:
+    with RepresentationWriter(tmp_path / "r.hdf5", ["0", "1", "norm"], ORIGIN) as writer:
         for sentence, array in zip(sentences, arrays, strict=True):
             writer.add(sentence, array)
     with Representations(tmp_path / "r.hdf5") as reps:
         assert (reps.layers, reps.dim, len(reps)) == (("0", "1", "norm"), 5, 2)
-        assert reps.attributes["experiment"] == "x1" and reps.attributes["level"] == 2
-        assert reps.attributes["sparsity"] == 0.36
+        assert reps.origin == ORIGIN
         np.testing.assert_array_equal(reps.read(sentences[1]), arrays[1].astype(np.float32))
         np.testing.assert_array_equal(reps.read(sentences[0], ["norm", "0"]), arrays[0].astype(np.float32)[[2, 0]])
         assert ["né"] not in reps and sentences[1] in reps
@@ -46,7 +46,7 @@ def test_files_from_elsewhere(tmp_path: Path, dtype: str) -> None:
     array = np.random.default_rng(1).normal(size=(2, 4)).astype(dtype)
     write_plainly(tmp_path / "r.hdf5", {"a b": array})
     with Representations(tmp_path / "r.hdf5") as reps:
-        assert reps.layers == ("0",) and reps.attributes == {}
+        assert reps.layers == ("0",) and reps.origin == Origin()
         np.testing.assert_array_equal(reps.read(["a", "b"]), array.astype(np.float32)[None])
 
 
@@ -83,11 +83,11 @@ def test_a_layer_that_is_not_there_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layers", [[], ["0", "0"], ["1.5"], ["mix"]])
 def test_writer_refuses_names_of_layers(tmp_path: Path, layers: list[str]) -> None:
     with pytest.raises(ValueError, match="layers"):
-        RepresentationWriter(tmp_path / "r.hdf5", layers, {})
+        RepresentationWriter(tmp_path / "r.hdf5", layers, Origin())
 
 
 def test_nothing_is_left_of_a_failed_write(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), RepresentationWriter(tmp_path / "r.hdf5", ["0"], {}) as writer:
+    with pytest.raises(RuntimeError), RepresentationWriter(tmp_path / "r.hdf5", ["0"], Origin()) as writer:
         writer.add(["a"], np.zeros((1, 1, 2)))
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
@@ -100,14 +100,17 @@ def test_nothing_is_left_of_a_failed_write(tmp_path: Path) -> None:
 def test_writer_refuses(tmp_path: Path, tokens: list[str], shape: tuple[int, ...]) -> None:
     with (
         pytest.raises(ValueError, match="sentence"),
-        RepresentationWriter(tmp_path / "r.hdf5", ["0", "1"], {}) as writer,
+        RepresentationWriter(tmp_path / "r.hdf5", ["0", "1"], Origin()) as writer,
     ):
         writer.add(["x", "y"], np.zeros((2, 2, 4)))
         writer.add(tokens, np.zeros(shape))
 
 
 def test_writer_refuses_infinities(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="finite"), RepresentationWriter(tmp_path / "r.hdf5", ["0", "1"], {}) as writer:
+    with (
+        pytest.raises(ValueError, match="finite"),
+        RepresentationWriter(tmp_path / "r.hdf5", ["0", "1"], Origin()) as writer,
+    ):
         writer.add(["x"], np.full((2, 1, 4), np.inf))
 
 
@@ -166,7 +169,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 def test_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
     for name, value in (("a", 0.0), ("b", 0.0), ("c", 1.0)):
-        with RepresentationWriter(tmp_path / name, ["0"], {"level": 0}) as writer:
+        with RepresentationWriter(tmp_path / name, ["0"], Origin(level=0)) as writer:
             writer.add(["x"], np.full((1, 1, 2), value))
     hashes = [Representations(tmp_path / name).hash for name in "abc"]
     assert hashes[0] == hashes[1] != hashes[2] and len(hashes[0]) == 64

@@ -15,6 +15,7 @@ import pytest
 
 from probing_bridge.cluster import Cluster
 from probing_bridge.corpora.instances import Instance
+from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import RepresentationWriter
 from probing_bridge.formats.tables import read_table, write_table
 from probing_bridge.probes import executors, grid, units
@@ -57,11 +58,12 @@ def models(tmp_path: Path) -> list[grid.ModelInfo]:
     for level in range(2):
         path = tmp_path / f"lth{level}.hdf5"
         rng = np.random.default_rng(level)
-        with RepresentationWriter(path, ("0", "1", "2"), {"experiment": "e", "level": level}) as writer:
+        origin = Origin("e", level, sparsity=0.2 * level)
+        with RepresentationWriter(path, ("0", "1", "2"), origin) as writer:
             for data in TASKS.values():
                 for tokens in data.sentences:
                     writer.add(tokens, rng.normal(size=(3, len(tokens), 4)))
-        infos.append(grid.ModelInfo(path, path.stem, "e", level, 0.2 * level, ("0", "1", "2"), f"hash of {level}"))
+        infos.append(grid.ModelInfo(path, path.stem, origin, ("0", "1", "2"), f"hash of {level}"))
     return infos
 
 

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from probing_bridge.corpora.suite import load_suite
 from probing_bridge.errors import Faults
+from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import Representations, RepresentationWriter
 from probing_bridge.probes.features import load_features
 from probing_bridge.probes.inputs import read_tasks, task_specs
@@ -49,7 +50,7 @@ def test_pos_of_ewt(shared: Path, tmp_path: Path) -> None:
     suite = load_suite(tmp_path / "suite.yaml", shared / "data" / "ud_ewt")
     data = read_tasks(suite, task_specs(suite, None, faults), ["pos"], faults)["pos"]
     vectors = word_vectors(sorted({word for tokens in data.sentences for word in tokens}))
-    with RepresentationWriter(tmp_path / "projections.hdf5", ["0"], {}) as writer:
+    with RepresentationWriter(tmp_path / "projections.hdf5", ["0"], Origin()) as writer:
         for tokens in dict.fromkeys(map(tuple, data.sentences)):
             writer.add(tokens, np.stack([vectors[word] for word in tokens])[None])
     with Representations(tmp_path / "projections.hdf5") as representations:

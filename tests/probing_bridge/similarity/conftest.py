@@ -1,7 +1,7 @@
 """Small dumps of made-up levels: later levels drift away from level 0, so that every score has something to say."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from probing_bridge.formats.activations.reader import ATTENTION_KINDS, SIDES, ActivationWriter, shard_path
+from probing_bridge.formats.origin import Origin
 
 
 @dataclass
@@ -42,19 +43,19 @@ class DumpMaker:
         self.lengths = {side: random.integers(2, 9, n_sentences) for side in ("source", "target")}
         self.tokens = {side: [np.append(random.integers(4, len(WORDS), n - 1), 2) for n in lengths]
                        for side, lengths in self.lengths.items()}  # fmt: skip
-        self.attributes: dict[str, Any] = {"experiment": "made-up"}
+        self.origin = Origin("made-up")
 
-    def level(self, level: int, shards: int = 1, **attributes: Any) -> Level:
+    def level(self, level: int, shards: int = 1) -> Level:
         """Writes the dump of a level, in one file or several shards."""
         made = Level(self.folder / f"lth{level}.h5")
         self._draw(made, level)
-        own = {"level": level, "sparsity": 0.2 * level, "checkpoint": f"checkpoint_lth{level}.pt",
-               "checkpoint_hash": f"hash{level}", **self.attributes, **attributes}  # fmt: skip
+        file = {"checkpoint": f"checkpoint_lth{level}.pt", "checkpoint_hash": f"hash{level}"}
+        origin = replace(self.origin, level=level, sparsity=min(1.0, 0.2 * level), **file)
         n = len(self.lengths["source"])
         for shard in range(shards):
             numbers = np.arange(n)[shard::shards]
             path = made.path if shards == 1 else shard_path(made.path, shard, shards)
-            self._write(path, made, numbers, own, shards)
+            self._write(path, made, numbers, origin, shards)
         return made
 
     def _draw(self, made: Level, level: int) -> None:
@@ -89,7 +90,7 @@ class DumpMaker:
         starts = np.concatenate([[0], np.cumsum(lengths)])
         return np.concatenate([np.arange(starts[s], starts[s + 1]) for s in numbers])
 
-    def _write(self, path: Path, made: Level, numbers: np.ndarray, attributes: dict[str, Any], shards: int) -> None:
+    def _write(self, path: Path, made: Level, numbers: np.ndarray, origin: Origin, shards: int) -> None:
         states: dict[str, dict[str, int]] = {}
         for component, layer in made.states:
             states.setdefault(component, {})[layer] = self.width
@@ -100,7 +101,7 @@ class DumpMaker:
         symbols = {side: WORDS for side in self.lengths}
         every = np.arange(len(numbers))
         with ActivationWriter(
-            path, lengths, states, attention, symbols, attributes, sentences=None if shards == 1 else numbers
+            path, lengths, states, attention, symbols, origin, sentences=None if shards == 1 else numbers
         ) as writer:
             for side in lengths:
                 writer.write_tokens(side, every, np.concatenate([self.tokens[side][s] for s in numbers]))

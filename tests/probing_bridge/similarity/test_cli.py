@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from probing_bridge import run
+from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.tables import TABLES, read_table
 from probing_bridge.similarity.run import plan as planning
 from probing_bridge.similarity.run import tile as runner
@@ -267,7 +268,8 @@ def test_a_branch_with_the_level_it_came_from(make_dumps: Callable[..., Any], tm
     own = maker.level(1).path
     assert similarity([dense, own], tmp_path / "own") == 0
     maker.folder = tmp_path
-    branch = maker.level(1, experiment="random", parent="made-up/lth0").path
+    maker.origin = Origin("random", parent="made-up/lth0")
+    branch = maker.level(1).path
     assert similarity([dense, branch], tmp_path / "branch") == 0
     for name, table in tables(tmp_path / "branch").items():
         assert set(table["experiment"]) == {"random"}
@@ -284,9 +286,9 @@ def bad(maker: Any, case: str) -> list[Path]:
     if case == "layers":
         maker.n_layers = 3
     if case == "experiment":
-        maker.attributes["experiment"] = "another"
+        maker.origin = Origin("another")
     if case == "parent":
-        maker.attributes |= {"experiment": "random", "parent": "third/lth0"}
+        maker.origin = Origin("random", parent="third/lth0")
     return [first, maker.level(0 if case == "level" else 1).path if case != "missing" else maker.folder / "none.h5"]
 
 
@@ -318,7 +320,8 @@ def test_every_fault_is_told_at_once(
     maker = make_dumps()
     good, again = maker.level(0).path, maker.level(2).path
     maker.width = 16
-    other = maker.level(1, experiment="another").path
+    maker.origin = Origin("another")
+    other = maker.level(1).path
     dumps = [good, other, again, again, tmp_path / "none.h5", tmp_path / "nor.h5"]
     assert similarity(dumps, tmp_path / "results", "--threshold", "7", "--resamples", "-1") == 2
     faults = capsys.readouterr().err.splitlines()

@@ -1,15 +1,22 @@
 """`export` and `import`: what other programs read, and what they wrote."""
 
 import json
+from dataclasses import replace
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
-from probing_bridge.formats.activations.reader import ActivationWriter
+from probing_bridge.formats.activations.reader import ActivationWriter, open_dump
+from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import Representations, RepresentationWriter
 from probing_bridge.run import main
 
+ORIGIN = Origin("e", 3, "d/lth1", 0.488, "lth3.pt", "ab", "cd", pooling="mean", package_version="0.9")
+DUMPED = Origin("e", 2, "d/lth0", 0.36, "lth2.pt", "ab", subset="valid", source_lang="en", target_lang="de")
+WORDS = ("ant", "bee", "cat")
+TAGGED = [[WORDS[k % 3], *WORDS[: k % 4]] for k in range(12)]
 SENTENCES = [["Otters", "nap", "."], ["Yes"], ["two", "", "🙂"]]
 
 
@@ -17,7 +24,7 @@ SENTENCES = [["Otters", "nap", "."], ["Yes"], ["two", "", "🙂"]]
 def reps(tmp_path):
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=(2, len(words), 4)).astype(np.float32) for words in SENTENCES]
-    with RepresentationWriter(tmp_path / "r.hdf5", ["0", "norm"], {"experiment": "e", "level": 3}) as writer:
+    with RepresentationWriter(tmp_path / "r.hdf5", ["0", "norm"], ORIGIN) as writer:
         for words, array in zip(SENTENCES, arrays, strict=True):
             writer.add(words, array)
     return tmp_path / "r.hdf5", arrays
@@ -35,9 +42,7 @@ def dump(tmp_path):
     n_pairs = sum(a * b for a, b in zip(lengths["source"], lengths["target"], strict=True))
     weights = rng.random((n_pairs, 2)).astype(np.float32)
     layers = {"encoder": {"0": 3, "1": 3}, "decoder": {"0": 3, "1": 3}}
-    with ActivationWriter(
-        tmp_path / "d.h5", lengths, layers, {"encoder_decoder": {"1": 2}}, symbols, {"experiment": "e", "level": 2}
-    ) as writer:
+    with ActivationWriter(tmp_path / "d.h5", lengths, layers, {"encoder_decoder": {"1": 2}}, symbols, DUMPED) as writer:
         for side, component in (("source", "encoder"), ("target", "decoder")):
             writer.write_tokens(side, range(4), np.concatenate(tokens[side]))
             for layer in "01":
@@ -62,8 +67,10 @@ def test_pieces_of_a_dump_are_found_by_the_rules_of_liu(dump, tmp_path, capsys):
     decoder = ["export", "--to", "liu", "--dump", str(path), "--component", "decoder"]
     assert main([*decoder, "--output", str(tmp_path / "p.hdf5")]) == 0
     np.testing.assert_array_equal(lookup(tmp_path / "p.hdf5", ["y", "y"]), states["target"][:, 3:5])
+    with open_dump(path) as read:
+        said = read.origin
     with Representations(tmp_path / "p.hdf5") as written:
-        assert (written.attributes["level"], written.attributes["component"]) == (2, "decoder")
+        assert written.origin == replace(said, component="decoder")
 
 
 def test_a_dump_as_npz_holds_every_array(dump, tmp_path):
@@ -77,18 +84,64 @@ def test_a_dump_as_npz_holds_every_array(dump, tmp_path):
         assert archive["tokens_source"].tolist() == [1, 2, 3, 0, 3, 0, 1, 2, 3, 0, 0]
 
 
+def exported_level(folder, name, origin):
+    """A dump of two-layer states with a final norm, of the sentences of suite.yaml, exported for Liu et al."""
+    symbols = ["</s>", *WORDS]
+    ids = [[*(symbols.index(word) for word in words), 0] for words in TAGGED]
+    lengths = {side: [len(own) for own in ids] for side in ("source", "target")}
+    states = {"encoder": {"0": 4, "1": 4, "norm": 4}}
+    rng = np.random.default_rng(5)
+    with ActivationWriter(
+        folder / f"{name}.h5", lengths, states, {}, dict.fromkeys(lengths, symbols), origin
+    ) as writer:
+        for side in lengths:
+            writer.write_tokens(side, range(len(ids)), np.concatenate(ids))
+        for layer in states["encoder"]:
+            writer.write_states("encoder", layer, range(len(ids)), rng.normal(size=(sum(lengths["source"]), 4)))
+    output = folder / f"{name}.hdf5"
+    assert main(["export", "--to", "liu", "--dump", str(folder / f"{name}.h5"), "--output", str(output)]) == 0
+    return output
+
+
+def test_a_branch_exported_for_liu_is_probed_beside_the_level_it_came_from(tmp_path, capsys):
+    lines = [[f"{k}\t{word}\t_\t{word[0]}\t_\t_\t0\troot\t_\t_\n" for k, word in enumerate(own, 1)] for own in TAGGED]
+    (tmp_path / "a.conllu").write_text("\n".join(map("".join, lines)) + "\n")
+    (tmp_path / "suite.yaml").write_text("tasks:\n  pos: {train: a.conllu, dev: a.conllu, test: a.conllu}\n")
+    dense = exported_level(tmp_path, "lth0", Origin("e", 0, sparsity=0.0))
+    branch = exported_level(tmp_path, "lth1", Origin("b", 1, "e/lth0", 0.2))
+    orphan = exported_level(tmp_path, "lth2", Origin("b", 1, "", 0.2))
+    command = ["probe", "--suite", str(tmp_path / "suite.yaml"), "--output", str(tmp_path / "probes.csv"), "--reps"]
+    assert main([*command, str(dense), str(orphan)]) == 2
+    assert "come from several experiments" in capsys.readouterr().err
+    assert main([*command, str(dense), str(branch)]) == 0
+    rows = pd.read_csv(tmp_path / "probes.csv")
+    probes = rows[rows["probe"] == "linear"]
+    assert sorted(probes["layer"]) == ["0", "0", "1", "1", "norm", "norm"]
+    said = zip(probes["experiment"], probes["level"], probes["sparsity"], strict=True)
+    assert set(said) == {("e", 0, 0), ("b", 1, 0.2)}
+
+
 @pytest.mark.parametrize("format", ["liu", "npz"])
 def test_representations_come_back_from_export_and_import(reps, tmp_path, format):
     path, arrays = reps
     assert main(["export", "--to", format, "--reps", str(path), "--output", str(tmp_path / "out")]) == 0
-    back = ["import", str(tmp_path / "out"), "--from", format, "--experiment", "bert", "--output"]
+    back = ["import", str(tmp_path / "out"), "--from", format, "--output"]
     assert main([*back, str(tmp_path / "back.hdf5")]) == 0
     with Representations(tmp_path / "back.hdf5") as read:
-        assert read.attributes["experiment"] == "bert"
+        assert read.origin == ORIGIN
         for words, array in zip(SENTENCES, arrays, strict=True):
             np.testing.assert_array_equal(read.read(words), array)
             np.testing.assert_array_equal(read.read(words, ["norm"]), array[1:])
         assert read.layers == ("0", "norm")
+
+
+@pytest.mark.parametrize("format", ["liu", "npz"])
+def test_the_command_line_names_what_is_imported(reps, tmp_path, format):
+    assert main(["export", "--to", format, "--reps", str(reps[0]), "--output", str(tmp_path / "out")]) == 0
+    back = ["import", str(tmp_path / "out"), "--from", format, "--output", str(tmp_path / "back.hdf5")]
+    assert main([*back, "--experiment", "bert", "--level", "0"]) == 0
+    with Representations(tmp_path / "back.hdf5") as read:
+        assert read.origin == replace(ORIGIN, experiment="bert", level=0)
 
 
 def test_two_dimensional_arrays_from_elsewhere_are_one_layer(tmp_path):
@@ -114,6 +167,37 @@ def test_text_vectors_are_looked_up_word_by_word(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"words": np.array([1, 2])}, "the array words is int64"),
+        ({"words": np.array([["a", "b"]])}, "the array words is"),
+        ({"layer_1": np.zeros((2, 4))}, "2 words, but layers of shape"),
+        ({"layer_1": np.zeros((3, 3))}, "2 words, but layers of shape"),
+        ({"layer_0": np.float64(1)}, "2 words, but layers of shape"),
+        ({"layer_1": np.full((2, 3), np.nan)}, "no finite float"),
+        ({"layer_1": np.zeros((2, 3), int)}, "no finite float"),
+        ({"offsets": np.array([0, 2, 2])}, "offsets do not ascend"),
+        ({"offsets": np.array([1, 2])}, "offsets do not ascend"),
+        ({"offsets": np.array([0, 1])}, "offsets do not ascend"),
+        ({"offsets": np.array([0.0, 2.0])}, "offsets do not ascend"),
+        ({"origin": np.array("[1]")}, "origin holds [1], expected a JSON object"),
+        ({"origin": np.array("{")}, "expected the arrays words"),
+        ({"origin": np.array('{"level": "two"}')}, "attribute 'level' is 'two', expected a whole number"),
+    ],
+)
+def test_archives_whose_arrays_do_not_fit_are_refused(tmp_path, capsys, changed, message):
+    layers = dict.fromkeys(("layer_0", "layer_1"), np.zeros((2, 3)))
+    whole = {"words": np.array(["a", "b"]), "offsets": np.array([0, 2]), **layers}
+    np.savez(tmp_path / "whole.npz", **whole)
+    np.savez(tmp_path / "wrong.npz", **{**whole, **changed})
+    tail = ["--from", "npz", "--experiment", "e", "--output", str(tmp_path / "o.hdf5")]
+    assert main(["import", str(tmp_path / "wrong.npz"), *tail]) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error and "\n" not in error and not (tmp_path / "o.hdf5").exists()
+    assert main(["import", str(tmp_path / "whole.npz"), *tail]) == 0
+
+
+@pytest.mark.parametrize(
     ("command", "message"),
     [
         ("export --to liu --output o", "give one of --dump, --reps and --suite, not 0"),
@@ -122,6 +206,8 @@ def test_text_vectors_are_looked_up_word_by_word(tmp_path, capsys):
         ("export --to liu --dump none.h5 --output o", "none.h5: no such file"),
         ("export --to liu --dump r.hdf5 --output o", "holds lth-representations"),
         ("export --to npz --reps r.hdf5 --output none/o", "cannot be written"),
+        ("import nameless.hdf5 --from liu --output o", "nameless.hdf5: does not say of which experiment it is"),
+        ("import r.hdf5 --from liu --level -1 --output o", "--level -1: expected at least 0"),
         ("import none --from liu --experiment e --output o", "none: no such file"),
         ("import none --from npz --experiment e --output o", "none: no such file"),
         ("import bad.txt --from npz --experiment e --output o", "is not an npz archive"),
@@ -142,6 +228,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(reps, tmp_path, monkeypatch, c
     (tmp_path / "foreign.txt").write_text("chat 1 2\n")
     (tmp_path / "words.txt").write_text("Otters nap\n")
     np.savez(tmp_path / "bad.npz", x=np.zeros(2))
+    with RepresentationWriter(tmp_path / "nameless.hdf5", ["0"], Origin()) as writer:
+        writer.add(["a"], np.zeros((1, 1, 2)))
     np.savez(tmp_path / "layer.npz", words=["a"], offsets=[0, 1], **{"layer_0/1": np.zeros((1, 2))})
     before = sorted(tmp_path.iterdir())
     assert main(command.split()) == 2

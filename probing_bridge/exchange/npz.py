@@ -1,0 +1,174 @@
+"""Representations and dumps as numpy's archives, without pickled objects, and word representations read from them.
+
+An archive is written array by array, and gets its name when it is whole. docs/activations.md describes the keys.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from probing_bridge.errors import InputError
+from probing_bridge.formats.activations.reader import ATTENTION_KINDS, SIDES, Dump, layer_order
+from probing_bridge.formats.origin import Origin
+from probing_bridge.formats.representations import Representations, layer_names_fault, sentence_text
+
+ROWS = 1 << 14  # rows held at once
+
+
+def _packed(origin: Origin) -> np.ndarray:
+    return np.array(json.dumps(origin.attributes()))
+
+
+def write_representations(source: Representations, path: str | Path) -> None:
+    """Writes `words` (n_words,), `offsets` (n_sentences + 1,), `layer_<name>` (n_words, d) and `origin` (JSON)."""
+    sentences = list(source.sentences())
+    offsets = np.concatenate(([0], np.cumsum([len(words) for words in sentences]))).astype(np.int64)
+
+    def rows(layer: str) -> Iterator[np.ndarray]:
+        return (source.read(words, [layer])[0] for words in sentences)
+
+    with _Npz(path) as archive:
+        archive.add("origin", _packed(source.origin))
+        archive.add("words", np.array([word for words in sentences for word in words]))
+        archive.add("offsets", offsets)
+        for layer in source.layers:
+            archive.stream(f"layer_{layer}", (int(offsets[-1]), source.dim), rows(layer))
+
+
+def write_dump(dump: Dump, path: str | Path) -> None:
+    """Writes every array of a dump, with `_` for `/` (`states_encoder_0`, `tokens_source`, ..), and `origin` (JSON)."""
+
+    def rows(read: Callable[[str, str, int, int], np.ndarray], name: str, layer: str, n: int) -> Iterator[np.ndarray]:
+        return (read(name, layer, start, min(start + ROWS, n)) for start in range(0, n, ROWS))
+
+    with _Npz(path) as archive:
+        archive.add("origin", _packed(dump.origin))
+        for side in ("source", "target"):
+            archive.add(f"offsets_{side}", dump.offsets(side))
+            archive.add(f"tokens_{side}", dump.tokens(side))
+            archive.add(f"symbols_{side}", np.array(dump.symbols(side)))
+        for component, layers in dump.components.items():
+            n = int(dump.offsets(SIDES[component])[-1])
+            for layer in layers:
+                name = f"states_{component}_{layer}"
+                archive.stream(name, (n, dump.dim(component)), rows(dump.read_states, component, layer, n))
+        for kind in (kind for kind in ATTENTION_KINDS if kind in dump.attention_kinds):
+            offsets = dump.attention_offsets(kind)
+            archive.add(f"offsets_attention_{kind}", offsets)
+            for layer in dump.attention_kinds[kind]:
+                n = int(offsets[-1])
+                name = f"attention_{kind}_{layer}"
+                archive.stream(name, (n, dump.n_heads(kind)), rows(dump.read_attention, kind, layer, n))
+
+
+class _Npz:
+    """An npz archive that is written array by array, each in pieces."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._beside = self._path.with_name(f".{self._path.name}.tmp")
+
+    def __enter__(self) -> _Npz:
+        try:
+            self._zip = zipfile.ZipFile(self._beside, "w", zipfile.ZIP_STORED)
+        except OSError as error:
+            raise InputError(f"cannot be written ({error.strerror or error})", self._path) from error
+        return self
+
+    def add(self, name: str, array: np.ndarray) -> None:
+        with self._zip.open(f"{name}.npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array(member, array, allow_pickle=False)
+
+    def stream(self, name: str, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> None:
+        with self._zip.open(f"{name}.npy", "w", force_zip64=True) as member:
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(member, header)
+            for part in parts:
+                member.write(np.ascontiguousarray(part, "<f4").tobytes())
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        try:
+            self._zip.close()
+            if kind is None:
+                os.replace(self._beside, self._path)
+        finally:
+            self._beside.unlink(missing_ok=True)
+
+
+class NpzVectors:
+    """Word representations in an archive with the arrays of write_representations.
+
+    Attributes:
+        layers: Their names.
+        origin: What the archive says of where they come from; nothing if it was made elsewhere.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Reads an archive.
+
+        Args:
+            path: The npz file.
+
+        Raises:
+            InputError: Not such an archive, or arrays that do not fit each other.
+        """
+        self._path = path
+        arrays = _load(path)
+        names = (name.removeprefix("layer_") for name in arrays if name.startswith("layer_"))
+        try:
+            self.layers = tuple(sorted(names, key=layer_order))
+            said = json.loads(str(arrays["origin"])) if "origin" in arrays else {}
+            words, offsets = (arrays[name] for name in ("words", "offsets"))
+        except (KeyError, ValueError) as error:
+            raise InputError(f"expected the arrays words, offsets, layer_0, layer_1, ... ({error})", path) from error
+        if not isinstance(said, dict):
+            raise InputError(f"the array origin holds {said!r}, expected a JSON object", path)
+        self.origin = Origin.of(said, path)
+        if (fault := layer_names_fault(self.layers)) is not None:
+            raise InputError(f"the arrays layer_0, layer_1, ...: {fault}", path)
+        self._states = [arrays[f"layer_{name}"] for name in self.layers]
+        self._check(words, offsets)
+        self._words = words.tolist()
+        self._rows: dict[str, tuple[int, int]] = {}
+        for first, last in pairwise(offsets.tolist()):
+            self._rows.setdefault(sentence_text(self._words[first:last]), (first, last))
+
+    def _check(self, words: np.ndarray, offsets: np.ndarray) -> None:
+        shapes = [layer.shape for layer in self._states]
+        if words.dtype.kind != "U" or words.ndim != 1:
+            raise InputError(f"the array words is {words.dtype} of shape {words.shape}, expected text (n,)", self._path)
+        if len(set(shapes)) > 1 or len(shapes[0]) != 2 or shapes[0][0] != len(words):
+            raise InputError(f"{len(words)} words, but layers of shape {shapes}", self._path)
+        if any(layer.dtype.kind != "f" or not np.isfinite(layer).all() for layer in self._states):
+            raise InputError("a layer holds a value that is no finite float", self._path)
+        numbers = offsets.tolist() if offsets.dtype.kind in "iu" and offsets.ndim == 1 else []
+        ascend = all(first < last for first, last in pairwise(numbers))
+        if len(numbers) < 2 or numbers[0] != 0 or numbers[-1] != len(words) or not ascend:
+            raise InputError(f"offsets do not ascend from 0 to the number of words, {len(words)}", self._path)
+
+    def sentences(self) -> Iterator[Sequence[str]]:
+        """The words of every different sentence."""
+        return (self._words[first:last] for first, last in self._rows.values())
+
+    def read(self, tokens: Sequence[str]) -> np.ndarray:
+        """The vectors of one sentence: (n_layers, n_words, d)."""
+        first, last = self._rows[sentence_text(tokens)]
+        return np.stack([layer[first:last] for layer in self._states])
+
+
+def _load(path: str | Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise InputError("no such file", path) from error
+    except (OSError, ValueError, AttributeError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise InputError("is not an npz archive without pickled objects", path) from error
