@@ -42,14 +42,15 @@ def withheld(words: Sequence[str]) -> str | None:
 
     Returns:
         The fault, or None where the words seem to be there. A withheld text has one underscore a word, or one a
-        character; a longer run alone in its sentence is a line that the text itself draws.
+        character, and perhaps its punctuation; a longer run alone in its sentence is a line that the text itself draws.
     """
     text = " ".join(words)
     if "_" not in text and "[" not in text:
         return None
     if SKELETON_WORD in words:
         return f"the words are withheld ({SKELETON_WORD}): fill them in from the licensed text, as with skeleton2conll"
-    if text == "_" or (len(words) > 1 and not text.strip("_ ")):
+    masks = sum(not word.strip("_") for word in words)
+    if text == "_" or (masks > 1 and not any(map(str.isalnum, text))):
         return "the words are withheld (underscores): fill them in from the licensed text"
     return None
 

@@ -136,7 +136,8 @@ class TestWithheldWords:
     @settings(max_examples=8, deadline=None)
     @given(lengths=st.lists(st.integers(1, 9), min_size=2, max_size=6), compat=st.booleans())
     def test_underscores(self, folder, lengths, compat):
-        for masks in (["_"] * len(lengths), ["_" * length for length in lengths]):
+        masked = ["_" * length for length in lengths]
+        for masks in (["_"] * len(lengths), masked, [*masked, "."]):
             for task, name, text in withheld(masks):
                 line, told = refused(folder, task, text, name, compat=compat)
                 assert 1 <= line <= len(lengths) and "withheld" in told and "licensed text" in told
@@ -159,6 +160,10 @@ class TestWithheldWords:
         alone, inside = conllu_rows(1), conllu_rows(3)
         alone[0][1], alone[0][3] = "_" * 50, "SYM"
         inside[1][1], inside[1][3] = "_", "PUNCT"
+        for name, row in (("a.txt", "{} NN B-NP\n"), ("a.txt", "{} NN B-NP O\n")):
+            for words in (["^", "_", "^"], ["_", "a", "_"]):
+                task = "ner" if "O" in row else "chunk"
+                assert found(folder, task, "".join(map(row.format, words)), name)[0][0] == words
         assert [words for words, _ in found(folder, "pos", lines(alone) + "\n" + lines(inside), "a.conllu")] == [
             ["_" * 50],
             ["w1", "_", "w3"],
