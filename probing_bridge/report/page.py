@@ -8,9 +8,10 @@ Place in the flow: result tables -> results -> figures, claims -> report.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -57,13 +58,19 @@ class Drawn:
     maps: Mapping[int, list[LayerMap]] = field(default_factory=dict)
 
 
-def build(results: Results, output: str | Path, comparison: Comparison | None = None) -> Path:
+FORMS = ("svg", "pdf", "png")  # of a picture; the page shows the first
+
+
+def build(
+    results: Results, output: str | Path, comparison: Comparison | None = None, forms: Sequence[str] = FORMS
+) -> Path:
     """Writes the page and its figures.
 
     Args:
         results: The tables of one experiment.
         output: Folder of the page; made if need be. Files of an earlier report are replaced.
         comparison: Two experiments side by side, shown in a section of its own.
+        forms: Files of each picture; a page without PDF and PNG takes half the time.
 
     Returns:
         The page.
@@ -77,7 +84,8 @@ def build(results: Results, output: str | Path, comparison: Comparison | None = 
     except OSError as error:
         raise InputError(f"cannot write the report there ({error.strerror})", output) from error
     exhibits = {name: (exhibit, exhibit.data(results)) for name, exhibit in FIGURES.items()}
-    pictures = _draw_all({name: frame for name, (_, frame) in exhibits.items() if len(frame)}, output / "figures")
+    filled = {name: frame for name, (_, frame) in exhibits.items() if len(frame)}
+    pictures = _draw_all(filled, output / "figures", forms)
     for name, (_, frame) in exhibits.items():
         if not len(frame):
             _remove_old(output / "figures", name)
@@ -88,52 +96,62 @@ def build(results: Results, output: str | Path, comparison: Comparison | None = 
     }
     for old in (output / "figures").glob("compare_*"):
         old.unlink()
-    compared = _compared(comparison, output / "figures", sprite) if comparison else []
-    judgements = [(claim, judge(claim, results)) for claim in CLAIMS]
-    claims = claims_table(judgements)
-    _write(output / "claims.csv", claims.to_csv(index=False).encode())
-    _write(output / "claims.md", to_markdown(claims[["section", "claim", "paper", "ours", "verdict"]], 5).encode())
-    page = _render(results, shown, judgements, comparison, compared, sprite)
+    compared = draw_compared(comparison, output / "figures", sprite, forms) if comparison else []
+    judgements = judge_all(results, output)
+    page = _render(results, shown, judgements, comparison, compared, sprite, forms)
     _write(output / "index.html", page.encode())
     return output / "index.html"
 
 
-def _draw_all(frames: dict[str, pd.DataFrame], folder: Path) -> dict[str, str]:
-    """Draws every frame and writes its four files, on all cores; name -> SVG."""
+def judge_all(results: Results, output: Path) -> list[tuple[Claim, Judgement]]:
+    """Judges every claim, writes claims.csv and claims.md into a folder, and returns claims and judgements."""
+    judgements = [(claim, judge(claim, results)) for claim in CLAIMS]
+    claims = claims_table(judgements)
+    _write(output / "claims.csv", claims.to_csv(index=False).encode())
+    _write(output / "claims.md", to_markdown(claims[["section", "claim", "paper", "ours", "verdict"]], 5).encode())
+    return judgements
+
+
+def _draw_all(frames: dict[str, pd.DataFrame], folder: Path, forms: Sequence[str]) -> dict[str, str]:
+    """Draws every frame and writes its files, on all cores; name -> SVG."""
     workers = max(1, min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
     if workers == 1 or len(frames) < 6:
-        return {name: draw_files(name, frame, folder) for name, frame in frames.items()}
+        return {name: draw_files(name, frame, folder, forms) for name, frame in frames.items()}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        pending = {name: pool.submit(draw_files, name, frame, folder) for name, frame in frames.items()}
+        pending = {name: pool.submit(draw_files, name, frame, folder, forms) for name, frame in frames.items()}
         return {name: future.result() for name, future in pending.items()}
 
 
-def draw_files(name: str, frame: pd.DataFrame, folder: Path) -> str:
+def draw_files(name: str, frame: pd.DataFrame, folder: Path, forms: Sequence[str] = FORMS) -> str:
     """Draws one entry of FIGURES and writes <name>.svg, .pdf, .png and .csv; a table .md, too.
 
     Args:
         name: A key of FIGURES.
         frame: What it draws.
         folder: Where.
+        forms: Which of svg, pdf and png.
 
     Returns:
-        The SVG.
+        The SVG; empty if that is none of the forms.
     """
     show = FIGURES[name].show
-    return _write_figure(folder / name, FIGURES[name](frame), frame, to_markdown(show(frame)) if show else None)
+    table = to_markdown(show(frame)) if show else None
+    return _write_figure(folder / name, partial(FIGURES[name], frame), frame, table, forms)
 
 
-def _write_figure(stem: Path, figure: Figure, frame: pd.DataFrame, table: str | None) -> str:
+def _write_figure(
+    stem: Path, draw: Callable[[], Figure], frame: pd.DataFrame, table: str | None, forms: Sequence[str]
+) -> str:
     """Writes the files of a figure, those of a table with its Markdown; returns the SVG."""
+    figure = draw() if forms else Figure()
     with style():
-        svg = to_svg(figure)
-        files = {"svg": svg.encode(), "png": to_bytes(figure, "png"), "pdf": to_bytes(figure, "pdf")}
+        files = {form: to_svg(figure).encode() if form == "svg" else to_bytes(figure, form) for form in forms}
     files["csv"] = frame.to_csv(index=False).encode()
     if table is not None:
         files["md"] = table.encode()
     for form, content in files.items():
         _write(stem.with_name(f"{stem.name}.{form}"), content)
-    return svg
+    return files.get("svg", b"").decode()
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -172,15 +190,15 @@ def _describe(
     )
 
 
-def _compared(comparison: Comparison, folder: Path, sprite: dict[str, str]) -> list[Drawn]:
+def draw_compared(comparison: Comparison, folder: Path, sprite: dict[str, str], forms: Sequence[str]) -> list[Drawn]:
     """The figures and tables of a comparison."""
     shown = []
     for exhibit, frame in exhibits(comparison):
         name = f"compare_{exhibit.name}"
         table = exhibit.show(frame) if exhibit.show else None
         markdown = None if table is None else to_markdown(table, 3)
-        svg = _write_figure(folder / name, drawn(exhibit.draw, frame), frame, markdown)
-        picture = Markup(inline_svg(svg, name, sprite)) if table is None else Markup("")
+        svg = _write_figure(folder / name, partial(drawn, exhibit.draw, frame), frame, markdown, forms)
+        picture = Markup(inline_svg(svg, name, sprite)) if svg and table is None else Markup("")
         alt = f"{exhibit.title}. {exhibit.caption} The values are in figures/{name}.csv."
         shown.append(
             Drawn(name, exhibit.paper, exhibit.title, exhibit.caption, True, True, picture, alt, table, "", "")
@@ -195,6 +213,7 @@ def _render(
     comparison: Comparison | None,
     compared: list[Drawn],
     sprite: dict[str, str],
+    forms: Sequence[str],
 ) -> str:
     """The page's text."""
     loader = PackageLoader("probing_bridge.report", "")
@@ -209,6 +228,7 @@ def _render(
     counts = {verdict: sum(j.verdict == verdict for _, j in judgements) for verdict in VERDICTS}
     return environment.get_template("report.html.j2").render(
         results=results,
+        forms=(*forms, "csv"),
         version=__version__,
         css=Markup(source["report.css"]),
         js=Markup(source["report.js"]),

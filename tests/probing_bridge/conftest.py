@@ -76,8 +76,8 @@ def small_page(small_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def full_page(full: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole report of nine levels, 18 tasks and 6 layers with its baseline."""
-    return _once("full_page", tmp_path_factory, lambda folder: build(full, folder))
+    """The whole report of nine levels, 18 tasks and 6 layers with its baseline, and of each picture the SVG."""
+    return _once("full_page", tmp_path_factory, lambda folder: build(full, folder, forms=("svg",)))
 
 
 def _once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], Path]) -> Path:

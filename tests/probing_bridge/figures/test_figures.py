@@ -2,6 +2,8 @@
 
 import io
 import re
+from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -48,12 +50,18 @@ def same_colors(axes: Axes, z: np.ndarray, bound: float) -> None:
         assert cell.get_facecolor() == pytest.approx(colormaps[DIVERGING]((value + bound) / (2 * bound)), abs=1e-9)
 
 
+@pytest.fixture(scope="module")
+def pictures(full: Results) -> Callable[[str], Figure]:
+    """Name -> the figure of `full`, drawn once; tests only look at it."""
+    return cache(lambda name: FIGURES[name](FIGURES[name].data(full)))
+
+
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_draws_its_frame_and_its_gap(name: str, full: Results) -> None:
+def test_every_figure_draws_its_frame_and_its_gap(name: str, full: Results, pictures) -> None:
     exhibit = FIGURES[name]
     frame = exhibit.data(full)
-    assert len(frame) and exhibit.section in SECTIONS and exhibit.caption and exhibit.paper
-    figure = exhibit(frame)
+    assert len(frame) and exhibit.section in SECTIONS and exhibit.describe(frame) and exhibit.paper
+    figure = pictures(name)
     assert isinstance(figure, Figure)
     assert 2 <= figure.get_figwidth() <= 12  # inches
     gap = exhibit(frame.iloc[:0])
@@ -188,10 +196,10 @@ READ_BACK = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_what_is_drawn_is_the_frame(name: str, full: Results) -> None:
+def test_what_is_drawn_is_the_frame(name: str, full: Results, pictures) -> None:
     assert name in READ_BACK, f"{name} has no function that reads its values back"
     frame = FIGURES[name].data(full)
-    READ_BACK[name](name, frame, FIGURES[name](frame))
+    READ_BACK[name](name, frame, pictures(name))
 
 
 def test_the_best_layers_are_those_of_the_raw_table(full: Results) -> None:
@@ -258,8 +266,8 @@ def test_files_have_no_dates_and_equal_bytes(full: Results) -> None:
 
 
 @pytest.mark.parametrize("name", ["table_own_index", "fig_mdl_selectivity", "fig_5_encoder_layers"])
-def test_pngs_are_small_and_keep_their_colours(name: str, full: Results) -> None:
-    figure = FIGURES[name](FIGURES[name].data(full))
+def test_pngs_are_small_and_keep_their_colours(name: str, pictures) -> None:
+    figure = pictures(name)
     content = to_bytes(figure, "png")
     assert len(content) < 150_000
     image = Image.open(io.BytesIO(content))
@@ -270,8 +278,8 @@ def test_pngs_are_small_and_keep_their_colours(name: str, full: Results) -> None
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_no_two_labels_overlap(name: str, full: Results) -> None:
-    figure = FIGURES[name](FIGURES[name].data(full))
+def test_no_two_labels_overlap(name: str, pictures) -> None:
+    figure = pictures(name)
     with style():
         figure.draw_without_rendering()  # titles find their place
         renderer = FigureCanvasAgg(figure).get_renderer()
