@@ -100,7 +100,7 @@ def _final(caption: str) -> Callable[[pd.DataFrame], str]:
 
 def _above_threshold(frame: pd.DataFrame) -> str:
     """The caption of concentrated attention, with the threshold that `similarity --threshold` had."""
-    thresholds = " or ".join(sorted(frame["variant"].unique()))
+    thresholds = " or ".join(f"{threshold:g}" for threshold in sorted(frame["threshold"].unique()))
     return (
         f"Share of the attention distributions that put more than {thresholds} of their mass on one position; the last "
         "column is the mean over layers."

@@ -137,8 +137,8 @@ def measures(results: Results) -> pd.DataFrame:
             name = f"{component}, {layer_label(layer)}"
             frames.append(_rows("spectrum_k80", rows[rows["layer"] == layer].assign(part=name)))
     shares = concentration_data(results)
-    for threshold, rows in shares[shares["layer"] == "all"].groupby("variant"):
-        name = "attention_concentration" + ("" if threshold == PAPER_THRESHOLD else f" above {threshold}")
+    for threshold, rows in shares[shares["layer"] == "all"].groupby("threshold"):
+        name = "attention_concentration" + ("" if threshold == PAPER_THRESHOLD else f" above {threshold:g}")
         frames.append(_rows(name, rows.assign(part=rows["component"])))
     frames += _own_index(results)
     return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)

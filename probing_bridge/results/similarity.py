@@ -15,17 +15,16 @@ from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import with_sparsity
 from probing_bridge.results.naming import final_layers, layer_order, model_layers, numbered_layers, rows_of
 from probing_bridge.similarity.measures import spectra
-from probing_bridge.similarity.measures.registry import DISTRIBUTION_MEASURES, pair_measure
+from probing_bridge.similarity.measures.registry import pair_measure
 
-PAPER_THRESHOLD = "0.95"  # mass on one position that makes attention concentrated (Section 5.4.3)
+PAPER_THRESHOLD = 0.95  # mass on one position that makes attention concentrated (Section 5.4.3)
 _BINS = np.round(np.linspace(-1, 1, 81), 6)
 
 
 def similarity_rows(results: Results, measure: str, component: str | None = None, group: str = "") -> pd.DataFrame:
     """Rows of one similarity measure; those of a symmetric measure in both directions.
 
-    Of several variants the measure's first is taken, the paper's: biased CKA, signed correlations, centred spectra;
-    of several thresholds of attention 0.95.
+    Of several variants the measure's first is taken, the paper's: biased CKA, signed correlations, centred spectra.
 
     Args:
         results: The tables.
@@ -41,8 +40,7 @@ def similarity_rows(results: Results, measure: str, component: str | None = None
     if component is not None:
         rows = rows[rows["component"] == component]
     entry = pair_measure(measure)
-    of_one = PAPER_THRESHOLD if measure in DISTRIBUTION_MEASURES else spectra.VARIANTS[0]
-    rows = _one_variant(rows, of_one if entry is None else next(iter(entry.variants)))
+    rows = _one_variant(rows, spectra.VARIANTS[0] if entry is None else next(iter(entry.variants)))
     if entry is not None and entry.symmetric:
         swap = {"level_a": "level_b", "level_b": "level_a", "layer_a": "layer_b", "layer_b": "layer_a"}
         mirrored = rows.rename(columns=swap)[list(rows.columns)]

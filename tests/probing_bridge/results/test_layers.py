@@ -180,22 +180,12 @@ def test_intervals_hold_their_scores_in_every_frame(full: Results, pre_norm: Res
     assert len(measures) and ((measures["low"] <= measures["score"]) & (measures["score"] <= measures["high"])).all()
 
 
-@pytest.mark.parametrize("threshold", ["0.5", "0.95"])
-def test_the_caption_has_the_threshold_of_the_rows(threshold: str, full: Results) -> None:
+@pytest.mark.parametrize("threshold", [0.5, 0.95])
+def test_the_caption_has_the_threshold_of_the_rows(threshold: float, full: Results) -> None:
     rows = full["similarity"]
-    changed = rows.assign(variant=rows["variant"].mask(rows["measure"] == "attention_concentration", threshold))
+    changed = rows.assign(threshold=rows["threshold"].mask(rows["measure"] == "attention_concentration", threshold))
     results = Results(full.name, full.experiment, {**full.tables, "similarity": changed}, {})
     exhibit = FIGURES["table_concentration"]
     assert f"more than {threshold} of their mass" in exhibit.describe(exhibit.data(results))
     names = {name for name in compared.measures(results)["measure"] if name.startswith("attention_concentration")}
-    assert names == {"attention_concentration" + (" above 0.5" if threshold == "0.5" else "")}
-
-
-def test_of_two_thresholds_the_papers_is_shown(full: Results) -> None:
-    rows = full["similarity"]
-    other = rows[rows["measure"] == "attention_concentration"].assign(variant="0.5", score=0.9)
-    both = pd.concat([other, rows], ignore_index=True)
-    results = Results(full.name, full.experiment, {**full.tables, "similarity": both}, {})
-    pd.testing.assert_frame_equal(
-        FIGURES["table_concentration"].data(results), FIGURES["table_concentration"].data(full)
-    )
+    assert names == {"attention_concentration" + (" above 0.5" if threshold == 0.5 else "")}
