@@ -71,7 +71,7 @@ def words_of(tmp_path: Path) -> list[str]:
     texts: set[tuple[str, ...]] = set()
     for split in ("train", "dev", "test"):
         sentences = [tuple(rng.choice(WORDS, size=4).tolist()) for _ in range(400 if split == "train" else 60)]
-        lines = ["\n".join(f"{i + 1}\t{word}{6 * f'{chr(9)}_'}\t_\t_" for i, word in enumerate(s)) for s in sentences]
+        lines = ["\n".join(f"{i + 1}\t{word}\t_\tX{6 * f'{chr(9)}_'}" for i, word in enumerate(s)) for s in sentences]
         (tmp_path / f"{split}.conllu").write_text("\n\n".join(lines) + "\n")
         texts.update(sentences)
     files = {split: f"{split}.conllu" for split in ("train", "dev", "test")}
@@ -87,11 +87,10 @@ def words_of(tmp_path: Path) -> list[str]:
 def test_an_entry_a_table_is_enough(
     entries: None, words_of: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "results").mkdir()
-    output = tmp_path / "results" / "probes.csv"
+    output = tmp_path / "results"
     options = ["--probes", "deep", "linear", "--measures", "score", "sizes", "--output", str(output)]
     assert main(["probe", *words_of, *options]) == 0
-    rows = read_results(tmp_path / "results")["probes"]
+    rows = read_results(output)["probes"]
     assert set(rows["metric"]) == {"recall_c", "mean_norm"} and set(rows["task"]) == {"vowels"}
     scores = rows[rows["metric"] == "recall_c"].set_index(["probe", "layer"])["score"]
     assert set(scores.index) == {(kind, layer) for kind in ("deep", "linear") for layer in ("0", "1", "norm")} | {
