@@ -82,6 +82,15 @@ def test_a_word_with_a_space_is_refused(run, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_the_faults_of_all_files_at_once(run, tmp_path):
+    suite = write_suite(tmp_path)
+    (tmp_path / "a.conllu").write_text(UD.replace("naps", "takes naps"))
+    (tmp_path / "chunk.txt").write_text("Ann NN\n")
+    status, _, err = run("sentences", "--suite", suite, "--output", tmp_path / "out")
+    assert status == 2 and len(err) == 2
+    assert "chunk.txt:1: " in err[0] and "a.conllu: task pos: the word 'takes naps'" in err[1]
+
+
 def test_another_root(run, tmp_path):
     (tmp_path / "data").mkdir()
     suite = write_suite(tmp_path / "data").rename(tmp_path / "suite.yaml")
