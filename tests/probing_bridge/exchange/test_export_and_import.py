@@ -110,11 +110,11 @@ def test_a_branch_exported_for_liu_is_probed_beside_the_level_it_came_from(tmp_p
     dense = exported_level(tmp_path, "lth0", Origin("e", 0, sparsity=0.0))
     branch = exported_level(tmp_path, "lth1", Origin("b", 1, "e/lth0", 0.2))
     orphan = exported_level(tmp_path, "lth2", Origin("b", 1, "", 0.2))
-    command = ["probe", "--suite", str(tmp_path / "suite.yaml"), "--output", str(tmp_path / "probes.csv"), "--reps"]
+    command = ["probe", "--suite", str(tmp_path / "suite.yaml"), "--output", str(tmp_path / "results"), "--reps"]
     assert main([*command, str(dense), str(orphan)]) == 2
     assert "come from several experiments" in capsys.readouterr().err
     assert main([*command, str(dense), str(branch)]) == 0
-    rows = pd.read_csv(tmp_path / "probes.csv")
+    rows = pd.read_csv(tmp_path / "results" / "probes.csv")
     probes = rows[rows["probe"] == "linear"]
     assert sorted(probes["layer"]) == ["0", "0", "1", "1", "norm", "norm"]
     said = zip(probes["experiment"], probes["level"], probes["sparsity"], strict=True)
