@@ -20,9 +20,9 @@ import yaml
 
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers.formats import BIOUL
-from probing_bridge.corpora.readers.source import plain_text
 from probing_bridge.corpora.tasks import TASKS, choose_format, read_instances
 from probing_bridge.errors import BridgeError, InputError
+from probing_bridge.formats.text import plain_text
 
 SPLITS = ("train", "dev", "test")
 COMPAT = "liu2019"

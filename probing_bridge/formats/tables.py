@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from probing_bridge.corpora.readers.source import unpacked
 from probing_bridge.errors import InputError
 from probing_bridge.formats.files import written_beside
+from probing_bridge.formats.text import unpacked
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from probing_bridge.corpora.readers.source import plain_text
 from probing_bridge.errors import InputError
 from probing_bridge.formats.files import written_beside
+from probing_bridge.formats.text import plain_text
 
 
 def write_tags(path: str | Path, sentences: Iterable[Sequence[str]]) -> None:

@@ -15,9 +15,10 @@ from functools import partial
 from typing import Any
 
 from probing_bridge.corpora.instances import Instance
-from probing_bridge.corpora.readers.source import MARK, Source
+from probing_bridge.corpora.readers.source import Source
 from probing_bridge.corpora.readers.words import NO_ANNOTATION, plain_words, withheld
 from probing_bridge.errors import InputError
+from probing_bridge.formats.text import MARK
 
 
 def read_factuality(source: Source) -> Iterator[Instance]:
