@@ -79,11 +79,11 @@ TABLES: dict[str, Table] = {
     "probes_differences": Table(
         {
             "experiment": "str", "task": "str", "layer": "str", "probe": "str", "seed": "Int64", "metric": "str",
-            "level_a": "Int64", "level_b": "Int64", "difference": "float64", "low": "float64", "high": "float64",
+            "level": "Int64", "other_level": "Int64", "difference": "float64", "low": "float64", "high": "float64",
             "p": "float64", "n": "Int64",
         },
-        ("experiment", "task", "layer", "probe", "seed", "metric", "level_a", "level_b"),
-        "score of level b less that of level a, with a bootstrap over sentences that is paired between the two",
+        ("experiment", "task", "layer", "probe", "seed", "metric", "level", "other_level"),
+        "score of a level less that of another, with a bootstrap over sentences that is paired between the two",
     ),
     "similarity": Table(
         {

@@ -173,7 +173,7 @@ def _differences(levels: dict[int, Part], experiment: str, folder: Path) -> Iter
         row = _row(METRICS[first.metric].name, value, first.predictions.n_items, low, high)
         row["difference"] = row.pop("score")
         identity = {"experiment": experiment, "task": key.task, "layer": key.layer, "probe": key.probe}
-        yield {**identity, "seed": key.seed, "level_a": base, "level_b": level, **row, "p": _finite(p)}
+        yield {**identity, "seed": key.seed, "level": level, "other_level": base, **row, "p": _finite(p)}
 
 
 def assemble(parts: Sequence[Part], folder: Path) -> dict[str, pd.DataFrame]:
