@@ -269,7 +269,10 @@ def test_a_branch_is_compared_with_the_level_it_came_from(
     branch = [write_representations(tmp_path / f"b{k}.hdf5", suite, k, "e2", parent="e1/lth0") for k in (1, 2)]
     assert main(arguments((suite, [dense, *branch]), tmp_path / "one", *few)) == 0
     rows = pd.read_csv(tmp_path / "one" / "probes_differences.csv")
-    assert list(zip(rows["experiment"], rows["other_level"], rows["level"], strict=True)) == [("e2", 0, 1), ("e2", 0, 2)]
+    assert list(zip(rows["experiment"], rows["other_level"], rows["level"], strict=True)) == [
+        ("e2", 0, 1),
+        ("e2", 0, 2),
+    ]
     assert set(comparable(tmp_path / "one").query("level.isna()")["experiment"]) == {"e2"}  # one set of baselines
     same = write_representations(tmp_path / "same1.hdf5", suite, 1)  # level 1 of e1 under another name: equal vectors
     assert main(arguments((suite, [dense, same]), tmp_path / "own", *few)) == 0
