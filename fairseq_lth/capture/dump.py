@@ -21,7 +21,7 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from torch import Tensor
 
 from fairseq_lth.capture.recorder import Recorder
-from fairseq_lth.capture.word_attention import JOINS, WordBorders, pool_attention
+from fairseq_lth.capture.word_attention import WordBorders, pool_attention
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels.checkpoints import level_record, read_checkpoint, require_dictionary
 from fairseq_lth.training.experiment import check_data
@@ -35,6 +35,7 @@ from probing_bridge.formats.activations.reader import (
     layer_order,
     shard_path,
 )
+from probing_bridge.formats.words import JOINS
 
 logger = logging.getLogger(__name__)
 

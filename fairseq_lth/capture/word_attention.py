@@ -6,18 +6,13 @@ of the BPE; EOS is a word of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# What a symbol says about its neighbour: (it goes on in the next piece, it continues the piece before).
-JOINS: dict[str, Callable[[str], tuple[bool, bool]]] = {
-    "subword_nmt": lambda symbol: (symbol.endswith("@@"), False),
-    "sentencepiece": lambda symbol: (False, not symbol.startswith("\u2581")),
-}
+from probing_bridge.formats.words import JOINS
 
 
 class WordBorders:

@@ -18,6 +18,7 @@ from probing_bridge.corpora.tasks import TASKS
 from probing_bridge.errors import InputError
 from probing_bridge.formats.activations.reader import Dump, open_dump
 from probing_bridge.formats.tags import write_tags
+from probing_bridge.formats.words import without_marks
 
 UNKNOWN = "unknown"
 NO_WORDS = frozenset({"<s>", "<pad>", "</s>"})
@@ -71,4 +72,4 @@ def source_words(dump: Dump) -> Iterator[list[str]]:
     for start, stop in pairwise(offsets.tolist()):
         pieces = [symbols[token] for token in tokens[start:stop]]
         text = " ".join(piece for piece in pieces if piece not in NO_WORDS)
-        yield [word for word in text.replace("@@ ", "").removesuffix("@@").split(" ") if word]
+        yield without_marks(text)

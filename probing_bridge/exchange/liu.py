@@ -16,8 +16,7 @@ from probing_bridge.errors import BridgeError
 from probing_bridge.formats.activations.reader import SIDES, Dump
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import RepresentationWriter, WordVectors
-
-EOS = "</s>"
+from probing_bridge.formats.words import EOS
 
 
 def write_vectors(source: WordVectors, path: str | Path, origin: Origin) -> int:

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from probing_bridge.formats.tags import read_tags
+from probing_bridge.formats.words import NO_WORDS, SPECIAL, bpe_of, word_starts
 from probing_bridge.similarity.measures.cka import HsicBlocks
 from probing_bridge.similarity.sums.blocks import Blocks
 from probing_bridge.similarity.sums.layers import Layer
 
 FREQUENCY_EDGES = (0, 5, 25, 100, 500, 2500)  # the paper names 0-5, 100-500 and from 2500 on
-SPECIAL = frozenset({"<s>", "<pad>", "</s>", "<unk>"})
 READ_ROWS = 8192
 GRAM_ROWS = 256
 FEW_TOKENS = 200  # groups below this take float64 Gram matrices
@@ -44,21 +44,6 @@ def frequency_groups(tokens: np.ndarray, symbols: Sequence[str]) -> dict[str, np
     return {name: rows for name, rows in groups.items() if len(rows)}
 
 
-def word_starts(pieces: Sequence[str], sentencepiece: bool) -> list[bool]:
-    """Whether each subword of a sentence begins a word.
-
-    Args:
-        pieces: Subwords, with the marks of BPE (`hou@@ se`) or sentencepiece (`▁hou se`).
-        sentencepiece: Which of the two.
-
-    Returns:
-        One value for each subword.
-    """
-    if sentencepiece:
-        return [k == 0 or piece.startswith("▁") for k, piece in enumerate(pieces)]
-    return [k == 0 or not pieces[k - 1].endswith("@@") for k in range(len(pieces))]
-
-
 def tag_groups(
     path: Path, kind: str, tokens: np.ndarray, symbols: Sequence[str], offsets: np.ndarray
 ) -> dict[str, np.ndarray]:
@@ -77,11 +62,11 @@ def tag_groups(
     Raises:
         InputError: As read_tags.
     """
-    sentencepiece = sum(s.startswith("▁") for s in symbols) > sum(s.endswith("@@") for s in symbols)
+    bpe = bpe_of(symbols)
     places, begins = [], []
     for start, stop in pairwise(offsets.tolist()):
-        places.append([row for row in range(start, stop) if symbols[tokens[row]] not in SPECIAL - {"<unk>"}])
-        begins.append(word_starts([symbols[tokens[row]] for row in places[-1]], sentencepiece))
+        places.append([row for row in range(start, stop) if symbols[tokens[row]] not in NO_WORDS])
+        begins.append(word_starts([symbols[tokens[row]] for row in places[-1]], bpe))
     rows: dict[str, list[int]] = {}
     sentences = read_tags(path, [sum(starts) for starts in begins])
     for tags, words, starts in zip(sentences, places, begins, strict=True):

@@ -13,6 +13,7 @@ from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers import conllu
 from probing_bridge.corpora.readers.source import Source
 from probing_bridge.corpora.tasks import SEMANTIC, TASKS, Task
+from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import RepresentationWriter
 from probing_bridge.probes.baselines import BASELINES
 from probing_bridge.probes.features import Features
@@ -76,7 +77,7 @@ def words_of(tmp_path: Path) -> list[str]:
         texts.update(sentences)
     files = {split: f"{split}.conllu" for split in ("train", "dev", "test")}
     (tmp_path / "suite.yaml").write_text(json.dumps({"tasks": {"vowels": files}}))
-    with RepresentationWriter(tmp_path / "lth0.hdf5", ("0", "1", "norm"), {"experiment": "e", "level": 0}) as writer:
+    with RepresentationWriter(tmp_path / "lth0.hdf5", ("0", "1", "norm"), Origin("e", 0)) as writer:
         for tokens in sorted(texts):
             array = rng.normal(size=(3, len(tokens), 6))
             array[2, :, 0] = [30.0 if word[0] in "aeiou" else -30.0 for word in tokens]

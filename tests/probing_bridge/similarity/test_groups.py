@@ -9,7 +9,7 @@ from probing_bridge.errors import InputError
 from probing_bridge.similarity import compare
 from probing_bridge.similarity.run.dumps import Component
 from probing_bridge.similarity.run.group_tile import group_scores
-from probing_bridge.similarity.run.groups import frequency_groups, gram_cka, tag_groups, word_starts
+from probing_bridge.similarity.run.groups import frequency_groups, gram_cka, tag_groups
 from probing_bridge.similarity.sums.gemm import NumpyGemm
 from probing_bridge.similarity.sums.layers import array_layer
 
@@ -23,19 +23,6 @@ def test_frequency_ranks_leave_out_special_symbols() -> None:
         "frequency:0-5": [0, 4], "frequency:5-25": [2, 6], "frequency:25-100": [7], "frequency:100-500": [5],
         "frequency:500-2500": [8, 11], "frequency:2500-": [9, 10],
     }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("pieces", "sentencepiece", "expected"),
-    [
-        (["the", "hou@@", "s@@", "es", "burn"], False, [1, 1, 0, 0, 1]),
-        (["▁the", "▁hou", "s", "es", "▁", "burn"], True, [1, 1, 0, 0, 1, 0]),
-        ([], False, []),
-        (["no", "marks"], False, [1, 1]),
-    ],
-)
-def test_words_from_subwords(pieces: list[str], sentencepiece: bool, expected: list[int]) -> None:
-    assert word_starts(pieces, sentencepiece) == [bool(value) for value in expected]
 
 
 def test_subwords_take_the_tag_of_their_word(tmp_path: Path) -> None:
