@@ -10,6 +10,7 @@ from fairseq_lth.capture.dump import DumpConfig
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.pruning.criteria import PRUNING_CRITERIA
 from fairseq_lth.training.schedule import Schedule
+from fairseq_lth.training.settings import RunSettings, TaskSettings
 
 REWINDS = ("lr", "weights", "none")
 SCOPES = ("global", "layer")
@@ -44,7 +45,7 @@ class ImpConfig(TranslationConfig, DumpConfig):
     imp_seed: int = field(default=1, metadata={"help": "seed of the random score"})
 
 
-def rewind_epochs(cfg: Any) -> tuple[int, ...]:
+def rewind_epochs(cfg: TaskSettings) -> tuple[int, ...]:
     """R of every pruning; a single number stands for all.
 
     Raises:
@@ -61,7 +62,7 @@ def rewind_epochs(cfg: Any) -> tuple[int, ...]:
     return tuple(given * cfg.imp_iterations if len(given) == 1 else given)
 
 
-def check_pruning(cfg: Any, epochs: int) -> None:
+def check_pruning(cfg: TaskSettings, epochs: int) -> None:
     """Checks the values of the pruning flags.
 
     Args:
@@ -85,7 +86,7 @@ def check_pruning(cfg: Any, epochs: int) -> None:
     rewind_epochs(cfg)
 
 
-def check_flags(root: Any) -> None:
+def check_flags(root: RunSettings) -> None:
     """Refuses fairseq's own flags that would break pruning, rewinding or resuming.
 
     Args:
@@ -166,7 +167,7 @@ def check_flags(root: Any) -> None:
             raise RunRefused(f"{flag} cannot be combined with --task lth_imp: {reason}")
 
 
-def check_saving(root: Any, schedule: Schedule) -> None:
+def check_saving(root: RunSettings, schedule: Schedule) -> None:
     """Checks that fairseq saves at every epoch that becomes a named checkpoint.
 
     Raises:
@@ -181,7 +182,7 @@ def check_saving(root: Any, schedule: Schedule) -> None:
             )
 
 
-def _model_flag(root: Any, flat: str, group: str, name: str) -> Any:
+def _model_flag(root: RunSettings, flat: str, group: str, name: str) -> Any:
     """A flag of the model: one attribute of the command line's namespace, or of a nested hydra group."""
     model = root.model
     value = getattr(model, flat, None)

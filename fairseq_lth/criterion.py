@@ -14,6 +14,7 @@ from fairseq.dataclass.utils import gen_parser_from_dataclass
 from omegaconf import OmegaConf
 
 from fairseq_lth.errors import RunRefused
+from fairseq_lth.training.settings import RunSettings
 
 PREFIX = "masked_"
 ALIAS = "magnitude_mask"
@@ -52,7 +53,7 @@ class MagnitudeMaskCriterion(FairseqCriterion):
 _FLAGS = "magnitude_mask_flags"
 
 
-def resolve_alias(root: Any) -> None:
+def resolve_alias(root: RunSettings) -> None:
     """Replaces `magnitude_mask` in fairseq's configuration by the `masked_<name>` it stands for.
 
     Args:

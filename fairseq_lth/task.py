@@ -24,10 +24,11 @@ from fairseq_lth.criterion import resolve_alias
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.guards import guard_saving
 from fairseq_lth.levels.checkpoints import STATE_KEY, ImpState, imp_state, level_metrics, require_loadable
+from fairseq_lth.pruning.zeros import Optimizer
 from fairseq_lth.training.engine import PruningEngine
 from fairseq_lth.training.experiment import check_data
 from fairseq_lth.training.lr_scheduler import rewindable
-from fairseq_lth.training.settings import RunSettings
+from fairseq_lth.training.settings import RunSettings, TaskSettings
 from fairseq_lth.training.start import find_start
 from probing_bridge.errors import BridgeError
 
@@ -52,13 +53,13 @@ class ImpTask(TranslationTask):
         require_dumping_task(sys.argv[1:])
 
     @classmethod
-    def setup_task(cls, cfg: Any, **kwargs: Any) -> ImpTask:
+    def setup_task(cls, cfg: TaskSettings, **kwargs: Any) -> ImpTask:
         """Checks everything that can be known before training, plans the experiment and tells fairseq how long it is.
 
         Raises:
             RunRefused: Bad flags, data or checkpoints.
         """
-        root = cfg._get_parent()
+        root: RunSettings | None = cfg._get_parent()
         if kwargs.pop("from_checkpoint", False) or root is None or root.common_eval.path is not None:
             check_data(cfg, None)
             evaluated = _check_evaluated(root)
@@ -66,6 +67,7 @@ class ImpTask(TranslationTask):
             task = super().setup_task(cfg, **kwargs)
             task.level_state = level_metrics(evaluated)
             if cfg.dump_activations:
+                assert root is not None  # the flag came with fairseq-validate's
                 task.dump = ActivationDump(task, root)
             return task
         try:
@@ -86,7 +88,7 @@ class ImpTask(TranslationTask):
         _use_rewindable_scheduler(root)
         return task
 
-    def __init__(self, cfg: Any, src_dict: Any, tgt_dict: Any) -> None:
+    def __init__(self, cfg: TaskSettings, src_dict: Any, tgt_dict: Any) -> None:
         """See TranslationTask."""
         super().__init__(cfg, src_dict, tgt_dict)
         self.level_state: dict[str, float] = {}
@@ -129,7 +131,7 @@ class ImpTask(TranslationTask):
             self.engine.begin_epoch(epoch)
 
     def train_step(
-        self, sample: Any, model: Any, criterion: Any, optimizer: Any, update_num: int, ignore_grad: bool = False
+        self, sample: Any, model: Any, criterion: Any, optimizer: Optimizer, update_num: int, ignore_grad: bool = False
     ) -> Any:
         """One forward and backward pass, after which the gradients of pruned weights are zero."""
         if self.engine is None:

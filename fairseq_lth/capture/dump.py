@@ -25,6 +25,7 @@ from fairseq_lth.capture.word_attention import WordBorders, pool_attention
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels.checkpoints import level_record, read_checkpoint, require_dictionary
 from fairseq_lth.training.experiment import check_data
+from fairseq_lth.training.settings import RunSettings, TaskSettings
 from probing_bridge import __version__
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.activations.reader import (
@@ -100,7 +101,7 @@ class ActivationDump:
     The task calls `batches` from get_batch_iterator and `record` around each validation step.
     """
 
-    def __init__(self, task: Any, root: Any) -> None:
+    def __init__(self, task: Any, root: RunSettings) -> None:
         """Checks the flags and reads which level the checkpoint is.
 
         Args:
@@ -110,7 +111,9 @@ class ActivationDump:
         Raises:
             RunRefused: Several subsets, no such folder, or a checkpoint that cannot be read.
         """
-        self._cfg = cfg = task.cfg
+        cfg: TaskSettings = task.cfg
+        self._cfg = cfg
+        assert cfg.dump_activations is not None and root.common_eval.path is not None
         self._dictionaries = {"source": task.source_dictionary, "target": task.target_dictionary}
         self._path = Path(cfg.dump_activations)
         if "," in root.dataset.valid_subset:
@@ -125,8 +128,8 @@ class ActivationDump:
             record = level_record(root.common_eval.path)
         self._origin = replace(
             record,
-            source_lang=cfg.source_lang,
-            target_lang=cfg.target_lang,
+            source_lang=str(cfg.source_lang),
+            target_lang=str(cfg.target_lang),
             subset=root.dataset.valid_subset,
             package_version=__version__,
         )
@@ -245,7 +248,7 @@ class ActivationDump:
         return recorder, writer
 
     def _layers(self) -> list[str]:
-        return [name.strip() for name in self._cfg.dump_layers.split(",")]
+        return [name.strip() for name in str(self._cfg.dump_layers).split(",")]
 
     def _chosen(self, available: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
         if not self._cfg.dump_layers:

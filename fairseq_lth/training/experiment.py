@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.training.lr_scheduler import PREFIX
+from fairseq_lth.training.settings import RunSettings, TaskSettings
 
 # Part of the identity; everything else (folders, logging, workers, saving, validation) leaves the weights alone.
 _DATASET = (
@@ -32,7 +33,7 @@ _TASK = (
 )  # fmt: skip
 
 
-def experiment_id(cfg: Any, root: Any, parent: str) -> str:
+def experiment_id(cfg: TaskSettings, root: RunSettings, parent: str) -> str:
     """Hashes model, data, optimisation, pruning and parent.
 
     The number of prunings is left out, so that a finished experiment can be continued with more. The number of
@@ -66,7 +67,7 @@ def experiment_id(cfg: Any, root: Any, parent: str) -> str:
     return hashlib.sha256(json.dumps(definition, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def check_data(cfg: Any, subset: str | None) -> None:
+def check_data(cfg: TaskSettings, subset: str | None) -> None:
     """Checks that the data folder and the files of the language pair are there.
 
     Args:
@@ -105,7 +106,7 @@ def _split_files(folder: Path) -> list[str]:
     return [name for name in names if len(name.split(".")) >= 3 and len(name.split(".")[1].split("-")) == 2]
 
 
-def _data_hash(path: str, cfg: Any, subset: str) -> str:
+def _data_hash(path: str, cfg: TaskSettings, subset: str) -> str:
     """Hashes the dictionaries, the sentence lengths and the size of the training data."""
     digest = hashlib.sha256()
     folder = Path(path)

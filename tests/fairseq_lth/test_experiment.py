@@ -1,11 +1,13 @@
 """The identity of an experiment: every field that decides its numbers changes it, nothing else does."""
 
 import shutil
+from typing import Any, get_type_hints
 
 import pytest
 from omegaconf import OmegaConf
 
 from fairseq_lth.training.experiment import experiment_id
+from fairseq_lth.training.settings import RunSettings
 
 IDENTITY = {
     "common": "seed fp16 bf16 amp memory_efficient_fp16 memory_efficient_bf16 fp16_no_flatten_grads",
@@ -138,3 +140,16 @@ def test_an_optimizer_without_a_dataclass_counts_with_its_own_flags(configure, f
 
     assert experiment("--save-dir", "x", "--log-interval", "7") == experiment()
     assert experiment("--clip-threshold", "0.3") != experiment()
+
+
+def test_what_the_plugin_reads_of_the_configuration_is_there(configure, flags):
+    """The types against which mypy checks the plugin are those of fairseq's own configuration."""
+    root, checked = configure(flags), 0
+    groups = {name: part for name, part in get_type_hints(RunSettings).items() if part is not Any}
+    for name in get_type_hints(RunSettings):
+        assert name in root, name
+    for name, part in groups.items():
+        for field in get_type_hints(part):
+            assert field in root[name], (name, field)
+            checked += 1
+    assert checked > 40
