@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
+import multiprocessing
 import random
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -126,13 +125,11 @@ def test_again_does_nothing_and_more_layers_are_added(inputs: tuple[Path, list[P
     pd.testing.assert_frame_equal(comparable(output), comparable(whole))
 
 
-def start(words: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "probing_bridge.run", *words],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+def start(words: list[str]) -> multiprocessing.process.BaseProcess:
+    """The command in a process of its own, which has all imports of this one."""
+    process = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(main(words)))
+    process.start()
+    return process
 
 
 def test_killed_and_two_at_once(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
@@ -141,15 +138,15 @@ def test_killed_and_two_at_once(inputs: tuple[Path, list[Path]], tmp_path: Path)
     output = tmp_path / "results"
     words = arguments(inputs, output, *few)
     victim = start(words)
-    while len(list(tmp_path.glob("results/probes.parts/e1/lth*/*.npz"))) < 3 and victim.poll() is None:
+    while len(list(tmp_path.glob("results/probes.parts/e1/lth*/*.npz"))) < 3 and victim.is_alive():
         time.sleep(0.01)
-    victim.send_signal(signal.SIGKILL)
-    victim.communicate()
-    assert victim.returncode == -signal.SIGKILL and not (output / "probes.csv").exists()
+    victim.kill()
+    victim.join()
+    assert victim.exitcode == -signal.SIGKILL and not (output / "probes.csv").exists()
     runners = [start(words) for _ in range(2)]
     for runner in runners:
-        complaints = runner.communicate()[1]
-        assert runner.returncode == 0, complaints
+        runner.join()
+        assert runner.exitcode == 0
     pd.testing.assert_frame_equal(comparable(output), comparable(tmp_path / "alone"))
     assert not list((tmp_path / "results" / "probes.parts").rglob("*.lock"))
 
