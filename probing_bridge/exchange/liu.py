@@ -6,17 +6,37 @@ as if they were words.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.activations.reader import SIDES, Dump
 from probing_bridge.formats.origin import Origin
-from probing_bridge.formats.representations import RepresentationWriter, WordVectors
+from probing_bridge.formats.representations import RepresentationWriter
 from probing_bridge.formats.words import EOS
+
+
+class WordVectors(Protocol):
+    """Vectors of the words of sentences, from whatever they are read."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers, in the order of the arrays."""
+
+    @property
+    def origin(self) -> Origin:
+        """Where the vectors come from."""
+
+    def sentences(self) -> Iterator[Sequence[str]]:
+        """The words of every different sentence."""
+
+    def read(self, tokens: Sequence[str]) -> np.ndarray:
+        """The vectors of one sentence: (n_layers, n_words, d) float32."""
 
 
 def write_vectors(source: WordVectors, path: str | Path, origin: Origin) -> int:

@@ -17,8 +17,9 @@ import numpy as np
 
 from probing_bridge.errors import InputError
 from probing_bridge.formats.activations.reader import ATTENTION_KINDS, SIDES, Dump, layer_order
+from probing_bridge.formats.layers import layer_names_fault
 from probing_bridge.formats.origin import Origin
-from probing_bridge.formats.representations import Representations, layer_names_fault, sentence_text
+from probing_bridge.formats.representations import Representations, sentence_text
 
 ROWS = 1 << 14  # rows held at once
 

@@ -11,70 +11,27 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
 
 import h5py
 import numpy as np
 
 from probing_bridge.errors import InputError
 from probing_bridge.formats.files import file_hash
+from probing_bridge.formats.layers import layer_names_fault
 from probing_bridge.formats.origin import Origin, plain_attributes
 
 INDEX = "sentence_to_index"
 FORMAT = "lth-representations"
 FORMAT_VERSION = 1
-LAYER_NAME = re.compile(r"0|[1-9][0-9]*|[A-Za-z_][A-Za-z0-9_]*")
-RESERVED = ("mix",)  # what stands in the tables for all layers together
 
 
 def sentence_text(tokens: Sequence[str]) -> str:
     """The text under which a sentence is stored: its words joined by one space."""
     return " ".join(tokens)
-
-
-def layer_names_fault(layers: Sequence[str], n_layers: int | None = None) -> str | None:
-    """What is wrong with the names of layers.
-
-    Args:
-        layers: The names, in the order of the arrays.
-        n_layers: How many layers the arrays have, where that is known.
-
-    Returns:
-        One clause, or None: each is a number or a word, none is there twice, and there is one a layer.
-    """
-    if not layers:
-        return "names no layer"
-    for name in layers:
-        if not LAYER_NAME.fullmatch(name) or name in RESERVED:
-            return f"has the name {name!r}; a layer is a number without leading zeros, or a word such as norm"
-        if list(layers).count(name) > 1:
-            return f"names layer {name!r} twice"
-    if n_layers is not None and len(layers) != n_layers:
-        return f"names {len(layers)} layers ({','.join(layers)}), but the arrays have {n_layers}"
-    return None
-
-
-class WordVectors(Protocol):
-    """Vectors of the words of sentences, from whatever they are read."""
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Names of the layers, in the order of the arrays."""
-
-    @property
-    def origin(self) -> Origin:
-        """Where the vectors come from."""
-
-    def sentences(self) -> Iterator[Sequence[str]]:
-        """The words of every different sentence."""
-
-    def read(self, tokens: Sequence[str]) -> np.ndarray:
-        """The vectors of one sentence: (n_layers, n_words, d) float32."""
 
 
 def _shorten(text: str, length: int = 80) -> str:
