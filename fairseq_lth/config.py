@@ -95,8 +95,15 @@ def check_flags(root: RunSettings) -> None:
     Raises:
         RunRefused: The first of them, with the reason.
     """
-    checkpoint, distributed, common = root.checkpoint, root.distributed_training, root.common
-    refused = {
+    for flag, (given, reason) in (_of_levels(root) | _of_weights(root)).items():
+        if given:
+            raise RunRefused(f"{flag} cannot be combined with --task lth_imp: {reason}")
+
+
+def _of_levels(root: RunSettings) -> dict[str, tuple[bool, str]]:
+    """Flags under which levels or the way back to them would be lost: is it given, and what it would do."""
+    checkpoint = root.checkpoint
+    return {
         "--dump-activations": (root.task.dump_activations is not None, "it belongs to fairseq-validate"),
         f"--valid-subset {root.dataset.valid_subset}": (
             root.dataset.train_subset in root.dataset.valid_subset.split(","),
@@ -126,6 +133,13 @@ def check_flags(root: RunSettings) -> None:
             checkpoint.write_checkpoints_asynchronously,
             "a level must be on disk before it is named",
         ),
+    }
+
+
+def _of_weights(root: RunSettings) -> dict[str, tuple[bool, str]]:
+    """Flags under which pruned weights would come back, or could not be reached."""
+    distributed, common = root.distributed_training, root.common
+    return {
         "--store-ema": (
             root.ema.store_ema,
             "its copy of the weights is kept out of the task's reach and would keep pruned weights alive",
@@ -162,9 +176,6 @@ def check_flags(root: RunSettings) -> None:
             "its attention hides the weights it is made of",
         ),
     }
-    for flag, (given, reason) in refused.items():
-        if given:
-            raise RunRefused(f"{flag} cannot be combined with --task lth_imp: {reason}")
 
 
 def check_saving(root: RunSettings, schedule: Schedule) -> None:
