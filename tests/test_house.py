@@ -27,6 +27,15 @@ def test_few_modules_lie_outside_the_rooms(package, most):
     assert len(list((ROOT / package).glob("*.py"))) <= most
 
 
+def test_no_function_is_longer_than_60_lines():
+    long = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno >= 60:
+                long[f"{relative(path)}:{node.name}"] = node.end_lineno - node.lineno + 1
+    assert long == {}
+
+
 def test_the_map_has_every_room():
     rooms = {relative(path.parent) + "/" for path in MODULES} - {f"{package}/" for package in PACKAGES}
     listed = set(re.findall(r"^\| `([\w/]+/)` \|", CONTRIBUTING, re.MULTILINE))
