@@ -27,6 +27,11 @@ def test_few_modules_lie_outside_the_rooms(package, most):
     assert len(list((ROOT / package).glob("*.py"))) <= most
 
 
+def test_no_module_is_longer_than_300_lines():
+    lengths = {relative(path): len(path.read_text().splitlines()) for path in MODULES}
+    assert {path: length for path, length in lengths.items() if length > 300} == {}
+
+
 def test_no_function_is_longer_than_60_lines():
     long = {}
     for path in MODULES:
