@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,36 +21,66 @@ from fairseq import checkpoint_utils
 
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels.checkpoints import require_loadable
+from fairseq_lth.levels.gate import without_paths
 from probing_bridge.errors import BridgeError
 
-_LOADING = ("load_checkpoint_to_cpu", "load_model_ensemble_and_task")
+logger = logging.getLogger(__name__)
+
+_UNSAFE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 
 def guard_loading() -> None:
-    """Makes fairseq's functions that load checkpoints say in one line which file they cannot use."""
-    for name in _LOADING:
+    """Puts the gate in front of fairseq's functions that load checkpoints, whatever the environment says."""
+    if os.environ.pop(_UNSAFE, None):
+        logger.warning("%s is set, and ignored: checkpoints are loaded as data here, never as programs", _UNSAFE)
+    for name, guard in (("load_checkpoint_to_cpu", _gated), ("load_model_ensemble_and_task", _found)):
         load = getattr(checkpoint_utils, name)
         if inspect.unwrap(load) is load:
-            setattr(checkpoint_utils, name, _explained(load))
+            setattr(checkpoint_utils, name, guard(load))
 
 
-def _explained(load: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function; if it fails and one of its files is the reason, that is what is said."""
+def _gated(load: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function behind the gate; of the configuration that it returns no path is left to be opened."""
 
     @functools.wraps(load)
-    def explained(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return load(*args, **kwargs)
-        except Exception:
-            paths = inspect.signature(load).bind(*args, **kwargs).args[0]  # one path or a list of them
-            try:
-                for path in [paths] if isinstance(paths, str) else paths:
-                    require_loadable(path)
-            except BridgeError as error:
-                raise RunRefused(str(error)) from None
-            raise
+    def gated(path: str, arg_overrides: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> Any:
+        _pass_gate(path)
+        state = load(path, arg_overrides, *args, **kwargs)
+        cfg, given = state.get("cfg") or {}, arg_overrides or {}
+        for part, own in ((cfg.get("model"), "model"), (cfg.get("task"), "task"), (state.get("args"), "")):
+            if part is not None:
+                inner = given.get(own)
+                without_paths(part, {**given, **inner} if isinstance(inner, dict) else given)
+        return state
 
-    return explained
+    return gated
+
+
+def _found(load: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function; a missing file, or one whose weights do not fit its configuration, is named in one line."""
+
+    @functools.wraps(load)
+    def found(filenames: list[str], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return load(filenames, *args, **kwargs)
+        except OSError:
+            for path in filenames:
+                _pass_gate(path)
+            raise
+        except RuntimeError as error:
+            if "state_dict" not in str(error):
+                raise
+            reason = " ".join(str(error).split()[:40])
+            raise RunRefused(f"{', '.join(filenames)}: weights and configuration do not fit: {reason}") from None
+
+    return found
+
+
+def _pass_gate(path: str) -> None:
+    try:
+        require_loadable(path)
+    except BridgeError as error:
+        raise RunRefused(str(error)) from None
 
 
 def guard_saving() -> None:

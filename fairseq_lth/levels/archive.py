@@ -125,15 +125,15 @@ def _check_zip(archive: zipfile.ZipFile, size: int) -> None:
 def _check_legacy(file: IO[bytes], size: int) -> None:
     """The format before torch 1.6: magic number, protocol, system, the object, the keys, then the storages."""
     try:
-        if pickle._Unpickler(file).load() != _LEGACY_MAGIC:
-            raise ArchiveError("is no checkpoint")
+        if _Storages(file).load() != _LEGACY_MAGIC:
+            raise ArchiveError("cannot be read; it is cut short or no checkpoint")
         for _ in range(2):
             _Storages(file).load()
         wanted = _read_storages(file)
     except ArchiveError:
         raise
     except Exception as error:  # bytes that are no pickle end in any of them
-        raise ArchiveError("is cut short or no checkpoint") from error
+        raise ArchiveError("cannot be read; it is cut short or no checkpoint") from error
     if sum(wanted.values()) > size:
         raise ArchiveError(f"its tensors need {sum(wanted.values()):,} bytes, and the file has {size:,}")
 

@@ -14,7 +14,6 @@ import os
 import pickle
 import re
 import shutil
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict
@@ -22,6 +21,9 @@ from typing import Any, TypedDict
 import numpy as np
 import torch
 
+from fairseq_lth.levels.archive import ArchiveError, check_archive
+from fairseq_lth.levels.gate import GateError, check_checkpoint
+from fairseq_lth.levels.state import check_state
 from fairseq_lth.pruning.masks import Mask
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.formats.files import file_hash, written_beside
@@ -62,10 +64,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     allow_checkpoint_globals()
     try:
-        is_zip = zipfile.is_zipfile(path)  # torch before 1.6 wrote another format, which cannot be memory-mapped
-        state = torch.load(path, map_location="cpu", mmap=is_zip, weights_only=True)
+        is_zip = check_archive(path)  # torch before 1.6 wrote another format, which cannot be memory-mapped
+        checkpoint = torch.load(path, map_location="cpu", mmap=is_zip, weights_only=True)
+        check_checkpoint(checkpoint)
+        _check_imp_state(checkpoint)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
+    except (ArchiveError, GateError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
     except pickle.UnpicklingError as error:
         unexpected = re.search(r"(?:Unsupported global|GLOBAL) (\S+)", str(error))
         if unexpected:
@@ -73,9 +79,16 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: is not a checkpoint that can be loaded safely") from error
     except Exception as error:  # torch's safe unpickler ends in any of them on bytes that are no pickle
         raise CheckpointError(f"{path}: cannot be read; it is cut short or no checkpoint") from error
-    if not isinstance(state, dict) or "model" not in state:
-        raise CheckpointError(f"{path}: is not a fairseq checkpoint (no model in it)")
-    return state
+    return checkpoint
+
+
+def _check_imp_state(checkpoint: dict[str, Any]) -> None:
+    """Checks the plugin's part; one of another format version counts as that of another task, as in imp_state."""
+    state = (checkpoint.get("extra_state") or {}).get(STATE_KEY)
+    if state is not None and not isinstance(state, dict):
+        raise GateError(f"the state of lth_imp in it is a {type(state).__name__}")
+    if state and state.get("format") == STATE_FORMAT:
+        check_state(state, checkpoint["model"])
 
 
 def require_loadable(path: str | Path) -> dict[str, Any]:

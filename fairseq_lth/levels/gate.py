@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from fairseq.models import ARCH_MODEL_REGISTRY
 from torch import Tensor
 
 # The classes of models that `lth_imp` trains and its tools read: encoder-decoder models of text.
@@ -159,6 +158,10 @@ def check_model_fields(part: Any, model: Mapping[str, Tensor]) -> None:
         GateError: An architecture that is not supported, a value of another type, an expression that is no literal,
             or a size that the weights do not have.
     """
+    from fairseq.models import ARCH_MODEL_REGISTRY
+
+    if not isinstance(part, argparse.Namespace | dict):
+        raise GateError(f"its configuration of the model is {part!r:.40}")
     arch = _get(part, "arch") or _get(part, "_name")
     component = ARCH_MODEL_REGISTRY.get(arch) if isinstance(arch, str) else None
     if component is None or component.__name__ not in _MODELS:
@@ -252,7 +255,8 @@ def without_paths(part: Any, keep: Mapping[str, Any]) -> None:
 
 
 def _get(part: Any, name: str) -> Any:
-    return getattr(part, name, None) if isinstance(part, argparse.Namespace) else (part or {}).get(name)
+    fields = vars(part) if isinstance(part, argparse.Namespace) else part
+    return fields.get(name) if isinstance(fields, dict) else None
 
 
 def _is_count(value: Any) -> bool:

@@ -1,0 +1,125 @@
+"""Checkpoints from strangers: nothing in them runs, is opened or allocated, and each is refused in one line."""
+
+import os
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import hostile_attempt
+import hostile_checkpoints as make
+import pytest
+from hostile_attempt import Attempt
+
+from fairseq_lth.levels.checkpoints import CheckpointError
+from fairseq_lth.levels.checkpoints import require_loadable as require_sound
+
+PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
+MOST_SECONDS, MOST_MEGABYTES = 10.0, 1000.0  # about a second on a quiet machine
+
+
+@pytest.fixture(scope="module")
+def marker(tmp_path_factory):
+    """The place where a payload would leave its mark."""
+    return tmp_path_factory.mktemp("marker") / "mark"
+
+
+def faults_of(outcome, wanted, folder, marker, before):
+    """What is wrong with how an attempt ended: it must be refused in one line, in time, with nothing left or run."""
+    found = []
+    if marker.exists():
+        found.append("the payload ran")
+    if outcome.status not in (1, 2) or "Traceback" in outcome.output or not re.search(wanted.says, outcome.line):
+        found.append(f"status {outcome.status}, {outcome.output[-600:]!r}")
+    if outcome.seconds > MOST_SECONDS or outcome.megabytes > MOST_MEGABYTES:
+        found.append(f"{outcome.seconds:.1f} s, {outcome.megabytes:.0f} MB")
+    if left := {path.name for path in folder.iterdir()} - before:
+        found.append(f"left {left}")
+    return [f"{wanted.kind}, {wanted.program}: {fault}" for fault in found]
+
+
+def refuse_all(wanted, attempt, folder, marker):
+    """Runs attempts, and tells all that is wrong with how they ended."""
+    faults = []
+    for one in wanted:
+        before = {path.name for path in folder.iterdir()}
+        faults += faults_of(attempt(one), one, folder, marker, before)
+    assert not faults, "\n".join(faults)
+
+
+def commands(path, corpus, folder):
+    """Every command of ours and of fairseq that reads a checkpoint, on this one."""
+    data = [str(corpus), "--user-dir", PLUGIN, "--task", "lth_imp", "--path", path, "--cpu"]
+    yield "encode", ("--path", path, "--sentences", folder / "words.txt", "--output", folder / "out.hdf5", "--cpu")
+    yield "generate", (*data, "--gen-subset", "test", "--beam", "1", "--max-len-b", "3")
+    yield "validate", (*data, "--valid-subset", "valid", "--max-tokens", "200")
+
+
+def attempts(kinds, level, corpus, folder, marker, programs):
+    """One attempt for each kind and program."""
+    (folder / "words.txt").write_text("the cat sees\n")
+    for number, (kind, change) in enumerate(kinds):
+        path = folder / f"level{number}.pt"
+        path = change if isinstance(change, Path) else make.changed(level, path, change)
+        for program, words in commands(path, corpus, folder):
+            if program in programs:
+                yield Attempt(kind, program, words, says=re.escape(path.name))
+
+
+@pytest.fixture(params=[(), (("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1"),)], ids=["plain", "forced"])
+def environment(request):
+    """A usual workaround for torch's refusal of pickles, which must change nothing."""
+    return request.param
+
+
+def test_nothing_that_fairseq_would_run_passes(level, corpus, attempt, tmp_path, marker, environment):
+    kinds = list(make.evaluated(marker))
+    wanted = [
+        *attempts(kinds[:3], level, corpus, tmp_path, marker, ("encode",)),
+        *attempts(kinds[:1], level, corpus, tmp_path, marker, ("generate", "validate")),
+    ]
+    refuse_all([replace(one, environment=environment) for one in wanted], attempt, tmp_path, marker)
+    for kind, change in kinds:
+        require_gate_refuses(kind, make.changed(level, tmp_path / "level.pt", change), marker)
+
+
+def require_gate_refuses(kind, path, marker):
+    """In one line that names the file, within a second and a gigabyte of a quiet machine."""
+    before, began = hostile_attempt.memory("VmRSS"), time.process_time()
+    hostile_attempt.reset_peak()
+    with pytest.raises(CheckpointError) as refusal:
+        require_sound(path)
+    assert str(path) in str(refusal.value) and "\n" not in str(refusal.value), kind
+    assert not marker.exists(), kind
+    assert time.process_time() - began < MOST_SECONDS, kind
+    assert (hostile_attempt.memory("VmHWM") - before) / 1000 < MOST_MEGABYTES, kind
+
+
+def test_a_path_in_a_configuration_is_not_opened(level, corpus, attempt, tmp_path, marker):
+    """A FIFO would make whoever opens it wait for ever; the embeddings are in the checkpoint anyway."""
+    fifo = tmp_path / "embeddings"
+    os.mkfifo(fifo)
+    embeddings, dump = make.model_field("encoder_embed_path", str(fifo)), make.task_field(dump_activations=str(marker))
+    kinds = [("paths", lambda checkpoint: dump(embeddings(checkpoint)))]
+    for wanted in attempts(kinds, level, corpus, tmp_path, marker, ("encode", "generate")):
+        assert attempt(wanted).status == 0 and not marker.exists()
+
+
+@pytest.mark.parametrize("kinds", ["structures", "states"])
+def test_what_fairseq_does_not_write_is_refused(level, tmp_path, marker, kinds):
+    for kind, change in getattr(make, kinds)(marker):
+        require_gate_refuses(kind, make.changed(level, tmp_path / "level.pt", change), marker)
+
+
+def test_files_that_torch_does_not_write_are_refused(level, tmp_path, marker):
+    for kind, path in make.archives(level, tmp_path, marker):
+        require_gate_refuses(kind, path, marker)
+
+
+def test_a_pickle_that_runs_is_not_loaded_by_any_program(level, corpus, attempt, tmp_path, marker, environment):
+    archives = [one for one in make.archives(level, tmp_path, marker) if "runs" in one[0]]
+    wanted = [
+        *attempts(archives, level, corpus, tmp_path, marker, ("encode",)),
+        *attempts(archives[:1], level, corpus, tmp_path, marker, ("generate", "validate")),
+    ]
+    refuse_all([replace(one, environment=environment) for one in wanted], attempt, tmp_path, marker)
