@@ -43,3 +43,8 @@ def word_starts(pieces: Sequence[str], bpe: str) -> list[bool]:
 def without_marks(text: str) -> list[str]:
     """The words of a line of subword-nmt's pieces, or of whole words."""
     return [word for word in text.replace(f"{MARK_INSIDE} ", "").removesuffix(MARK_INSIDE).split(" ") if word]
+
+
+def first_piece(text: str) -> str | None:
+    """The first piece that has the mark of a BPE, where a line of text should have whole words; None without any."""
+    return next((word for word in text.split(" ") if word.endswith(MARK_INSIDE) or MARK_START in word), None)

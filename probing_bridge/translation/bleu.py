@@ -1,9 +1,10 @@
 """BLEU (Papineni et al. 2002) with bootstrap intervals, and a test of the difference between two translations.
 
-`sacrebleu` is detokenised BLEU against the plain reference (Post 2018). `compound_split_bleu` is what many papers on
-WMT14 call BLEU: of Moses tokens, after hyphens between words have been split off on both sides (Vaswani et al. 2017;
-fairseq's compound_split_bleu.sh). It is about one point higher, so the two must not be compared. The signature says how
-each was made; intervals are 95 % by bootstrap over sentences (Koehn 2004, Section 3).
+`sacrebleu` is detokenised BLEU against the plain reference (Post 2018), by the tokeniser of the reference's script.
+`compound_split_bleu` is what many papers on WMT14 call BLEU: of Moses tokens, after hyphens between words have been
+split off on both sides (Vaswani et al. 2017; fairseq's compound_split_bleu.sh). It is about one point higher, so the
+two must not be compared. The signature says how each was made; intervals are 95 % by bootstrap over sentences (Koehn
+2004, Section 3).
 
 Differences are tested two-sided by paired approximate randomisation over sentences (Riezler & Maxwell 2005, Section 4).
 Sacrebleu's own paired tests (2.6.0) are not used: its bootstrap centres absolute differences, as Moses did, so that its
@@ -16,11 +17,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from probing_bridge.errors import BridgeError
 from probing_bridge.translation.generated import Generated
+from probing_bridge.translation.tokens import SPACED, tokeniser_of
 
 if TYPE_CHECKING:
     from sacrebleu.metrics import BLEU
@@ -41,7 +45,7 @@ class Metric:
         hypotheses: The kind of lines of fairseq-generate's file that is scored.
         references: The kind that it is scored against; None for the plain references.
         prepare: What is done to every line of both.
-        settings: Arguments of sacrebleu's BLEU.
+        settings: Arguments of sacrebleu's BLEU; the tokeniser is that of the references' script where they name none.
         suffix: What `prepare` adds to sacrebleu's signature.
     """
 
@@ -51,11 +55,11 @@ class Metric:
     settings: Mapping[str, Any] = field(default_factory=dict)
     suffix: str = ""
 
-    def bleu(self) -> BLEU:
-        """Sacrebleu's scorer."""
+    def bleu(self, texts: Texts) -> BLEU:
+        """Sacrebleu's scorer of some texts."""
         from sacrebleu.metrics import BLEU
 
-        return BLEU(**self.settings)
+        return BLEU(**{"tokenize": texts.tokeniser, **self.settings})
 
     def texts(self, translations: Generated, references: Sequence[str]) -> Texts:
         """What is compared.
@@ -65,11 +69,15 @@ class Metric:
             references: The plain references, in corpus order.
 
         Raises:
-            InputError: A line is missing.
+            BridgeError: A line is missing or still in pieces, or a script whose words this BLEU cannot find.
         """
         kinds = (self.hypotheses, self.references)
         sides = (references if kind is None else translations.texts(kind, len(references)) for kind in kinds)
-        return Texts(*([self.prepare(line) for line in side] for side in sides))
+        texts = Texts(*([self.prepare(line) for line in side] for side in sides))
+        if self.settings.get("tokenize") == "none" and texts.tokeniser != SPACED:
+            message = f"compares what stands between spaces, and this script needs sacrebleu's {texts.tokeniser}"
+            raise BridgeError(f"{self.hypotheses} lines: this BLEU {message}: use --metrics sacrebleu")
+        return texts
 
 
 METRICS: dict[str, Metric] = {
@@ -91,6 +99,11 @@ class Texts:
     hypotheses: list[str]
     references: list[str]
 
+    @cached_property
+    def tokeniser(self) -> str:
+        """What sacrebleu calls the tokeniser of the references' script."""
+        return tokeniser_of(self.references)
+
 
 @dataclass(frozen=True)
 class Score:
@@ -109,7 +122,7 @@ def take(metric: Metric, texts: Texts) -> Score:
         metric: One of METRICS.
         texts: The translations and their references.
     """
-    bleu = metric.bleu()
+    bleu = metric.bleu(texts)
     result = bleu.corpus_score(texts.hypotheses, [texts.references], n_bootstrap=BOOTSTRAP)
     low, high = result._mean - result._ci, result._mean + result._ci
     return Score(result.score, low, high, f"{bleu.get_signature()}{metric.suffix}")
@@ -129,7 +142,7 @@ def paired_p(metric: Metric, one: Texts, other: Texts) -> tuple[float, str]:
     Returns:
         p in (0, 1] and the test's signature.
     """
-    bleu = metric.bleu()
+    bleu = metric.bleu(one)
     a, b = (statistics(bleu, texts) for texts in (one, other))
     actual = apart(bleu, a.sum(axis=0), b.sum(axis=0))
     random = np.random.default_rng(SEED)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from probing_bridge.errors import InputError
+from probing_bridge.formats.text import plain_text
+from probing_bridge.formats.words import first_piece
 
 KINDS = {"D": "detokenised translation", "H": "translation", "T": "reference"}
 
@@ -30,12 +32,16 @@ class Generated:
             count: How many sentences there are.
 
         Raises:
-            InputError: A sentence is missing, or there are others.
+            InputError: A sentence is missing, or there are others; or words are still in pieces.
         """
         found = self.lines[kind]
         if sorted(found) != list(range(count)):
             message = f"has {kind} lines for {len(found)} of {count} references: generate again, skipping nothing"
             raise InputError(message, self.path)
+        for number, text in sorted(found.items()):
+            if (piece := first_piece(text)) is not None:
+                message = f"{kind}-{number} is still in pieces ({piece!r}): generate again, with --remove-bpe"
+                raise InputError(f"{message} (--remove-bpe sentencepiece where words begin with ▁)", self.path)
         return [found[number] for number in range(count)]
 
 
@@ -46,7 +52,8 @@ def read_generated(path: str | Path) -> Generated:
         path: The file.
 
     Raises:
-        InputError: The file cannot be read, or a line has no number where one belongs.
+        InputError: The file cannot be read, a line has no number where one belongs, or a number is there twice, as
+            in lists of several best translations.
     """
     path = Path(path)
     lines: dict[str, dict[int, str]] = {kind: {} for kind in KINDS}
@@ -56,6 +63,8 @@ def read_generated(path: str | Path) -> Generated:
             sentence, *fields = rest.split("\t")
             if not sentence.isdecimal() or not fields:
                 raise InputError(f"expected {kind}-NUMBER and a TAB, found {line[:20]!r}", path, number)
+            if int(sentence) in lines[kind]:
+                raise InputError(f"has {kind}-{int(sentence)} twice: generate again, with --nbest 1", path, number)
             lines[kind][int(sentence)] = fields[-1]
     return Generated(path, lines)
 
@@ -64,12 +73,10 @@ def plain_lines(path: Path) -> list[str]:
     """The lines of a text file; a line ends with a line feed, which a carriage return may precede.
 
     Raises:
-        InputError: The file cannot be read or is not UTF-8.
+        InputError: The file cannot be read, is not UTF-8, or has a carriage return inside of a line.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror or error})", path) from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"cannot be read ({error})", path) from error
-    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    return plain_text(data, path).removesuffix("\n").split("\n")

@@ -140,11 +140,38 @@ def test_reference_that_is_missing(files: Path, score: Callable[..., int], capsy
 
 def test_generated_lines_are_in_corpus_order(tmp_path: Path) -> None:
     path = tmp_path / "generate.log"
-    path.write_bytes("S-1\tb\nD-1\t-0.5\tzwei\rdrei\nH-0\t-0.1\teins\nD-0\t-0.1\teins\u2028\r\n".encode())
-    assert read_generated(path).texts("D", 2) == ["eins\u2028", "zwei\rdrei"]
+    path.write_bytes("S-1\tb\nD-1\t-0.5\tzwei drei\nH-0\t-0.1\teins\nD-0\t-0.1\teins\u2028\r\n".encode())
+    assert read_generated(path).texts("D", 2) == ["eins\u2028", "zwei drei"]
     for count in (1, 3):
         with pytest.raises(InputError, match=f"2 of {count}"):
             read_generated(path).texts("D", count)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("D-0\t-0.5\teins\nD-0\t-1.5\tzwei\n", ":2: has D-0 twice: generate again, with --nbest 1"),
+        ("D-0\t-0.5\teins\nD-00\t-1.5\teins\n", ":2: has D-0 twice"),
+        ("D-0\t-0.5\tei@@ ns\n", "D-0 is still in pieces ('ei@@')"),
+        ("D-0\t-0.5\tzwei ei@@\n", "D-0 is still in pieces ('ei@@')"),
+        ("D-0\t-0.5\t▁ei ns\n", "D-0 is still in pieces ('▁ei')"),
+        ("D-0\t-0.5\tei\rns\n", ":1: a carriage return inside of a line"),
+    ],
+)
+def test_what_is_no_single_plain_translation_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "generate.log"
+    path.write_text(text, newline="")
+    with pytest.raises(InputError) as error:
+        read_generated(path).texts("D", 1)
+    assert str(error.value).startswith(str(path)) and message in str(error.value)
+
+
+def test_pieces_matter_in_the_lines_that_are_scored(tmp_path: Path) -> None:
+    path = tmp_path / "generate.log"
+    path.write_text("\ufeffT-0\teins @ zwei\nH-0\t-0.5\tei@@ ns @ zwei\n\ufeffD-0\t-0.5\teins @ zwei\n")
+    assert read_generated(path).texts("D", 1) == read_generated(path).texts("T", 1) == ["eins @ zwei"]
+    with pytest.raises(InputError, match="H-0 is still in pieces"):
+        read_generated(path).texts("H", 1)
 
 
 def test_one_entry_makes_a_metric(files: Path, score: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
