@@ -7,6 +7,7 @@ fairseq-validate) it is the translation task.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from pathlib import Path
@@ -76,6 +77,7 @@ class ImpTask(TranslationTask):
             config.check_pruning(cfg, root.optimization.max_epoch)
             task = super().setup_task(cfg, **kwargs)
             resolve_alias(root)
+            config.resolve_masks(cfg, root)
             start = find_start(cfg, root)
             task.engine = PruningEngine(cfg, root, start)
             config.check_saving(root, task.engine.schedule)
@@ -96,9 +98,10 @@ class ImpTask(TranslationTask):
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Builds the model and hands it to the engine."""
-        model = super().build_model(cfg, from_checkpoint)
+        build = functools.partial(super().build_model, cfg, from_checkpoint)
+        model = build()
         if self.engine is not None:
-            self.engine.attach(model)
+            self.engine.attach(model, build)
         return model
 
     def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:

@@ -4,7 +4,8 @@
 #   CONFIG=FILE      the settings (default: config.sh of the recipe)
 #   SEED=N           another training run (default: 1), in a folder of its own
 #   STATE=DIR        where everything goes (default: state/ in the recipe's folder; with SEED=N, state/seedN)
-#   EXPERIMENTS=...  some of: magnitude random weights (default: those of the settings)
+#   EXPERIMENTS=...  some of: magnitude weights control random shuffle reinit (default: those of the settings); random-N,
+#                    shuffle-N and reinit-N are drawn with another seed
 # In a Slurm array job the task's number is the level; otherwise all levels are done one after the other.
 set -euo pipefail
 
@@ -33,8 +34,11 @@ command -v fairseq-train > /dev/null || PATH=$PWD/.venv/bin:$PATH
 [ -n "$DRY_RUN" ] || command -v fairseq-train > /dev/null || fail "no fairseq-train here: run \`make setup\` first"
 for experiment in $EXPERIMENTS; do
     case $experiment in
-        magnitude | random | weights) ;;
-        *) refuse "EXPERIMENTS has '$experiment', which is none of magnitude, random, weights" ;;
+        magnitude | weights | control | random | shuffle | reinit) ;;
+        *)
+            [[ $experiment =~ ^(random|shuffle|reinit)-[1-9][0-9]*$ ]] || refuse "EXPERIMENTS has '$experiment', which is" \
+                "none of magnitude, weights, control, random, shuffle, reinit, nor of the last three with a seed (random-2)"
+            ;;
     esac
 done
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -45,9 +46,26 @@ def random(weight: np.ndarray, random: np.random.Philox) -> np.ndarray:
     return (random.random_raw(len(weight)) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
 
 
-PRUNING_CRITERIA: dict[str, Callable[[np.ndarray, np.random.Philox], np.ndarray]] = {
-    "magnitude": magnitude,
-    "random": random,
+@dataclass(frozen=True)
+class Criterion:
+    """What decides which weights go.
+
+    Attributes:
+        score: Scores of the kept weights of one parameter; the smallest go.
+        is_drawn: Whether they are drawn with the seed.
+        counts: The criterion that decides how many each module loses; empty where the scores do.
+    """
+
+    score: Callable[[np.ndarray, np.random.Philox], np.ndarray]
+    is_drawn: bool = False
+    counts: str = ""
+
+
+# shuffle: magnitude's sparsity of every module, other weights in it (Su et al. 2020; Frankle et al. 2021, Section 4)
+PRUNING_CRITERIA: dict[str, Criterion] = {
+    "magnitude": Criterion(magnitude),
+    "random": Criterion(random, is_drawn=True),
+    "shuffle": Criterion(random, is_drawn=True, counts="magnitude"),
 }
 
 
@@ -82,13 +100,14 @@ def prune(weights: dict[str, Tensor], mask: Mask, rate: float, score: str, scope
     """Chooses the weights to remove and returns the next mask.
 
     Exactly round(rate * remaining) weights go: of all prunable weights together (scope `global`), or of each module,
-    weight and bias together (scope `layer`). Weights with equal scores go in the model's order. The result depends on
-    nothing but the arguments, so every rank and every machine chooses the same.
+    weight and bias together (scope `layer`). A criterion with `counts` takes from each module as many as that other
+    criterion would. Weights with equal scores go in the model's order. The result depends on nothing but the arguments,
+    so every rank and every machine chooses the same.
 
     Args:
         weights: The prunable parameters by name, any float dtype.
         mask: The mask of the level before.
-        rate: The share of the remaining weights that goes, in (0, 1).
+        rate: The share of the remaining weights that goes, in [0, 1).
         score: A key of PRUNING_CRITERIA.
         scope: `global` or `layer`.
         seed: For scores that are random.
@@ -100,14 +119,18 @@ def prune(weights: dict[str, Tensor], mask: Mask, rate: float, score: str, scope
     Raises:
         MaskError: A weight is NaN.
     """
+    counts = PRUNING_CRITERIA[score].counts
+    after = prune(weights, mask, rate, counts, scope, seed, level) if counts else None
     groups: dict[str, list[str]] = {}
     for name in mask.kept:
-        groups.setdefault("" if scope == "global" else name.rpartition(".")[0], []).append(name)
+        groups.setdefault("" if scope == "global" and not counts else name.rpartition(".")[0], []).append(name)
     kept: dict[str, Tensor] = {}
     for names in groups.values():
         bits = {name: _score_bits(name, weights[name], mask.kept[name], score, seed, level) for name in names}
-        remaining = sum(len(of_one) for of_one in bits.values())
-        threshold, n_ties = _smallest(bits.values(), round(rate * remaining))
+        n_pruned = round(rate * sum(len(of_one) for of_one in bits.values()))
+        if after is not None:
+            n_pruned = sum(len(bits[name]) - int(after.kept[name].count_nonzero()) for name in names)
+        threshold, n_ties = _smallest(bits.values(), n_pruned)
         for name, of_one in bits.items():
             survives = of_one > threshold
             ties = np.flatnonzero(of_one == threshold)
@@ -124,7 +147,7 @@ def _score_bits(name: str, weight: Tensor, kept: Tensor, score: str, seed: int, 
         values = values[kept.cpu().numpy().reshape(-1)]  # (n_kept,); numpy selects twice as fast as torch
     key = hashlib.sha256(f"{seed}/{level}/{name}".encode()).digest()[:16]
     stream = np.random.Philox(key=int.from_bytes(key, "little"))
-    bits = np.ascontiguousarray(PRUNING_CRITERIA[score](values, stream), np.float32).view(np.int32)
+    bits = np.ascontiguousarray(PRUNING_CRITERIA[score].score(values, stream), np.float32).view(np.int32)
     if bits.size and int(bits.max()) > _INFINITY:
         raise MaskError(f"{name} has a score that is not a number: training has diverged, nothing is pruned")
     return bits

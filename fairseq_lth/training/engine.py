@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from fairseq import checkpoint_utils
 from torch import nn
 
@@ -23,11 +23,19 @@ from fairseq_lth.guards import writing
 from fairseq_lth.levels import paths
 from fairseq_lth.levels.checkpoints import STATE_FORMAT, ImpState, archive_best, place
 from fairseq_lth.levels.records import WeightCounts, is_recorded, record_level
-from fairseq_lth.pruning.criteria import prunable_parameters, prune
-from fairseq_lth.pruning.masks import Mask, MaskError
+from fairseq_lth.pruning.criteria import prunable_parameters
+from fairseq_lth.pruning.masks import Mask
 from fairseq_lth.pruning.zeros import GradientMasks, Optimizer, zero_pruned
 from fairseq_lth.training.lr_scheduler import ATTRIBUTE, RewindMixin, Rewound
+from fairseq_lth.training.mask_choice import (
+    check_given_masks,
+    how_pruned,
+    next_mask,
+    require_one_mask,
+    require_same_weights,
+)
 from fairseq_lth.training.rewind import (
+    draw_weights,
     fetch_rewind_points,
     load_rewind_point,
     place_rewind_point,
@@ -84,13 +92,17 @@ class PruningEngine:
         counts = self._counts
         return {"level": self.level, "sparsity": counts.sparsity, "sparsity_prunable": counts.sparsity_prunable}
 
-    def attach(self, model: nn.Module) -> None:
-        """Takes the model that will be trained, and checks that the checkpoint it will load is one of it.
+    def attach(self, model: nn.Module, build: Callable[[], nn.Module]) -> None:
+        """Takes the model that will be trained, and checks that what it will load is of it.
+
+        Args:
+            model: The model.
+            build: Builds another one with weights drawn from torch's random state.
 
         Raises:
-            RunRefused: The checkpoint is one of another model, or nothing may be pruned.
+            RunRefused: The checkpoint or a mask is of another model, or nothing may be pruned.
         """
-        self._model = model
+        self._model, self._build = model, build
         self._parameters = prunable_parameters(model, self._cfg.imp_prune_embeddings, self._cfg.imp_keep_biases)
         if not self._parameters:
             raise RunRefused("this model has no weights that may be pruned")
@@ -98,6 +110,12 @@ class PruningEngine:
         n_prunable = sum(parameter.numel() for parameter in self._parameters.values())
         self._counts = WeightCounts(n_weights, n_prunable, 0)
         self._start.require_same_model(model)
+        if self._cfg.imp_masks_from is not None:
+            to_come = range(self._start.level + 1, self.schedule.iterations + 1)
+            try:
+                check_given_masks(self._cfg.imp_masks_from, to_come, self._parameters)
+            except BridgeError as error:
+                raise RunRefused(str(error)) from None
 
     def begin_epoch(self, epoch: int) -> None:
         """Notes the epoch; what it needs is done at its first update, where the optimizer is at hand."""
@@ -129,6 +147,8 @@ class PruningEngine:
         if self._mode == "weights":
             point = load_rewind_point(self._directory, rewind_epoch, self._distributed)
             rewind_weights(point, self._model, optimizer)
+        elif self._cfg.imp_reinit:
+            rewind_weights(draw_weights(self._build, self._cfg.imp_seed, level), self._model, optimizer)
         self._use_mask(mask)
         zero_pruned(mask, self._parameters, optimizer)
         rewound = self._scheduler.freeze() if self._mode == "none" else self._scheduler.rewind(rewind_epoch)
@@ -209,9 +229,11 @@ class PruningEngine:
         assert path is not None
         try:
             if state["mask"] is not None:
-                self._use_mask(Mask.unpack(state["mask"]))
+                mask = Mask.unpack(state["mask"])
+                require_same_weights(mask, self._parameters, path)
+                self._use_mask(mask)
         except BridgeError as error:
-            raise RunRefused(f"{path}: {error}") from None
+            raise RunRefused(str(error)) from None
         self.level, self._epoch = state["level"], state["epoch"]
         continues = state["experiment"] == self._start.experiment
         if continues:
@@ -243,44 +265,22 @@ class PruningEngine:
         if not checkpoint.is_file():
             place(path, checkpoint)
         mask = self.mask or Mask.full(self._parameters)
-        record_level(self._directory, state, mask, self._counts, updates, self._pruning(level))
-
-    def _pruning(self, level: int) -> dict[str, Any]:
-        """How a level was pruned and rewound, by column of the records."""
-        cfg = self._cfg
-        if level == 0:
-            return {}
-        return {
-            "rate": cfg.imp_rate,
-            "score": str(cfg.imp_score),
-            "scope": str(cfg.imp_scope),
-            "rewind": self._mode,
-            "rewind_epoch": None if self._mode == "none" else self.schedule.rewind_epoch(level),
-        }
+        pruning = {}
+        if level > 0:
+            pruning = how_pruned(self._cfg, self.schedule.rewind_epoch(level), Rewound(**self._transition))
+        record_level(self._directory, state, mask, self._counts, updates, pruning)
 
     def _prune(self, level: int) -> Mask:
         """The mask of the next level, the same on every process."""
         cfg, before = self._cfg, self.mask or Mask.full(self._parameters)
-        score, scope = str(cfg.imp_score), str(cfg.imp_scope)
         try:
-            mask = prune(dict(self._parameters), before, cfg.imp_rate, score, scope, cfg.imp_seed, level)
+            mask = next_mask(cfg, self._parameters, before, level)
         except BridgeError as error:
             raise RunRefused(str(error)) from None
-        if self._distributed.distributed_world_size > 1:
-            hashes = [""] * self._distributed.distributed_world_size
-            torch.distributed.all_gather_object(hashes, mask.hash())
-            if len(set(hashes)) != 1:
-                raise RunRefused("the processes chose different masks: their weights differ, training is not in step")
+        require_one_mask(mask, self._distributed)
         return mask
 
     def _use_mask(self, mask: Mask) -> None:
-        if mask.kept.keys() != self._parameters.keys():
-            odd = sorted(mask.kept.keys() ^ self._parameters.keys())
-            raise MaskError(
-                f"its mask and the model differ in {odd[0]}: it is of another model, or was made with other "
-                "--imp-prune-embeddings or --imp-keep-biases"
-            )
-        mask.check_fits(self._parameters)
         self.mask = Mask({name: kept.to(self._parameters[name].device) for name, kept in mask.kept.items()})
         self._gradients = GradientMasks(self.mask, self._parameters)
         self._counts = replace(self._counts, pruned=self.mask.n_pruned)
@@ -289,9 +289,10 @@ class PruningEngine:
         counts = self._counts
         logger.info(
             "level %d: pruned %d of %d prunable weights (sparsity %.4f, of all weights %.4f), mask %s; "
-            "learning rate %.6g at update %d of the schedule -> %.6g at update %d",
+            "learning rate %.6g at update %d of the schedule -> %.6g at update %d (%s)",
             self.level, counts.pruned, counts.prunable, counts.sparsity_prunable, counts.sparsity,
             mask.hash()[:16], rewound.lr_before, rewound.updates_before, rewound.lr_after, rewound.updates_after,
+            "from 0" if rewound.lr_rise is None else f"{rewound.lr_rise:+.1%}",
         )  # fmt: skip
 
     @property

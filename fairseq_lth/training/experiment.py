@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.training.lr_scheduler import PREFIX
+from fairseq_lth.training.mask_choice import mask_seed, masks_experiment
 from fairseq_lth.training.settings import RunSettings, TaskSettings
 
 # Part of the identity; everything else (folders, logging, workers, saving, validation) leaves the weights alone.
@@ -29,7 +30,7 @@ _OPTIMIZATION = ("max_epoch", "clip_norm", "sentence_avg", "lr", "skip_remainder
 _TASK = (
     "source_lang", "target_lang", "left_pad_source", "left_pad_target", "max_source_positions",
     "max_target_positions", "upsample_primary", "truncate_source", "num_batch_buckets", "imp_rate", "imp_rewind",
-    "imp_score", "imp_scope", "imp_prune_embeddings", "imp_keep_biases",
+    "imp_score", "imp_scope", "imp_prune_embeddings", "imp_keep_biases", "imp_reinit",
 )  # fmt: skip
 
 
@@ -58,7 +59,8 @@ def experiment_id(cfg: TaskSettings, root: RunSettings, parent: str) -> str:
         "lr_scheduler": _plain(root.lr_scheduler),
         "task": {name: _plain(cfg[name]) for name in _TASK},
         "rewind_epochs": rewinds[:1] if len(set(rewinds)) == 1 else rewinds,
-        "seed": cfg.imp_seed if str(cfg.imp_score) == "random" else None,
+        "seed": mask_seed(cfg),
+        "masks_from": None if cfg.imp_masks_from is None else masks_experiment(cfg.imp_masks_from),
         "dataset": {name: _plain(root.dataset[name]) for name in _DATASET},
         "common": {name: _plain(root.common[name]) for name in _COMMON},
         "optimization": {name: _plain(root.optimization[name]) for name in _OPTIMIZATION},

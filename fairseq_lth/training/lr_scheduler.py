@@ -29,6 +29,11 @@ class Rewound:
     lr_before: float
     lr_after: float
 
+    @property
+    def lr_rise(self) -> float | None:
+        """By what share of itself the rate rises, 0.095 for 9.5 %; None from a rate of 0."""
+        return self.lr_after / self.lr_before - 1.0 if self.lr_before else None
+
 
 class RewindMixin:
     """Comes before a fairseq scheduler in the bases of a `rewind_<name>` class.

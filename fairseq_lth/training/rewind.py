@@ -6,7 +6,8 @@ fairseq never saves, so it is written before the first update.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,23 @@ def load_rewind_point(directory: Path, epoch: int, distributed: Distributed) -> 
         group = distributed_utils.get_data_parallel_group()
         point = distributed_utils.broadcast_object(point, src_rank=0, group=group)
     return point
+
+
+def draw_weights(build: Callable[[], nn.Module], seed: int, level: int) -> dict[str, Any]:
+    """Draws the initialisation of a level anew (Frankle & Carbin 2019: random reinitialisation).
+
+    Args:
+        build: Builds the model with weights drawn from torch's random state.
+        seed: Of the draw.
+        level: Each level has weights of its own.
+
+    Returns:
+        `model` and `last_optimizer_state` (None), as of a rewind point. The random state is left as it was.
+    """
+    key = hashlib.sha256(f"{seed}/{level}/weights".encode()).digest()[:7]
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(int.from_bytes(key, "little"))
+        return {"model": build().state_dict(), "last_optimizer_state": None}
 
 
 @torch.no_grad()

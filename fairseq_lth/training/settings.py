@@ -34,6 +34,8 @@ class TaskSettings(Group, Protocol):
     imp_prune_embeddings: bool
     imp_keep_biases: bool
     imp_seed: int
+    imp_masks_from: str | None
+    imp_reinit: bool
     dump_activations: str | None
     dump_states: bool
     dump_attention: bool

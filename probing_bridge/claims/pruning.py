@@ -61,7 +61,7 @@ def bleu_last_drop(results: Results) -> Judgement:
 
 def beats_random(results: Results) -> Judgement:
     """Whether magnitude pruning keeps more BLEU than random pruning at the sparsest level that both have."""
-    runs = {score: run for run in (*results.baselines, results) for score in [_pruned_by(run)]}
+    runs = {score: run for run in (*reversed(results.baselines), results) for score in [_pruned_by(run)]}
     found = {name: need(runs[name]["bleu"], f"bleu.csv of {name} pruning") for name in _BOTH if name in runs}
     if len(found) < 2:
         raise MissingRows("BLEU of magnitude and of random pruning (report --baseline DIR)")

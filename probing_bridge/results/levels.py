@@ -12,6 +12,7 @@ from probing_bridge.formats.origin import lineage
 from probing_bridge.results.folder import Results
 
 KINDS = {"self_attn": "self-attention", "encoder_decoder": "encoder-decoder attention", "fc": "fully connected"}
+_REWINDING = {"lr": "LR rewinding", "weights": "weight rewinding", "none": "", "reinit": "weights drawn anew"}
 PARTS = {"q": "Wq", "k": "Wk", "v": "Wv", "out": "Wo"}
 
 
@@ -138,8 +139,11 @@ def run_name(results: Results) -> str:
     score, rewind = ("/".join(sorted(set(lth[column]) - {""})) for column in ("score", "rewind"))
     if not (score or rewind):
         return results.experiment or results.name
-    rewinding = {"lr": "LR rewinding", "weights": "weight rewinding", "none": "", "": ""}.get(rewind, rewind)
-    return ", ".join(word for word in (f"{score} pruning" if score else "", rewinding) if word)
+    rewinding = _REWINDING.get(rewind, rewind)
+    experiments = "/".join(sorted(set(lth["masks_from"]) - {""}))
+    pruning = {"": "", "none": "no pruning", "masks_from": f"masks of {experiments}"}.get(score, f"{score} pruning")
+    seeds = [f"seed {seed}" for seed in sorted(set(lth["seed"].dropna()) - {1})]  # 1: the one that nobody chose
+    return ", ".join(word for word in (pruning, rewinding, *seeds) if word)
 
 
 def modules_data(results: Results) -> pd.DataFrame:

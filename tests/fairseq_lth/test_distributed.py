@@ -5,27 +5,40 @@ import torch
 
 from fairseq_lth.levels.checkpoints import imp_state, read_checkpoint
 
-# no_c10d is another name of legacy_ddp
-BACKENDS = ("legacy_ddp", "pytorch_ddp", pytest.param("no_c10d", marks=pytest.mark.slow))
+RUNS = [
+    ("legacy_ddp", "magnitude"),
+    ("pytorch_ddp", "magnitude"),
+    ("legacy_ddp", "shuffle"),
+    pytest.param("no_c10d", "magnitude", marks=pytest.mark.slow),  # another name of legacy_ddp
+]
 
 
 @pytest.fixture(scope="module")
 def one_process(train, flags, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("one")
-    train([*flags, "--dropout", "0", "--update-freq", "2", "--save-dir", folder]).succeed()
-    return folder
+    """Finished runs of one process, by score."""
+    finished = {}
+
+    def run(score):
+        if score not in finished:
+            finished[score] = tmp_path_factory.mktemp("one")
+            argv = [*flags, "--imp-score", score, "--dropout", "0", "--update-freq", "2"]
+            train([*argv, "--save-dir", finished[score]]).succeed()
+        return finished[score]
+
+    return run
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_two_processes(start, flags, free_port, one_process, tmp_path, backend):
-    common = [*flags, "--dropout", "0", "--save-dir", tmp_path, "--ddp-backend", backend, "--distributed-no-spawn"]
+@pytest.mark.parametrize(("backend", "score"), RUNS)
+def test_two_processes(start, flags, free_port, one_process, tmp_path, backend, score):
+    common = [*flags, "--imp-score", score, "--dropout", "0", "--save-dir", tmp_path, "--ddp-backend", backend]
+    common += ["--distributed-no-spawn"]
     common += ["--distributed-init-method", f"tcp://127.0.0.1:{free_port()}", "--distributed-world-size", "2"]
     common += ["--distributed-backend", "gloo"]
     ranks = [start([*common, "--distributed-rank", rank], check=True, fake_cuda=True) for rank in (0, 1)]
     for rank in ranks:
         rank.wait().succeed()
     for level in range(3):
-        one = read_checkpoint(one_process / f"checkpoint_lth{level}.pt")
+        one = read_checkpoint(one_process(score) / f"checkpoint_lth{level}.pt")
         two = read_checkpoint(tmp_path / f"checkpoint_lth{level}.pt")
         for name, weight in one["model"].items():
             assert torch.allclose(weight, two["model"][name], rtol=1e-4, atol=2e-5), (level, name)

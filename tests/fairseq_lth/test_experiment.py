@@ -25,7 +25,7 @@ IDENTITY = {
     "optimizer": "_name adam_betas adam_eps weight_decay use_old_adam fp16_adam_stats tpu lr",
     "task": "source_lang target_lang left_pad_source left_pad_target max_source_positions max_target_positions "
     "upsample_primary truncate_source num_batch_buckets imp_rate imp_rewind imp_rewind_epoch imp_score imp_scope "
-    "imp_prune_embeddings imp_keep_biases",
+    "imp_prune_embeddings imp_keep_biases imp_reinit",
 }
 FIELDS = [(group, name) for group, names in IDENTITY.items() for name in names.split()]
 OTHER_NAMES = {  # components that exist, since their own flags are looked up
@@ -86,7 +86,7 @@ def test_nothing_else_changes_it(settings):
         if group in ("criterion", "lr_scheduler", "model", "optimizer") or not OmegaConf.is_config(part):
             continue
         for name, value in part.items():
-            if (group, name) not in FIELDS and name != "data":
+            if (group, name) not in FIELDS and name not in ("data", "imp_masks_from"):
                 assert Root(settings, group, name, another(value)).experiment() == expected, (group, name)
                 checked += 1
     assert checked > 150
@@ -99,10 +99,22 @@ def test_the_model_counts_only_with_its_own_flags(settings):
         assert Root(settings, "model", name, "x").experiment() == expected, name
 
 
-def test_parent_and_seed_of_random_scores_count(settings):
-    random, seeded = (Root(settings, "task", "imp_score", "random") for _ in range(2))
+@pytest.mark.parametrize(("name", "value"), [("imp_score", "random"), ("imp_score", "shuffle"), ("imp_reinit", True)])
+def test_the_seed_of_what_is_drawn_counts(settings, name, value):
+    drawn, seeded = (Root(settings, "task", name, value) for _ in range(2))
     seeded.task.imp_seed = 9
-    assert random.experiment() != seeded.experiment()
+    assert drawn.experiment() != seeded.experiment()
+
+
+def test_the_run_whose_masks_are_used_counts_wherever_it_lies(settings, dense, tmp_path):
+    used = Root(settings, "task", "imp_masks_from", str(dense)).experiment()
+    assert used != Root(settings).experiment()
+    (tmp_path / "checkpoint_lth2.pt").hardlink_to(dense / "checkpoint_lth2.pt")
+    assert Root(settings, "task", "imp_masks_from", str(tmp_path)).experiment() == used
+
+
+def test_the_parent_counts(settings):
+    random = Root(settings, "task", "imp_score", "random")
     assert random.experiment("0123/lth0") not in (random.experiment(), random.experiment("0123/lth1"))
 
 

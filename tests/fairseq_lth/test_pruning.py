@@ -74,9 +74,35 @@ def test_random_choice_is_the_same_on_every_machine():
 
 @pytest.mark.parametrize("name", PRUNING_CRITERIA)
 def test_every_criterion_gives_non_negative_finite_scores(name):
-    scores = PRUNING_CRITERIA[name](np.linspace(-1, 1, 101, dtype=np.float32), np.random.Philox(key=1))
+    scores = PRUNING_CRITERIA[name].score(np.linspace(-1, 1, 101, dtype=np.float32), np.random.Philox(key=1))
     assert scores.shape == (101,) and scores.dtype == np.float32
-    assert np.isfinite(scores).all() and (scores >= 0).all() and PRUNING_CRITERIA[name].__doc__
+    assert np.isfinite(scores).all() and (scores >= 0).all() and PRUNING_CRITERIA[name].score.__doc__
+
+
+def test_shuffle_takes_from_each_module_what_magnitude_would_take():
+    rng = np.random.default_rng(4)
+    weights = {
+        f"{module}.{kind}": torch.tensor(rng.normal(scale=scale, size=size))
+        for module, scale in (("a", 0.3), ("b", 1.0), ("c", 3.0))
+        for kind, size in (("weight", (20, 7)), ("bias", 20))
+    }
+    mask = Mask({name: torch.from_numpy(rng.random(tuple(w.shape)) > 0.3) for name, w in weights.items()})
+    flat = by_sorting(weights, mask, 0.4)
+    expected = {module: int(flat[160 * place : 160 * (place + 1)].sum()) for place, module in enumerate("abc")}
+    assert len(set(expected.values())) == 3
+    shuffled = [prune(weights, mask, 0.4, "shuffle", "global", seed, 1) for seed in (1, 1, 2)]
+    for new in shuffled:
+        for module, n_kept in expected.items():
+            assert sum(int(new.kept[f"{module}.{kind}"].sum()) for kind in ("weight", "bias")) == n_kept
+        assert not any(bool((new.kept[name] & ~kept).any()) for name, kept in mask.kept.items())
+    magnitude = prune(weights, mask, 0.4, "magnitude", "global", 1, 1)
+    assert len({new.hash() for new in (*shuffled, magnitude)}) == 3 and shuffled[0].hash() == shuffled[1].hash()
+
+
+def test_a_rate_of_0_prunes_nothing():
+    weights = {"a.weight": torch.randn(5, 5)}
+    mask = Mask({"a.weight": torch.randn(5, 5) > 0})
+    assert prune(weights, mask, 0.0, "magnitude", "global", 1, 1).hash() == mask.hash()
 
 
 def test_nan_is_refused():

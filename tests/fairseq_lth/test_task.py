@@ -26,9 +26,9 @@ from fairseq_lth.levels.checkpoints import (
 PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
 REFUSED = {
     "--imp-rewind-epoch 2": "--imp-rewind-epoch 2: must be 0 or more and less than --max-epoch 2",
-    "--imp-rate 1.0": "--imp-rate 1.0: must be above 0 and below 1",
+    "--imp-rate 1.0": "--imp-rate 1.0: must be 0 or more and below 1",
     "--source-lang fr --target-lang de": "--source-lang fr --target-lang de: no such language pair; ",
-    "--imp-rate 0": "--imp-rate 0.0: must be above 0 and below 1",
+    "--imp-rate -0.5": "--imp-rate -0.5: must be 0 or more and below 1",
     "--imp-iterations -1": "--imp-iterations -1: must be 0 or more",
     "--imp-rewind-epoch 1,0,1": "--imp-rewind-epoch has 3 numbers for --imp-iterations 2",
     "--save-interval 3": "--save-interval 3: nothing would be saved at the end of epoch 1",
@@ -51,7 +51,7 @@ def test_bad_flags_are_refused_in_one_line(refusal, flags, tmp_path, extra):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("extra", ["--imp-rate 0", "--restore-file nowhere.pt"])
+@pytest.mark.parametrize("extra", ["--imp-rate 1.0", "--restore-file nowhere.pt"])
 def test_a_refused_training_ends_in_one_line_and_writes_nothing(train, flags, tmp_path, extra):
     error = train([*flags, *extra.split(), "--save-dir", tmp_path / "run"]).error()
     assert error.startswith(f"fairseq_lth: error: {REFUSED[extra]}"), error

@@ -88,6 +88,36 @@ def test_dry_run_is_the_chain_of_the_paper(tmp_path, run):
     assert sum(words[:1] == ["fairseq-generate"] for words in commands) == 17
 
 
+def test_controls_branch_off_the_dense_level_and_have_pages_of_their_own(tmp_path, run):
+    names = "magnitude shuffle-3 control reinit random-2"
+    done = run(
+        "bash", RECIPE / "run_all.sh", "--dry-run", STATE=tmp_path, EXPERIMENTS=names, ANALYSED="magnitude control"
+    )
+    assert done.returncode == 0, done.stderr
+    commands = [shlex.split(line) for line in done.stdout.splitlines() if line and not line.startswith("#")]
+    trained = {}
+    for words in commands:
+        if words[0] == "fairseq-train":
+            folder = Path(words[words.index("--save-dir") + 1]).parent.name
+            trained[folder] = {flag: words[place + 1] for place, flag in enumerate(words[:-1]) if flag.startswith("--")}
+    assert list(trained) == names.split()
+    dense = trained.pop("magnitude")
+    assert "--restore-file" not in dense
+    assert {flags["--restore-file"] for flags in trained.values()} == {f"{dense['--save-dir']}/checkpoint_lth0.pt"}
+    expected = {
+        "shuffle-3": {"--imp-score": "shuffle", "--imp-seed": "3", "--imp-rate": "0.2", "--imp-rewind-epoch": "10"},
+        "control": {"--imp-rate": "0", "--imp-rewind": "lr", "--imp-rewind-epoch": "10"},
+        "reinit": {"--imp-reinit": "--imp-rewind", "--imp-rewind": "lr", "--imp-rewind-epoch": "0"},
+        "random-2": {"--imp-score": "random", "--imp-seed": "2", "--imp-rewind-epoch": "10"},
+    }
+    for name, flags in expected.items():
+        assert {flag: trained[name].get(flag) for flag in flags} == flags, name
+        assert dense.keys() - trained[name].keys() <= {"--imp-score"}
+    pages = [words[words.index("--output") + 1] for words in commands if words[3:4] == ["report"]]
+    assert pages == [f"{tmp_path}/{name}/report" for name in names.split()]
+    assert sum("--dump-activations" in words for words in commands) == 9 + 8
+
+
 @pytest.mark.parametrize("recipe", ["open_en_de", "wmt16_en_de"])
 def test_another_seed_is_another_run_in_its_own_folder(run, recipe):
     config = f"recipes/{recipe}/config.sh"

@@ -88,7 +88,9 @@ class TestDryRun:
         assert run("bash", RECIPE / "20_generate.sh", "--dryrun").returncode == 2
         done = run("bash", RECIPE / "20_generate.sh", "--dry-run", EXPERIMENTS="magnitude rand")
         assert done.returncode == 2
-        assert "'rand', which is none of magnitude, random, weights" in done.stderr
+        assert "'rand', which is none of magnitude, weights, control, random, shuffle, reinit" in done.stderr
+        for word in ("magnitude-2", "random-", "shuffle-0", "reinit-x"):
+            assert run("bash", RECIPE / "20_generate.sh", "--dry-run", EXPERIMENTS=word).returncode == 2
 
 
 class TestRun:
