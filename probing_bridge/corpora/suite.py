@@ -30,7 +30,7 @@ TOP_KEYS = ("compat", "tasks")
 TASK_KEYS = (*SPLITS, "format", "compat")
 MAX_BYTES = 1 << 20
 
-Faults = list[tuple[int | None, str]]  # (1-based line, message)
+LineFaults = list[tuple[int | None, str]]  # (1-based line, message)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def load_suite(path: str | Path, corpora: str | Path | None = None) -> Suite:
     root = path.parent if corpora is None else Path(corpora)
     if not root.is_dir():
         raise InputError("no such folder of corpora", root)
-    faults: Faults = []
+    faults: LineFaults = []
     tasks = _read_suite(_parse(path), root, faults)
     if faults:
         raise BridgeError("\n".join(str(InputError(text, path, line)) for line, text in sorted(faults, key=_line)))
@@ -134,7 +134,7 @@ def _parse(path: Path) -> yaml.Node:
 
 
 def _entries(
-    node: yaml.Node, what: str, known: tuple[str, ...], faults: Faults
+    node: yaml.Node, what: str, known: tuple[str, ...], faults: LineFaults
 ) -> Iterator[tuple[str, yaml.Node, int]]:
     """The entries of a mapping with their lines; unknown and repeated keys are faults."""
     if not isinstance(node, yaml.MappingNode):
@@ -154,7 +154,7 @@ def _entries(
         seen.add(name)
 
 
-def _text(node: yaml.Node, what: str, faults: Faults) -> str | None:
+def _text(node: yaml.Node, what: str, faults: LineFaults) -> str | None:
     """A value that must be a text."""
     is_text = isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str"
     if is_text and node.value and node.value.isprintable():
@@ -163,14 +163,14 @@ def _text(node: yaml.Node, what: str, faults: Faults) -> str | None:
     return None
 
 
-def _compat(node: yaml.Node, faults: Faults) -> bool:
+def _compat(node: yaml.Node, faults: LineFaults) -> bool:
     value = _text(node, "compat", faults)
     if value not in (COMPAT, None):
         faults.append((node.start_mark.line + 1, f"compat can only be {COMPAT}, not {value!r}"))
     return value == COMPAT
 
 
-def _read_suite(node: yaml.Node, root: Path, faults: Faults) -> dict[str, SuiteTask]:
+def _read_suite(node: yaml.Node, root: Path, faults: LineFaults) -> dict[str, SuiteTask]:
     top = {name: value for name, value, _ in _entries(node, "the suite", TOP_KEYS, faults)}
     compat = "compat" in top and _compat(top["compat"], faults)
     if "tasks" not in top:
@@ -187,7 +187,7 @@ def _read_suite(node: yaml.Node, root: Path, faults: Faults) -> dict[str, SuiteT
     return tasks
 
 
-def _read_task(name: str, node: yaml.Node, line: int, root: Path, compat: bool, faults: Faults) -> SuiteTask | None:
+def _read_task(name: str, node: yaml.Node, line: int, root: Path, compat: bool, faults: LineFaults) -> SuiteTask | None:
     entries = {key: (value, at) for key, value, at in _entries(node, f"task {name}", TASK_KEYS, faults)}
     if "compat" in entries:
         compat = _compat(entries["compat"][0], faults)
@@ -214,7 +214,7 @@ def _read_task(name: str, node: yaml.Node, line: int, root: Path, compat: bool, 
     return SuiteTask(name, **paths, format=format, compat=compat) if len(paths) == len(SPLITS) else None
 
 
-def _check_path(path: Path, root: Path, line: int, faults: Faults) -> bool:
+def _check_path(path: Path, root: Path, line: int, faults: LineFaults) -> bool:
     """Notes a path that is not there or leads out of the root, links followed."""
     try:
         inside = path.resolve().is_relative_to(root.resolve())
