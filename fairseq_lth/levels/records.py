@@ -153,21 +153,21 @@ def module_rows(mask: Mask, experiment: str, level: int) -> list[dict[str, Any]]
 
 
 def _place(path: str) -> dict[str, Any]:
-    """Where a module is: component, layer, kind and part."""
+    """Where a module is: component, layer, kind and projection."""
     in_layer = _LAYER.fullmatch(path)
     if in_layer is None:
         component = path.split(".")[0]
         component = component if component in ("encoder", "decoder") else ""
-        return {"module": path, "component": component, "layer": None, "kind": "other", "part": "other"}
+        return {"module": path, "component": component, "layer": None, "kind": "other", "projection": "other"}
     component, layer, rest = in_layer.groups()
     attention = _ATTENTION.fullmatch(rest)
-    kind, part = ("fc", rest) if rest in ("fc1", "fc2") else ("other", "other")
+    kind, projection = ("fc", rest) if rest in ("fc1", "fc2") else ("other", "other")
     if attention:
-        kind, part = _KINDS[attention[1]], attention[2]
+        kind, projection = _KINDS[attention[1]], attention[2]
     return {
         "module": f"{component}.{layer}.{rest}",
         "component": component,
         "layer": int(layer) + 1,
         "kind": kind,
-        "part": part,
+        "projection": projection,
     }

@@ -19,7 +19,7 @@ from probing_bridge.claims.judging import (
 )
 from probing_bridge.results import levels
 from probing_bridge.results.folder import Results
-from probing_bridge.results.levels import modules_data, parts_data
+from probing_bridge.results.levels import modules_data, projections_data
 from probing_bridge.results.statistics import ALPHA
 
 _BOTH = ("magnitude", "random")
@@ -152,12 +152,12 @@ def cross_least(results: Results) -> Judgement:
 
 def values_outputs(results: Results) -> Judgement:
     """Whether Wv and Wo are sparser than Wq and Wk."""
-    rows = need(last_level(parts_data(results)), "lth_modules.csv")
-    parts = []
-    for (component, kind), part in rows.groupby(["component", "kind"]):
-        late, early = (part[part["part"].isin(names)] for names in (("v", "out"), ("q", "k")))
+    rows = need(last_level(projections_data(results)), "lth_modules.csv")
+    judged = []
+    for (component, kind), same in rows.groupby(["component", "kind"]):
+        late, early = (same[same["projection"].isin(names)] for names in (("v", "out"), ("q", "k")))
         need(late, "Wv, Wo"), need(early, "Wq, Wk")
         low, high = late["module_sparsity"].min(), early["module_sparsity"].max()
         ours = f"{100 * late['module_sparsity'].mean():.1f} % v {100 * early['module_sparsity'].mean():.1f} %"
-        parts.append((f"{component} {kind}", Judgement(HOLDS if low > high else FAILS, ours)))
-    return all_of(parts)
+        judged.append((f"{component} {kind}", Judgement(HOLDS if low > high else FAILS, ours)))
+    return all_of(judged)

@@ -20,7 +20,7 @@ import pandas as pd
 
 from probing_bridge.figures import tables
 from probing_bridge.figures.probing import draw_best, draw_layers, draw_sides
-from probing_bridge.figures.pruning import draw_bleu, draw_modules, draw_parts
+from probing_bridge.figures.pruning import draw_bleu, draw_modules, draw_projections
 from probing_bridge.figures.similarity import draw_distribution, draw_groups, draw_pairs, draw_spectrum, draw_to_dense
 from probing_bridge.figures.style import drawn
 from probing_bridge.results import levels, naming, probing, similarity
@@ -137,7 +137,7 @@ FIGURES: dict[str, Exhibit] = {
         "lth_modules", command="fairseq-train ... --task lth_imp (lth_modules.csv)",
     ),
     "fig_a2_projections": Exhibit(
-        "Fig. A2", "Sparsity of Wq, Wk, Wv and Wo", "modules", levels.parts_data, draw_parts,
+        "Fig. A2", "Sparsity of Wq, Wk, Wv and Wo", "modules", levels.projections_data, draw_projections,
         "Pruned share of the four attention matrices, all layers together, against that of all prunable weights.",
         "lth_modules", command="fairseq-train ... --task lth_imp (lth_modules.csv)",
     ),

@@ -23,7 +23,7 @@ from probing_bridge.figures.style import (
     percent,
     ramp,
 )  # fmt: skip
-from probing_bridge.results.levels import KINDS, PARTS
+from probing_bridge.results.levels import KINDS, PROJECTIONS
 from probing_bridge.results.naming import rows_of
 
 
@@ -34,8 +34,8 @@ def draw_bleu(frame: pd.DataFrame) -> Figure:
         return empty()
     panels = list(frame.groupby(["test_set", "metric"], sort=False))
     figure = new_figure(COLUMN + 0.4, 2.3 * len(panels))
-    for axes, ((test_set, metric), part) in zip(np.atleast_1d(figure.subplots(len(panels), 1)), panels, strict=True):
-        for index, (run, line) in enumerate(part.groupby("run", sort=False)):
+    for axes, ((test_set, metric), panel) in zip(np.atleast_1d(figure.subplots(len(panels), 1)), panels, strict=True):
+        for index, (run, line) in enumerate(panel.groupby("run", sort=False)):
             gids = [
                 mark(f"{run}, LTH{row.level}: {number(row.score, row.low, row.high, 2)}", row.level)
                 for row in rows_of(line)
@@ -45,7 +45,7 @@ def draw_bleu(frame: pd.DataFrame) -> Figure:
         axes.set(xlabel="sparsity of all weights (%)", ylabel=f"{metric}, {test_set}".replace("bleu", "BLEU"))
         axes.grid(axis="y")
         axes.margins(y=0.12)
-        if part["run"].nunique() > 1:
+        if panel["run"].nunique() > 1:
             axes.legend(loc="best")
     return figure
 
@@ -60,12 +60,12 @@ def draw_modules(frame: pd.DataFrame) -> Figure:
     grid = figure.subplots(2, 3, sharex=True, sharey=True)
     places = [grid[0][0], grid[0][1], grid[1][0], grid[1][1], grid[1][2]]
     for axes, (component, kind) in zip(places, panels, strict=True):
-        part = frame[(frame["component"] == component) & (frame["kind"] == kind)]
+        panel = frame[(frame["component"] == component) & (frame["kind"] == kind)]
         for index, layer in enumerate(layers):
-            line = part[part["layer"] == layer].sort_values("level")
+            line = panel[panel["layer"] == layer].sort_values("level")
             _share_curve(axes, line, f"layer {layer}", (ramp(index, len(layers)), MARKERS[index % 5], "-"), layer)
         axes.set_title(f"{component}, {KINDS[kind]}")
-        _share_axes(axes, part)
+        _share_axes(axes, panel)
     handles, labels = places[0].get_legend_handles_labels()
     grid[0][2].set_axis_off()
     grid[0][2].legend(handles, labels, loc="center", ncols=2)
@@ -77,7 +77,7 @@ def draw_modules(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_parts(frame: pd.DataFrame) -> Figure:
+def draw_projections(frame: pd.DataFrame) -> Figure:
     """Sparsity of Wq, Wk, Wv, Wo against that of all prunable weights (Fig. A2)."""
     if not len(frame):
         return empty(width=WIDE)
@@ -85,12 +85,12 @@ def draw_parts(frame: pd.DataFrame) -> Figure:
     figure = new_figure(WIDE, 2.3)
     grid = figure.subplots(1, 3, sharex=True, sharey=True)
     for axes, (component, kind) in zip(grid, panels, strict=True):
-        part = frame[(frame["component"] == component) & (frame["kind"] == kind)]
-        for index, (name, label) in enumerate(PARTS.items()):
-            line = part[part["part"] == name].sort_values("level")
+        panel = frame[(frame["component"] == component) & (frame["kind"] == kind)]
+        for index, (name, label) in enumerate(PROJECTIONS.items()):
+            line = panel[panel["projection"] == name].sort_values("level")
             _share_curve(axes, line, label, (SERIES[index], MARKERS[index], DASHES[index]), "")
         axes.set(title=f"{component}, {KINDS[kind]}", xlabel="all prunable weights (%)")
-        _share_axes(axes, part)
+        _share_axes(axes, panel)
     grid[0].set_ylabel("sparsity of the matrix (%)")
     grid[0].legend(loc="upper left")
     return figure
@@ -102,9 +102,9 @@ def _share_curve(axes: Axes, line: pd.DataFrame, label: str, look: tuple[str, st
     curve(axes, scaled, "x", "y", label, look, gids)
 
 
-def _share_axes(axes: Axes, part: pd.DataFrame) -> None:
+def _share_axes(axes: Axes, panel: pd.DataFrame) -> None:
     """Grid, and the line on which a module is pruned as much as the whole; a gap is said."""
     axes.axline((0, 0), slope=1, color=MUTED, linewidth=0.6, linestyle=":")
     axes.grid(color=GRID)
-    if not len(part):
+    if not len(panel):
         axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", color=MUTED)

@@ -140,7 +140,7 @@ TABLES: dict[str, Table] = {
     "lth_modules": Table(
         {
             "experiment": "str", "level": "Int64", "module": "str", "component": "str", "layer": "Int64",
-            "kind": "str", "part": "str", "weights": "Int64", "pruned": "Int64", "module_sparsity": "float64",
+            "kind": "str", "projection": "str", "weights": "Int64", "pruned": "Int64", "module_sparsity": "float64",
         },
         ("experiment", "level", "module"),
         "how many weights of one module are pruned at one level, and their share",

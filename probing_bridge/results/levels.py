@@ -13,7 +13,7 @@ from probing_bridge.results.folder import Results
 
 KINDS = {"self_attn": "self-attention", "encoder_decoder": "encoder-decoder attention", "fc": "fully connected"}
 _REWINDING = {"lr": "LR rewinding", "weights": "weight rewinding", "none": "", "reinit": "weights drawn anew"}
-PARTS = {"q": "Wq", "k": "Wk", "v": "Wv", "out": "Wo"}
+PROJECTIONS = {"q": "Wq", "k": "Wk", "v": "Wv", "out": "Wo"}
 
 
 def known_levels(results: Results) -> pd.DataFrame:
@@ -151,14 +151,15 @@ def modules_data(results: Results) -> pd.DataFrame:
     return _shares(results, ["component", "kind", "layer", "level"])
 
 
-def parts_data(results: Results) -> pd.DataFrame:
-    """Sparsity of Wq, Wk, Wv and Wo over all layers: component, kind, part, level, sparsity_prunable, ..."""
-    rows = _shares(results, ["component", "kind", "part", "level"])
-    return rows[rows["part"].isin(PARTS) & rows["kind"].isin(["self_attn", "encoder_decoder"])].reset_index(drop=True)
+def projections_data(results: Results) -> pd.DataFrame:
+    """Sparsity of Wq, Wk, Wv and Wo over all layers: component, kind, projection, level, sparsity_prunable, ..."""
+    rows = _shares(results, ["component", "kind", "projection", "level"])
+    of_attention = rows["projection"].isin(PROJECTIONS) & rows["kind"].isin(["self_attn", "encoder_decoder"])
+    return rows[of_attention].reset_index(drop=True)
 
 
 def _shares(results: Results, by: list[str]) -> pd.DataFrame:
-    """Pruned weights of groups of modules as a share of their weights."""
+    """Pruned weights as a share of all weights, over the modules that agree in `by`."""
     rows = results["lth_modules"]
     rows = rows[rows["kind"].isin(list(KINDS))]
     sums = rows.groupby(by, as_index=False)[["weights", "pruned"]].sum()

@@ -103,7 +103,7 @@ def test_records_of_each_level(dense):
         assert sum(int(module["pruned"]) for module in of_level) == int(row["pruned_weights"])
         assert sum(int(module["weights"]) for module in of_level) == n
     assert all(float(m["module_sparsity"]) == int(m["pruned"]) / int(m["weights"]) for m in modules)
-    places = {(m["component"], m["layer"], m["kind"], m["part"]) for m in modules}
+    places = {(m["component"], m["layer"], m["kind"], m["projection"]) for m in modules}
     assert {
         ("encoder", "1", "self_attn", "q"),
         ("decoder", "1", "encoder_decoder", "out"),

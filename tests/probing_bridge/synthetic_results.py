@@ -107,25 +107,27 @@ def _write_levels(folder: Path, levels: int, layers: int, sign: int, experiment:
         kinds = ["self_attn", "fc"] + (["encoder_decoder"] if component == "decoder" else [])
         for layer in range(1, layers + 1):
             for kind in kinds:
-                parts = [("fc1", 4), ("fc2", 4)] if kind == "fc" else [(part, 1) for part in ("q", "k", "v", "out")]
-                for part, size in parts:
+                projections = {"fc1": 4, "fc2": 4} if kind == "fc" else dict.fromkeys(("q", "k", "v", "out"), 1)
+                for projection, size in projections.items():
                     for level in range(levels):
-                        share = prunable[level] * (1 + sign * _tilt(kind, part, layer, layers))
+                        share = prunable[level] * (1 + sign * _tilt(kind, projection, layer, layers))
                         weights = size * 1_048_576
                         pruned = round(weights * min(max(share, 0), 1))
-                        module = f"{component}.{layer - 1}.{kind}.{part}"
-                        rows.append((level, module, component, layer, kind, part, weights, pruned, pruned / weights))
-    columns = ["level", "module", "component", "layer", "kind", "part", "weights", "pruned", "module_sparsity"]
+                        module = f"{component}.{layer - 1}.{kind}.{projection}"
+                        rows.append(
+                            (level, module, component, layer, kind, projection, weights, pruned, pruned / weights)
+                        )
+    columns = ["level", "module", "component", "layer", "kind", "projection", "weights", "pruned", "module_sparsity"]
     frame = pd.DataFrame(rows, columns=columns).assign(experiment=experiment)
     write_table(frame, "lth_modules", folder / "lth_modules.csv")
 
 
-def _tilt(kind: str, part: str, layer: int, layers: int) -> float:
+def _tilt(kind: str, projection: str, layer: int, layers: int) -> float:
     """How much more than the average a module is pruned."""
     height = (layer - 1) / max(layers - 1, 1)
     if kind == "fc":
         return -0.05 + 0.15 * height
-    tilt = 0.10 if part in ("v", "out") else -0.10
+    tilt = 0.10 if projection in ("v", "out") else -0.10
     if kind == "encoder_decoder":
         return tilt - 0.25 - 0.03 * height
     return tilt + (0.12 if layer == 1 else 0.08 if layer == layers else 0.0)

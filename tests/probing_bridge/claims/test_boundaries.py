@@ -67,8 +67,10 @@ def test_encoder_decoder_attention_must_be_below_all_others(full: Results) -> No
 @pytest.mark.parametrize(("query", "wanted"), [(499, HOLDS), (500, FAILS)])
 def test_wv_and_wo_must_be_above_each_of_wq_and_wk(query: int, wanted: str, full: Results) -> None:
     rows = changed(full["lth_modules"], "level == 8", weights=1000, pruned=500)
-    rows = changed(rows, "level == 8 and part in ('q', 'k')", pruned=400)
-    one = changed(rows, "level == 8 and part == 'q' and kind == 'self_attn' and component == 'encoder'", pruned=query)
+    rows = changed(rows, "level == 8 and projection in ('q', 'k')", pruned=400)
+    one = changed(
+        rows, "level == 8 and projection == 'q' and kind == 'self_attn' and component == 'encoder'", pruned=query
+    )
     assert verdict(full, "Wv and Wo", lth_modules=one) == wanted
 
 
