@@ -16,7 +16,7 @@ from probing_bridge import __version__
 from probing_bridge.errors import BridgeError
 
 COMMANDS = {
-    "tasks": "list the probing tasks: formats, metrics, groups, citations",
+    "tasks": "list the probing tasks: formats, metrics, categories, citations",
     "instances": "print what a probe will see of one file, one JSON object a line",
     "sentences": "list the sentences of a suite that have to be encoded",
     "probe": "train the probes of a suite on representations",

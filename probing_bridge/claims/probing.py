@@ -96,22 +96,22 @@ def _none_better(scores: pd.DataFrame, final: str) -> Judgement:
     return Judgement(FAILS if beaten.any() else HOLDS, ours, "better: intervals apart")
 
 
-def layer_group(results: Results, group: str) -> pd.DataFrame:
-    """Mean z of a group by layer and level, as score."""
+def layer_category(results: Results, category: str) -> pd.DataFrame:
+    """Mean z of a category by layer and level, as score."""
     rows = probing.layer_z_scores(probing.probe_scores(results, "linear"))
-    return need(rows[rows["group"] == group], f"probes of {group} tasks").rename(columns={"z": "score"})
+    return need(rows[rows["category"] == category], f"probes of {category} tasks").rename(columns={"z": "score"})
 
 
-def early_rises(results: Results, group: str) -> Judgement:
+def early_rises(results: Results, category: str) -> Judgement:
     """Whether the layers below the last rise with the level."""
-    rows = layer_group(results, group)
+    rows = layer_category(results, category)
     early = rows[rows["layer"].isin(layers_below(rows["layer"]))]
-    return frame_trend(early, True, f"layers below the last, {group} tasks", digits=2)
+    return frame_trend(early, True, f"layers below the last, {category} tasks", digits=2)
 
 
 def late_equal(results: Results) -> Judgement:
     """Whether the final layer shows no trend on syntax."""
-    rows = layer_group(results, SYNTACTIC)
+    rows = layer_category(results, SYNTACTIC)
 
     def test(final: str) -> Judgement:
         return no_trends(rows[rows["layer"] == final].assign(all=SYNTACTIC), "all", "final layer, syntactic tasks")
@@ -121,7 +121,7 @@ def late_equal(results: Results) -> Judgement:
 
 def late_semantic(results: Results) -> Judgement:
     """Whether the final layer falls on semantics."""
-    rows = layer_group(results, SEMANTIC)
+    rows = layer_category(results, SEMANTIC)
 
     def test(final: str) -> Judgement:
         return frame_trend(rows[rows["layer"] == final], False, "final layer, semantic tasks", digits=2)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from probing_bridge.corpora.readers.formats import FORMATS
 from probing_bridge.corpora.tasks import TASKS
 
-HEADER = ("TASK", "GROUP", "FAMILY", "METRIC", "FORMATS (the first if the file's name tells none)", "FROM")
+HEADER = ("TASK", "CATEGORY", "FAMILY", "METRIC", "FORMATS (the first if the file's name tells none)", "FROM")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     rows = [HEADER]
     for task in TASKS.values():
-        rows.append((task.name, task.group, task.family, task.metric, ", ".join(task.formats), task.citation))
+        rows.append((task.name, task.category, task.family, task.metric, ", ".join(task.formats), task.citation))
     print_columns(rows)
     print()
     print_columns(

@@ -1,8 +1,8 @@
 """The probing tasks of Liu et al. (2019), one row each, and how their files become what a probe sees.
 
 Metrics and patience are those of experiment_configs/ in their code (github.com/nelson-liu/contextual-repr-analysis),
-the groups those of Movva & Zhao (2020), Fig. 1. A new task is one row here, and a module in `readers` if its format is
-new.
+the categories those of Movva & Zhao (2020, Section 4.1). A new task is one row here, and a module in `readers` if its
+format is new.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Task:
         family: "token" (every word), "selective" (some words), "regression" (some words, a number) or "pairwise".
         readers: Format -> reader; the first is taken when a file's name does not tell the format.
         metric: What selects the epoch and is reported, a key of METRICS: accuracy, span_f1, f1_i or pearson.
-        group: "POS", "syntactic" or "semantic", as in the paper.
+        category: "POS", "syntactic" or "semantic", as in the paper.
         citation: Where the task or its data come from.
         sample: Adds negative items to the instances of a file.
         batch_size: Instances per batch.
@@ -56,7 +56,7 @@ class Task:
     family: str
     readers: Mapping[str, Reader]
     metric: str
-    group: str
+    category: str
     citation: str
     sample: Callable[[Iterable[Instance]], Iterator[Instance]] | None = None
     batch_size: int = 80

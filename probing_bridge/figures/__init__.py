@@ -169,8 +169,8 @@ FIGURES: dict[str, Exhibit] = {
         caption="As Table A2, with a probe that has one hidden layer.", source="probes", where=_MLP, command=_PROBE,
     ),
     "fig_3_layers": Exhibit(
-        "Fig. 3", "Syntactic and semantic tasks by layer", "probing", probing.group_data, draw_layers,
-        _final("Mean over the tasks of a group of the z-scores of linear probes, taken per task over all layers and "
+        "Fig. 3", "Syntactic and semantic tasks by layer", "probing", probing.category_data, draw_layers,
+        _final("Mean over the tasks of a category of the z-scores of linear probes, taken per task over all layers and "
         "levels."),
         "probes", _LINEAR, _PROBE,
     ),

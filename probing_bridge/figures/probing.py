@@ -31,7 +31,7 @@ from probing_bridge.results.naming import (
     layer_label,
     layer_order,
     rows_of,
-    task_group,
+    task_category,
     task_label,
     task_order,
 )
@@ -89,11 +89,11 @@ def shown_tasks(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
 
 
 def _group_bars(axes: Axes, tasks: list[str]) -> None:
-    """A line under the columns of each group with its name."""
-    groups = [task_group(task) for task in tasks]
-    for group in dict.fromkeys(groups):
-        columns = [index for index, name in enumerate(groups) if name == group]
-        if not group or columns != list(range(columns[0], columns[-1] + 1)):
+    """A line under the columns of each category with its name."""
+    categories = [task_category(task) for task in tasks]
+    for category in dict.fromkeys(categories):
+        columns = [index for index, name in enumerate(categories) if name == category]
+        if not category or columns != list(range(columns[0], columns[-1] + 1)):
             continue
         across = axes.get_xaxis_transform()
         axes.plot(
@@ -104,35 +104,37 @@ def _group_bars(axes: Axes, tasks: list[str]) -> None:
             transform=across,
             clip_on=False,
         )
-        axes.text((columns[0] + columns[-1] + 1) / 2, -0.04, group, ha="center", va="top", fontsize=7, transform=across)
+        axes.text(
+            (columns[0] + columns[-1] + 1) / 2, -0.04, category, ha="center", va="top", fontsize=7, transform=across
+        )
 
 
 def draw_layers(frame: pd.DataFrame) -> Figure:
-    """Mean z-score by layer (rows, highest on top) and level (columns), one panel a group (Fig. 3, A3)."""
+    """Mean z-score by layer (rows, highest on top) and level (columns), one panel a category (Fig. 3, A3)."""
     if not len(frame):
         return empty()
-    groups = list(dict.fromkeys(frame["group"]))
-    groups.sort(key=[POS, SYNTACTIC, SEMANTIC].index)
+    categories = list(dict.fromkeys(frame["category"]))
+    categories.sort(key=[POS, SYNTACTIC, SEMANTIC].index)
     labels, layers = level_labels(frame), layer_order(list(frame["layer"]))[::-1]
-    width = min(WIDE, (1.2 if len(groups) == 1 else 0.9) + len(groups) * max(1.5, 0.36 * len(labels)))
+    width = min(WIDE, (1.2 if len(categories) == 1 else 0.9) + len(categories) * max(1.5, 0.36 * len(labels)))
     figure = new_figure(max(width, COLUMN), 0.9 + 0.26 * len(layers))
-    grid = np.atleast_1d(figure.subplots(1, len(groups), sharey=True))
+    grid = np.atleast_1d(figure.subplots(1, len(categories), sharey=True))
     bound = max(1.0, float(frame["z"].abs().max()))
     norm = TwoSlopeNorm(0, -bound, bound)
-    for axes, group in zip(grid, groups, strict=True):
-        part = frame[frame["group"] == group]
+    for axes, category in zip(grid, categories, strict=True):
+        part = frame[frame["category"] == category]
         values = part.pivot(index="layer", columns="level", values="z").reindex(index=layers, columns=list(labels))
         cells = values.to_numpy()
 
-        def gid(i: int, j: int, cells: np.ndarray = cells, group: str = group) -> str:
+        def gid(i: int, j: int, cells: np.ndarray = cells, category: str = category) -> str:
             level, layer, value = list(labels)[j], layers[i], cells[i, j]
             text = "not run" if np.isnan(value) else f"mean z {value:+.2f}"
-            return mark(f"{group}, {layer_label(layer)}, LTH{level}: {text}", level, layer)
+            return mark(f"{category}, {layer_label(layer)}, LTH{level}: {text}", level, layer)
 
         heat_map(axes, values, norm, DIVERGING, ".1f", gid)
         axes.set_xticklabels([str(level) for level in labels])
         tasks = int(part["tasks"].max())
-        axes.set(title=f"{group} ({tasks} task{'s' * (tasks > 1)})", xlabel="level (LTH)")
+        axes.set(title=f"{category} ({tasks} task{'s' * (tasks > 1)})", xlabel="level (LTH)")
     grid[0].set_ylabel("layer")
     color_bar(figure, list(grid), norm, DIVERGING, "mean z-score")
     return figure

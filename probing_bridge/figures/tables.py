@@ -17,7 +17,7 @@ from probing_bridge.results.naming import (
     layer_label,
     layer_order,
     rows_of,
-    task_group,
+    task_category,
     task_label,
     task_order,
 )
@@ -67,7 +67,7 @@ def show_scores(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for task in task_order(list(frame["task"])):
         part = frame[frame["task"] == task].set_index("level")
-        row = {"task": task_label(task), "group": task_group(task), "metric": part["metric"].iloc[0]}
+        row = {"task": task_label(task), "category": task_category(task), "metric": part["metric"].iloc[0]}
         row |= {f"LTH{k}": number(part["score"].get(k, float("nan"))).replace("–", "not run") for k in levels}
         half = float((part["high"] - part["low"]).mean()) / 2
         row["± (95 %)"] = number(half)

@@ -59,9 +59,9 @@ def exhibits(comparison: Comparison) -> list[tuple[ComparedExhibit, pd.DataFrame
 
 def draw_differences(frame: pd.DataFrame) -> Figure:
     """Differences of probe scores in points of 100, levels (rows) by tasks (columns)."""
-    tasks, levels = task_order(list(frame["part"])), sorted(frame["level"].unique())
+    tasks, levels = task_order(list(frame["subject"])), sorted(frame["level"].unique())
     gaps = frame.assign(gap=100 * (frame["score_a"] - frame["score_b"]))
-    values = gaps.pivot(index="level", columns="part", values="gap").reindex(index=levels, columns=tasks)
+    values = gaps.pivot(index="level", columns="subject", values="gap").reindex(index=levels, columns=tasks)
     cells = values.to_numpy(dtype="float64")
     figure = new_figure(max(COLUMN, min(WIDE, 1.6 + 0.42 * len(tasks))), max(1.9, 0.95 + 0.25 * len(levels)))
     axes = figure.subplots()
@@ -87,8 +87,8 @@ def show_measures(frame: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
     for row in rows_of(frame):
         digits = 1 if row.measure.startswith("spectrum") else 2 if row.measure == "bleu" else 3
         gap = f"{row.score_a - row.score_b:+.{digits}f}".replace("-", "−")
-        part = task_label(row.part) if row.measure.endswith("probe") else row.part
+        subject = task_label(row.subject) if row.measure.endswith("probe") else row.subject
         a = number(row.score_a, row.low_a, row.high_a, digits)
         b = number(row.score_b, row.low_b, row.high_b, digits)
-        rows.append((row.measure.replace("_", " "), part.replace("_", " "), f"LTH{row.level}", a, b, gap))
-    return pd.DataFrame(rows, columns=["measure", "part", "level", names[0], names[1], "difference"])
+        rows.append((row.measure.replace("_", " "), subject.replace("_", " "), f"LTH{row.level}", a, b, gap))
+    return pd.DataFrame(rows, columns=["measure", "subject", "level", names[0], names[1], "difference"])

@@ -1,6 +1,6 @@
 """Two experiments as frames: magnitude v random pruning, LR v weight rewinding, a run v the paper's numbers.
 
-Both sides become one frame of measures (what, of which part, at which level); rows that both have are laid side by
+Both sides become one frame of measures (which, of what subject, at which level); rows that both have are laid side by
 side. Levels are matched by their number, and the sparsity of both is shown. Place in the flow: results tables ->
 compared -> report.
 """
@@ -48,7 +48,7 @@ class Comparison:
     b: Side
 
     def table(self) -> pd.DataFrame:
-        """Measures that both sides have: measure, part, level, score_a, low_a, high_a, score_b, low_b, high_b."""
+        """Measures that both sides have: measure, subject, level, score_a, low_a, high_a, score_b, low_b, high_b."""
         keys = list(COLUMNS[:3])
         return self.a.measures.merge(self.b.measures, on=keys, suffixes=("_a", "_b"))
 
@@ -105,41 +105,41 @@ def measures(results: Results) -> pd.DataFrame:
     """Everything comparable of one experiment.
 
     Returns:
-        measure, part, level, score, low, high.
+        measure, subject, level, score, low, high.
     """
     levels = known_levels(results).dropna(subset=["sparsity"])
-    frames = [_rows("sparsity", levels.assign(part="all weights", score=levels["sparsity"]))]
+    frames = [_rows("sparsity", levels.assign(subject="all weights", score=levels["sparsity"]))]
     bleu = with_sparsity(results["bleu"], results)
     if len(bleu):
         first = bleu[(bleu["test_set"] == bleu["test_set"].iloc[0]) & (bleu["metric"] == bleu["metric"].iloc[0])]
         name = str(first["metric"].iloc[0])
-        frames.append(_rows("bleu" if "bleu" in name.lower() else name, first.assign(part="test")))
+        frames.append(_rows("bleu" if "bleu" in name.lower() else name, first.assign(subject="test")))
     for probe in ("linear", "mlp"):
         best = best_layers(probe_scores(results, probe))
-        frames.append(_rows(f"{probe} probe", best.assign(part=best["task"])))
+        frames.append(_rows(f"{probe} probe", best.assign(subject=best["task"])))
     for measure in ("neuron_similarity", "linear_cka", "attention_cka"):
         rows = to_dense(results, measure)
         rows = rows[rows["level"] > 0]
         frames.append(
-            _rows(f"{measure} to LTH0", rows.assign(part=rows["component"] + ", " + rows["layer"].map(layer_label)))
+            _rows(f"{measure} to LTH0", rows.assign(subject=rows["component"] + ", " + rows["layer"].map(layer_label)))
         )
     for measure in ("linear_cka", "attention_cka"):
         rows = off_diagonal(results, measure)
         rows = rows[rows["layer"].isin(["all", "1"])]  # what the paper speaks of
         frames.append(
-            _rows(f"{measure} of different layers", rows.assign(part=rows["component"] + ", layer " + rows["layer"]))
+            _rows(f"{measure} of different layers", rows.assign(subject=rows["component"] + ", layer " + rows["layer"]))
         )
     k80 = one_layer(results, "spectrum_k80")
     for component, rows in k80.groupby("component"):
         final, *beside = final_layers(rows["layer"])
-        frames.append(_rows("spectrum_k80", rows[rows["layer"] == final].assign(part=component)))
+        frames.append(_rows("spectrum_k80", rows[rows["layer"] == final].assign(subject=component)))
         for layer in beside:
             name = f"{component}, {layer_label(layer)}"
-            frames.append(_rows("spectrum_k80", rows[rows["layer"] == layer].assign(part=name)))
+            frames.append(_rows("spectrum_k80", rows[rows["layer"] == layer].assign(subject=name)))
     shares = concentration_data(results)
     for threshold, rows in shares[shares["layer"] == "all"].groupby("threshold"):
         name = "attention_concentration" + ("" if threshold == PAPER_THRESHOLD else f" above {threshold:g}")
-        frames.append(_rows(name, rows.assign(part=rows["component"])))
+        frames.append(_rows(name, rows.assign(subject=rows["component"])))
     frames += _own_index(results)
     return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
 
@@ -151,8 +151,8 @@ def _own_index(results: Results) -> list[pd.DataFrame]:
     own = own.assign(hits=own["share"] * own["n"])
     both = own.groupby("level", as_index=False)[["hits", "n"]].sum()
     return [
-        _rows("own index, neurons", own.assign(part=own["component"], score=own["share"])),
-        _rows("own index, neurons", both.assign(part="encoder and decoder", score=both["hits"] / both["n"])),
+        _rows("own index, neurons", own.assign(subject=own["component"], score=own["share"])),
+        _rows("own index, neurons", both.assign(subject="encoder and decoder", score=both["hits"] / both["n"])),
     ]
 
 
@@ -180,7 +180,7 @@ def bleu_curve(side: Side) -> pd.DataFrame:
 
 
 def ends(table: pd.DataFrame) -> pd.DataFrame:
-    """Of every measure and part, the first and the highest level that both sides have."""
-    levels = table.groupby(["measure", "part"])["level"]
+    """Of every measure and subject, the first and the highest level that both sides have."""
+    levels = table.groupby(["measure", "subject"])["level"]
     keep = (table["level"] == levels.transform("min")) | (table["level"] == levels.transform("max"))
     return table[keep].reset_index(drop=True)

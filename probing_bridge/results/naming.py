@@ -14,8 +14,8 @@ from probing_bridge.corpora.tasks import TASKS
 
 NORM = "norm"  # the final layer norm of a pre-norm model, over its layer L
 
-# Task key -> its short name and group in Movva & Zhao (2020), in the order of its Fig. 1.
-TASK_NAMES: dict[str, tuple[str, str]] = {name: (task.title, task.group) for name, task in TASKS.items()}
+# Task key -> its short name and category in Movva & Zhao (2020), in the order of its Fig. 1.
+TASK_NAMES: dict[str, tuple[str, str]] = {name: (task.title, task.category) for name, task in TASKS.items()}
 
 COMPONENTS = {
     "encoder": "encoder",
@@ -31,8 +31,8 @@ def task_label(task: str) -> str:
     return TASK_NAMES[task][0] if task in TASK_NAMES else task
 
 
-def task_group(task: str) -> str:
-    """The paper's group of a task: POS, syntactic or semantic; empty for a task the paper does not have."""
+def task_category(task: str) -> str:
+    """The paper's category of a task: POS, syntactic or semantic; empty for a task the paper does not have."""
     return TASK_NAMES[task][1] if task in TASK_NAMES else ""
 
 

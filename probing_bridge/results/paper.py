@@ -15,7 +15,7 @@ import pandas as pd
 
 from probing_bridge.errors import InputError
 
-COLUMNS = ("measure", "part", "level", "score", "low", "high")
+COLUMNS = ("measure", "subject", "level", "score", "low", "high")
 
 SPARSITY = (0.0, 0.168, 0.302, 0.410, 0.496, 0.565, 0.620, 0.664, 0.699)
 
@@ -45,7 +45,7 @@ PROBES: dict[str, tuple[float | None, ...]] = {
     "coref": (0.771656, 0.779478, 0.744962, 0.761454, 0.765041, 0.747291, 0.724848, 0.749973, 0.749001),
 }  # fmt: skip
 
-# (measure, part, level, number), named as comparison.measures names them.
+# (measure, subject, level, number), named as comparison.measures names them.
 OTHERS: tuple[tuple[str, str, int, float], ...] = (
     ("bleu", "test", 0, 27.77),
     ("bleu", "test", 7, 27.61),
@@ -102,7 +102,7 @@ _NAMES = {
 
 
 def paper_measures() -> pd.DataFrame:
-    """The numbers of this module: measure, part, level, score, low, high (no intervals are given)."""
+    """The numbers of this module: measure, subject, level, score, low, high (no intervals are given)."""
     return _frame(SPARSITY, PROBES, OTHERS)
 
 
@@ -116,7 +116,7 @@ def read_reference(path: str | Path) -> pd.DataFrame:
         path: The file.
 
     Returns:
-        measure, part, level, score, low, high.
+        measure, subject, level, score, low, high.
 
     Raises:
         InputError: No such file, no JSON object, a value of another shape, or nothing to compare with.

@@ -16,7 +16,7 @@ from probing_bridge.probes.measures import side_metrics
 from probing_bridge.probes.problem import PROBES
 from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import with_sparsity
-from probing_bridge.results.naming import layer_order, model_layers, task_group, task_order
+from probing_bridge.results.naming import layer_order, model_layers, task_category, task_order
 from probing_bridge.results.statistics import task_trends
 
 SIDES = {"selectivity": "selectivity", "mdl_compression": "MDL compression"}
@@ -110,20 +110,20 @@ def best_layers(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def layer_z_scores(scores: pd.DataFrame) -> pd.DataFrame:
-    """Mean z-score over the tasks of each group, per layer and level (Fig. 3, A3).
+    """Mean z-score over the tasks of each category, per layer and level (Fig. 3, A3).
 
-    Standardised per task over all its layers and levels; a layer or level that one task of a group lacks is averaged
+    Standardised per task over all its layers and levels; a layer or level that one task of a category lacks is averaged
     over the tasks that have it, and `tasks` counts them.
 
     Args:
         scores: What probe_scores returns.
 
     Returns:
-        group, level, sparsity, layer, z, tasks.
+        category, level, sparsity, layer, z, tasks.
     """
     scores = model_layers(scores, "layer").dropna(subset=["score"])
-    scores = scores.assign(group=scores["task"].map(task_group), z=z_scores(scores))
-    means = scores.groupby(["group", "level", "layer"], as_index=False).agg(
+    scores = scores.assign(category=scores["task"].map(task_category), z=z_scores(scores))
+    means = scores.groupby(["category", "level", "layer"], as_index=False).agg(
         z=("z", "mean"), tasks=("task", "nunique"), sparsity=("sparsity", "first")
     )
     return means
@@ -169,20 +169,20 @@ def trends_data(results: Results) -> pd.DataFrame:
 
 
 def layers_data(results: Results) -> pd.DataFrame:
-    """Mean z-score over the tasks of each group, by layer and level: group, level, sparsity, layer, z, tasks."""
+    """Mean z-score over the tasks of each category, by layer and level: category, level, sparsity, layer, z, tasks."""
     return layer_z_scores(probe_scores(results, "linear"))
 
 
-def group_data(results: Results) -> pd.DataFrame:
+def category_data(results: Results) -> pd.DataFrame:
     """layers_data of the syntactic and the semantic tasks (Fig. 3)."""
     rows = layers_data(results)
-    return rows[rows["group"].isin([SYNTACTIC, SEMANTIC])].reset_index(drop=True)
+    return rows[rows["category"].isin([SYNTACTIC, SEMANTIC])].reset_index(drop=True)
 
 
 def pos_data(results: Results) -> pd.DataFrame:
     """layers_data of part-of-speech tagging (Fig. A3)."""
     rows = layers_data(results)
-    return rows[rows["group"] == POS].reset_index(drop=True)
+    return rows[rows["category"] == POS].reset_index(drop=True)
 
 
 def sides_data(results: Results) -> pd.DataFrame:

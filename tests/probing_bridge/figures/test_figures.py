@@ -95,11 +95,11 @@ def read_best(name: str, frame: pd.DataFrame, figure: Figure) -> None:
 
 
 def read_layers(name: str, frame: pd.DataFrame, figure: Figure) -> None:
-    """The colours are the mean z-scores, the highest layer on top, one panel a group."""
-    groups = {"fig_3_layers": ["syntactic", "semantic"], "fig_a3_pos_layers": ["POS"]}[name]
-    for axes, group in zip(panels(figure), groups, strict=True):
-        part = frame[frame["group"] == group]
-        assert axes.get_title().startswith(group)
+    """The colours are the mean z-scores, the highest layer on top, one panel a category."""
+    categories = {"fig_3_layers": ["syntactic", "semantic"], "fig_a3_pos_layers": ["POS"]}[name]
+    for axes, category in zip(panels(figure), categories, strict=True):
+        part = frame[frame["category"] == category]
+        assert axes.get_title().startswith(category)
         expected = part.pivot(index="layer", columns="level", values="z").iloc[::-1].to_numpy()
         assert expected.shape == (6, 9)
         same_colors(axes, expected, frame["z"].abs().max())

@@ -205,7 +205,7 @@ def test_two_experiments_side_by_side(few: None, small_folder: Path, synthetic: 
                                     score="random")  # fmt: skip
     comparison = compare(str(small_folder), str(other))
     assert (comparison.a.name, comparison.b.name) == ("magnitude pruning, LR rewinding", "random pruning, LR rewinding")
-    table = comparison.table().set_index(["measure", "part", "level"])
+    table = comparison.table().set_index(["measure", "subject", "level"])
     row = table.loc[("bleu", "test", 3)]
     bleu = [pd.read_csv(folder / "bleu.csv").query("level == 3")["score"].item() for folder in (small_folder, other)]
     assert [row["score_a"], row["score_b"]] == bleu
@@ -324,7 +324,7 @@ def test_baselines_that_are_none_are_refused(small_folder: Path, synthetic, tmp_
 
 
 def test_a_run_beside_the_papers_numbers(small_folder: Path) -> None:
-    table = compare(str(small_folder), "paper").table().set_index(["measure", "part", "level"])
+    table = compare(str(small_folder), "paper").table().set_index(["measure", "subject", "level"])
     assert table.loc[("linear probe", "pos", 0), "score_b"] == 0.967826
     assert table.loc[("bleu", "test", 0), "score_b"] == 27.77
     assert table.loc[("sparsity", "all weights", 3), "score_b"] == 0.41
@@ -340,7 +340,7 @@ def test_a_file_of_reference_numbers(small_folder: Path, tmp_path: Path) -> None
     }
     path.write_text(json.dumps(content))
     side = compare(str(small_folder), str(path)).b
-    rows = {(row.measure, row.part, row.level): row.score for row in side.measures.itertuples()}
+    rows = {(row.measure, row.subject, row.level): row.score for row in side.measures.itertuples()}
     assert rows[("linear probe", "pos", 0)] == 0.9 and ("linear probe", "pos", 1) not in rows
     assert rows[("linear probe", "ef", 0)] == 0.7 and rows[("own index, neurons", "encoder", 1)] == 0.75
 
@@ -392,7 +392,7 @@ def test_differences_are_a_less_b_in_table_and_picture(
         gap = float(cell.get_gid().split(": ")[1].split()[0])
         assert cell.get_facecolor() == pytest.approx(norm((gap + bound) / (2 * bound)), abs=0.02)
     exhibit, frame = shown["measures"]
-    table = exhibit.show(frame).set_index(["measure", "part", "level"])
+    table = exhibit.show(frame).set_index(["measure", "subject", "level"])
     row = table.loc[("linear probe", "POS", "LTH3")]
     gap = best[0]["pos", 3] - best[1]["pos", 3]
     assert row["difference"] == f"−{-gap:.3f}" and row.iloc[0].startswith(f"{best[0]['pos', 3]:.3f} ")

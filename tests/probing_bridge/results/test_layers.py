@@ -110,7 +110,7 @@ def test_means_over_layers_do_not_count_the_norm(pre_norm: Results) -> None:
 
 
 def test_a_comparison_has_the_final_layer_and_layer_l(pre_norm: Results) -> None:
-    k80 = compared.measures(pre_norm).query("measure == 'spectrum_k80'").set_index(["part", "level"])["score"]
+    k80 = compared.measures(pre_norm).query("measure == 'spectrum_k80'").set_index(["subject", "level"])["score"]
     assert k80["encoder", 4] == 340 and k80["encoder, layer 3", 4] == 290 - 4 * 14
 
 

@@ -47,7 +47,7 @@ def test_the_table_has_the_tasks_of_the_paper_in_its_order():
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
 def test_a_row_is_complete(task):
-    assert task.family in FAMILIES and task.metric in METRICS and task.group in {"POS", "syntactic", "semantic"}
+    assert task.family in FAMILIES and task.metric in METRICS and task.category in {"POS", "syntactic", "semantic"}
     assert re.search(r"\d{4}", task.citation) and set(task.formats) <= set(FORMATS)
     assert (task.family == "regression") == (task.metric == "pearson")
     assert (task.batch_size, task.patience) == {"coref": (10, 3), "ged": (80, 10)}.get(task.name, (80, 3))
