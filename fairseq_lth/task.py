@@ -29,6 +29,7 @@ from fairseq_lth.pruning.zeros import Optimizer
 from fairseq_lth.training.engine import PruningEngine
 from fairseq_lth.training.experiment import check_data
 from fairseq_lth.training.lr_scheduler import rewindable
+from fairseq_lth.training.processes import refused_together
 from fairseq_lth.training.settings import RunSettings, TaskSettings
 from fairseq_lth.training.start import find_start
 from probing_bridge.errors import BridgeError
@@ -72,21 +73,24 @@ class ImpTask(TranslationTask):
                 task.dump = ActivationDump(task, root)
             return task
         try:
-            check_data(cfg, root.dataset.train_subset)
-            config.check_flags(root)
-            config.check_pruning(cfg, root.optimization.max_epoch)
-            task = super().setup_task(cfg, **kwargs)
-            resolve_alias(root)
-            config.resolve_masks(cfg, root)
-            start = find_start(cfg, root)
-            task.engine = PruningEngine(cfg, root, start)
-            config.check_saving(root, task.engine.schedule)
-        except RunRefused:
+            with refused_together():
+                check_data(cfg, root.dataset.train_subset)
+                config.check_flags(root)
+                config.check_pruning(cfg, root.optimization.max_epoch)
+                task = super().setup_task(cfg, **kwargs)
+                resolve_alias(root)
+                config.resolve_masks(cfg, root)
+                start = find_start(cfg, root)
+                task.engine = PruningEngine(cfg, root, start)
+                config.check_saving(root, task.engine.schedule)
+        except SystemExit:
             with contextlib.suppress(OSError):  # fairseq has made the folder already: leave nothing behind
                 os.rmdir(root.checkpoint.save_dir)
             raise
         guard_saving()
         root.optimization.max_epoch = task.engine.schedule.total_epochs
+        # fairseq hands on what the first process read as a pickle, which `weights_only` rightly refuses
+        root.checkpoint.load_checkpoint_on_all_dp_ranks = True
         _use_rewindable_scheduler(root)
         return task
 

@@ -145,7 +145,7 @@ class PruningEngine:
         rewind_epoch = self.schedule.rewind_epoch(level)
         mask = self._prune(level)
         if self._mode == "weights":
-            point = load_rewind_point(self._directory, rewind_epoch, self._distributed)
+            point = load_rewind_point(self._directory, rewind_epoch)
             rewind_weights(point, self._model, optimizer)
         elif self._cfg.imp_reinit:
             rewind_weights(draw_weights(self._build, self._cfg.imp_seed, level), self._model, optimizer)

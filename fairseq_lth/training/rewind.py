@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fairseq.distributed import utils as distributed_utils
 from torch import nn
 
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels import paths
 from fairseq_lth.levels.checkpoints import imp_state, place, read_checkpoint
 from fairseq_lth.pruning.zeros import Optimizer, copy_to_masters
-from fairseq_lth.training.settings import Distributed
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import written_beside
 
@@ -81,13 +79,12 @@ def _require_dense_end(path: Path, epoch: int) -> None:
         raise RunRefused(f"{path}: is not the end of epoch {epoch} of a dense training by --task lth_imp")
 
 
-def load_rewind_point(directory: Path, epoch: int, distributed: Distributed) -> dict[str, Any]:
-    """Reads a rewind point on the master process and hands it to all.
+def load_rewind_point(directory: Path, epoch: int) -> dict[str, Any]:
+    """Reads a rewind point, memory-mapped, so that every process of a training reads its own.
 
     Args:
         directory: The run directory.
         epoch: R.
-        distributed: fairseq's distributed configuration.
 
     Returns:
         `model` and `last_optimizer_state`.
@@ -95,18 +92,11 @@ def load_rewind_point(directory: Path, epoch: int, distributed: Distributed) -> 
     Raises:
         RunRefused: It is missing or cannot be read.
     """
-    point: Any = None
-    several = distributed.distributed_world_size > 1
-    if not several or (distributed.distributed_rank or 0) == 0:
-        try:
-            checkpoint = read_checkpoint(paths.rewind_checkpoint(directory, epoch))
-        except BridgeError as error:
-            raise RunRefused(f"{error}; --imp-rewind weights needs the state at the end of epoch {epoch}") from None
-        point = {name: checkpoint[name] for name in ("model", "last_optimizer_state")}
-    if several:
-        group = distributed_utils.get_data_parallel_group()
-        point = distributed_utils.broadcast_object(point, src_rank=0, group=group)
-    return point
+    try:
+        checkpoint = read_checkpoint(paths.rewind_checkpoint(directory, epoch))
+    except BridgeError as error:
+        raise RunRefused(f"{error}; --imp-rewind weights needs the state at the end of epoch {epoch}") from None
+    return {name: checkpoint[name] for name in ("model", "last_optimizer_state")}
 
 
 def draw_weights(build: Callable[[], nn.Module], seed: int, level: int) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class Checkpointing(Protocol):
     finetune_from_model: str | None
     checkpoint_suffix: str
     write_checkpoints_asynchronously: bool
+    load_checkpoint_on_all_dp_ranks: bool
 
 
 class Distributed(Protocol):

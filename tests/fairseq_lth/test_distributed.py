@@ -1,9 +1,6 @@
-"""Two processes over gloo choose the masks of one process with the same effective batch, and end with its levels."""
+"""Two processes over gloo end with the levels of one process with the same effective batch, bit for bit."""
 
 import pytest
-import torch
-
-from fairseq_lth.levels.checkpoints import imp_state, read_checkpoint
 
 RUNS = [
     ("legacy_ddp", "magnitude"),
@@ -11,37 +8,101 @@ RUNS = [
     ("legacy_ddp", "shuffle"),
     pytest.param("no_c10d", "magnitude", marks=pytest.mark.slow),  # another name of legacy_ddp
 ]
+LEVELS = 4
 
 
 @pytest.fixture(scope="module")
-def one_process(train, flags, tmp_path_factory):
-    """Finished runs of one process, by score."""
+def experiment(flags):
+    """Three prunings; dropout would draw other numbers in another process."""
+    return [*flags, "--dropout", "0", "--imp-iterations", str(LEVELS - 1)]
+
+
+@pytest.fixture(scope="module")
+def one_process(train, experiment, tmp_path_factory):
+    """Finished runs of one process, by further flags."""
     finished = {}
 
-    def run(score):
-        if score not in finished:
-            finished[score] = tmp_path_factory.mktemp("one")
-            argv = [*flags, "--imp-score", score, "--dropout", "0", "--update-freq", "2"]
-            train([*argv, "--save-dir", finished[score]]).succeed()
-        return finished[score]
+    def run(*extra):
+        if extra not in finished:
+            finished[extra] = tmp_path_factory.mktemp("one")
+            train([*experiment, *extra, "--update-freq", "2", "--save-dir", finished[extra]]).succeed()
+        return finished[extra]
 
     return run
 
 
+@pytest.fixture
+def both(start, experiment, free_port):
+    """Runs a training in two processes, of which one may be made to die."""
+
+    def run(*extra, rank=None, die=None, signal="SIGKILL"):
+        argv = [*experiment, *extra, "--distributed-no-spawn", "--distributed-world-size", "2"]
+        argv += ["--distributed-init-method", f"tcp://127.0.0.1:{free_port()}", "--distributed-backend", "gloo"]
+        ranks = [
+            start(
+                [*argv, "--distributed-rank", n], check=True, fake_cuda=True,
+                die=die if n == rank else None, signal=signal,
+            )
+            for n in (0, 1)
+        ]  # fmt: skip
+        return [training.wait() for training in ranks]
+
+    return run
+
+
+@pytest.fixture
+def check(one_process, same_level, tmp_path):
+    """Compares the levels of the run in tmp_path with those of one process."""
+
+    def compare(*extra, levels=range(LEVELS)):
+        for level in levels:
+            same_level(one_process(*extra) / f"checkpoint_lth{level}.pt", tmp_path / f"checkpoint_lth{level}.pt")
+
+    return compare
+
+
 @pytest.mark.parametrize(("backend", "score"), RUNS)
-def test_two_processes(start, flags, free_port, one_process, tmp_path, backend, score):
-    common = [*flags, "--imp-score", score, "--dropout", "0", "--save-dir", tmp_path, "--ddp-backend", backend]
-    common += ["--distributed-no-spawn"]
-    common += ["--distributed-init-method", f"tcp://127.0.0.1:{free_port()}", "--distributed-world-size", "2"]
-    common += ["--distributed-backend", "gloo"]
-    ranks = [start([*common, "--distributed-rank", rank], check=True, fake_cuda=True) for rank in (0, 1)]
-    for rank in ranks:
-        rank.wait().succeed()
-    for level in range(3):
-        one = read_checkpoint(one_process(score) / f"checkpoint_lth{level}.pt")
-        two = read_checkpoint(tmp_path / f"checkpoint_lth{level}.pt")
-        for name, weight in one["model"].items():
-            assert torch.allclose(weight, two["model"][name], rtol=1e-4, atol=2e-5), (level, name)
-        first, second = imp_state(one)["mask"], imp_state(two)["mask"]
-        assert level == 0 or torch.equal(first["bits"], second["bits"])
-        assert imp_state(one)["experiment"] == imp_state(two)["experiment"]
+def test_two_processes(both, check, tmp_path, backend, score):
+    for rank in both("--imp-score", score, "--save-dir", tmp_path, "--ddp-backend", backend):
+        rank.succeed()
+    check("--imp-score", score)
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("rank", "die", "mode"),
+    [
+        (0, ("copy", 6), "lr"),
+        (1, ("update", 8), "weights"),
+        pytest.param(0, ("update", 11), "weights", marks=SLOW),
+        pytest.param(0, ("save", 3), "none", marks=SLOW),
+        pytest.param(1, ("valid", 3), "lr", marks=SLOW),
+        pytest.param(1, ("epoch", 4), "weights", marks=SLOW),
+    ],
+)
+def test_either_process_is_killed(both, check, tmp_path, rank, die, mode):
+    extra = ("--imp-rewind", mode)
+    ended = both(*extra, "--save-dir", tmp_path, rank=rank, die=die)
+    assert ended[rank].status < 0, "the event never came"
+    assert ended[1 - rank].status != 0, "the other one went on alone"
+    for training in both(*extra, "--save-dir", tmp_path):
+        training.succeed()
+    check(*extra)
+
+
+def test_a_branch(both, check, one_process, tmp_path):
+    dense = one_process() / "checkpoint_lth0.pt"
+    extra = ("--imp-score", "random", "--imp-rewind", "weights", "--restore-file", dense)
+    for rank in both(*extra, "--save-dir", tmp_path):
+        rank.succeed()
+    check(*extra, levels=range(1, LEVELS))
+
+
+def test_all_are_refused_where_one_is(both, one_process, tmp_path):
+    """None waits for the others, and one of them says why."""
+    ended = both("--save-dir", one_process(), "--lr", "0.5")
+    assert [rank.status for rank in ended] == [1, 1]
+    assert "belongs to experiment" in ended[0].error()
+    assert "belongs to experiment" not in ended[1].output
