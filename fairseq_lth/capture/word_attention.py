@@ -1,6 +1,6 @@
 """Attention between words from attention between pieces: summed over attended pieces, averaged over attending ones.
 
-So does Clark et al. (2019, section 4.1): what a word attends to still sums to 1. Pieces are put together by the marks
+So does Clark et al. (2019, Section 4.1): what a word attends to still sums to 1. Pieces are put together by the marks
 of the BPE; EOS is a word of its own.
 """
 

@@ -1,8 +1,8 @@
 """Which weights may be pruned, how they are scored, and which of them go. No fairseq.
 
-Movva & Zhao (2020, Section 3): everything but embeddings and LayerNorm is ranked together by magnitude, biases
-included, and the smallest 20 % of what is left are removed. To add a criterion, write a function of a weight and a
-stream of random bits and add one line to PRUNING_CRITERIA.
+Movva & Zhao (2020, Section 3.2) rank all weights but embeddings together by magnitude and remove the smallest 20 % of
+what is left; here LayerNorm is kept too, and biases are ranked with the weights. To add a criterion, write a function
+of a weight and a stream of random bits and add one line to PRUNING_CRITERIA.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _INFINITY = 0x7F800000  # the bits of float32 infinity; NaN is above
 
 
 def magnitude(weight: np.ndarray, random: np.random.Philox) -> np.ndarray:
-    """The absolute value of each weight (Han et al. 2015): the smallest go first.
+    """The absolute value of each weight (Han et al. 2015, Section 3): the smallest go first.
 
     Args:
         weight: `(n,)` float32, the kept weights of one parameter.
@@ -34,7 +34,9 @@ def magnitude(weight: np.ndarray, random: np.random.Philox) -> np.ndarray:
 
 
 def random(weight: np.ndarray, random: np.random.Philox) -> np.ndarray:
-    """Uniform scores in [0, 1): the paper's baseline. The raw bits are the same on every platform and numpy version.
+    """Uniform scores in [0, 1): the baseline of Movva & Zhao (2020, Section 3.2).
+
+    The raw bits are the same on every platform and numpy version.
 
     Args:
         weight: `(n,)` float32; only its length is used.

@@ -1,9 +1,10 @@
 """`rewind_<name>`: every learning-rate scheduler of fairseq, able to go back to an earlier epoch.
 
-Learning-rate rewinding (Renda et al. 2020) retrains with the schedule of epoch R onwards while updates and epochs of
-the process count on. A subclass of each registered scheduler maps both through offsets, remembers its state at the end
-of every dense epoch, and restores it at a rewind. Its state in the checkpoint is complete, unlike the base classes':
-also the end-of-epoch step that fairseq takes only after saving is taken again on resume.
+Learning-rate rewinding (Renda et al. 2020, arXiv 2003.02389) retrains with the schedule of epoch R onwards while
+updates and epochs of the process count on. A subclass of each registered scheduler maps both through offsets,
+remembers its state at the end of every dense epoch, and restores it at a rewind. Its state in the checkpoint is
+complete, unlike the base classes': also the end-of-epoch step that fairseq takes only after saving is taken again on
+resume.
 """
 
 from __future__ import annotations

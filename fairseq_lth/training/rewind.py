@@ -1,4 +1,4 @@
-"""Points of the dense training that weights are rewound to (Frankle et al. 2019): files, and going back to them.
+"""Points of the dense training that weights are rewound to (Frankle et al. 2019, Algorithm 1): files, and going back.
 
 The state at the end of epoch R is fairseq's own checkpoint under a name of its own; R = 0 is the initialisation, which
 fairseq never saves, so it is written before the first update.

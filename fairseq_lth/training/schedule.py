@@ -1,8 +1,9 @@
 """When to prune and where to rewind to: pure arithmetic over epochs, no fairseq.
 
-Iterative pruning in one training (Frankle & Carbin 2019; Renda et al. 2020; Movva & Zhao 2020, Section 3): level 0 is
-trained for E epochs; pruning k makes level k, rewinds to the end of epoch R_k and retrains for E - R_k epochs. Epochs
-of the process simply count on, so level k ends after E + (E - R_1) + ... + (E - R_k) epochs.
+Iterative pruning in one training (Frankle & Carbin 2019, Section 1; Renda et al. 2020, arXiv 2003.02389; Movva & Zhao
+2020, Section 3.2): level 0 is trained for E epochs; pruning k makes level k, rewinds to the end of epoch R_k and
+retrains for E - R_k epochs. Epochs of the process simply count on, so level k ends after E + (E - R_1) + ... + (E -
+R_k) epochs.
 """
 
 from __future__ import annotations

@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"measures of layers, of {', '.join(MEASURES)} (default: the paper's, {' and '.join(default_measures())})",
     )  # fmt: skip
     add(
-        "--absolute", action="store_true", help="NeuronSim of |r|, as Wu et al.'s code, instead of the paper's signed r"
+        "--absolute",
+        action="store_true",
+        help="NeuronSim of |r|, as the code of Wu et al. 2020, instead of the paper's signed r",
     )
     add("--threshold", type=float, default=0.95, help="mass that makes attention concentrated (default: 0.95)")
     add(

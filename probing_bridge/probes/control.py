@@ -1,7 +1,7 @@
-"""Control tasks: labels that only depend on the word, drawn at random (Hewitt & Liang 2019).
+"""Control tasks: labels that only depend on the word, drawn at random (Hewitt & Liang 2019, Section 2).
 
 A probe that learns them has memorised words. Selectivity is the accuracy on the task less that on its control task
-(section 2.2); for a regression, r takes the place of accuracy. An item's type is its word, or its ordered pair of
+(their Section 1); for a regression, r takes the place of accuracy. An item's type is its word, or its ordered pair of
 words; each type has one label in all splits, drawn from the labels of the training items.
 """
 

@@ -1,6 +1,6 @@
 """How sure a score is: bootstrap samples of the sentences of a split, for one score or for the difference of two.
 
-Percentile intervals and paired samples as in Efron & Tibshirani (1993, Sections 13.3 and 16.4).
+Percentile intervals as in Efron & Tibshirani (1993, An Introduction to the Bootstrap, chapter 13).
 """
 
 from __future__ import annotations

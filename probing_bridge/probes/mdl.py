@@ -1,8 +1,9 @@
-"""Minimum description length of the labels given the features, by the online code (Voita & Titov 2020, section 3.2).
+"""Minimum description length of the labels given the features, by the online code.
 
-The training data is cut into blocks that grow by about two; a probe trained on all blocks before a block says how
-many bits its labels cost, and the first block costs log2 K per label. Compression is the length of the uniform code
-of all labels divided by this. The number says how easily a property is extracted, not only whether.
+After Voita & Titov (2020, Section 2.2.2, eq. 3). The training data is cut into blocks that grow by about two; a probe
+trained on all blocks before a block says how many bits its labels cost, and the first block costs log2 K per label.
+Compression is the length of the uniform code of all labels divided by this. The number says how easily a property is
+extracted, not only whether.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from probing_bridge.probes.items import Items
 from probing_bridge.probes.problem import Problem
 from probing_bridge.probes.training import Probes, restore, train
 
-# Where the blocks end, as shares of the training instances (section 4, footnote on the timesteps).
+# Where the blocks end, as shares of the training instances (footnote 4 there, with 3.125 % for its 3.2 %).
 BLOCK_ENDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.03125, 0.0625, 0.125, 0.25, 0.5, 1.0)
 
 

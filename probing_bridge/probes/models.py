@@ -191,7 +191,7 @@ class Stack:
 class Mix:
     """One probe on a learned mix of all layers, gamma * sum_k softmax(w)_k x_k, trained with the probe.
 
-    w starts at 0 and gamma at 1 (ELMo's scalar mix, Peters et al. 2018, equation 1).
+    w starts at 0 and gamma at 1 (ELMo's scalar mix, Peters et al. 2018, Section 3.2, eq. 1).
     """
 
     def __init__(self, inner: Stack, n_layers: int) -> None:

@@ -96,7 +96,7 @@ def _with_measure(key: PartKey, measure: str) -> PartKey:
 
 
 def selectivity_rows(parts: Sequence[Part], folder: Path) -> list[dict[str, Any]]:
-    """Selectivity wherever a probe and its control were both scored (Hewitt & Liang 2019).
+    """Selectivity wherever a probe and its control were both scored (Hewitt & Liang 2019, Section 1).
 
     Args:
         parts: All parts.

@@ -64,7 +64,7 @@ def smallest_p(n: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction.
+    """Holm's step-down correction (Holm 1979).
 
     Args:
         p_values: p-values of one family of tests.

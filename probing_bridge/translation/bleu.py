@@ -4,12 +4,12 @@
 `compound_split_bleu` is what many papers on WMT14 call BLEU: of Moses tokens, after hyphens between words have been
 split off on both sides (Vaswani et al. 2017; fairseq's compound_split_bleu.sh). It is about one point higher, so the
 two must not be compared. The signature says how each was made; intervals are 95 % by bootstrap over sentences (Koehn
-2004, Section 3).
+2004, Statistical Significance Tests for Machine Translation Evaluation).
 
-Differences are tested two-sided by paired approximate randomisation over sentences (Riezler & Maxwell 2005, Section 4).
-Sacrebleu's own paired tests (2.6.0) are not used: its bootstrap centres absolute differences, as Moses did, so that its
-p is neither one- nor two-sided (0.41 for a difference of 0.001 BLEU), and its randomisation leaves out trials that
-differ just as much as the two do, so that equal translations have p = 0.0001.
+Differences are tested two-sided by paired approximate randomisation over sentences (Riezler & Maxwell 2005, Section
+4.1). Sacrebleu's own paired tests (2.6.0) are not used: its bootstrap centres absolute differences, as Moses did, so
+that its p is neither one- nor two-sided (0.41 for a difference of 0.001 BLEU), and its randomisation leaves out trials
+that differ just as much as the two do, so that equal translations have p = 0.0001.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ def split_of(group: str) -> str:
 
 
 def write_treebank(state: Path) -> None:
-    """Writes the treebank's first sentences as CoNLL-U and its factuality in Liu et al.'s JSON layout."""
+    """Writes the treebank's first sentences as CoNLL-U and its factuality in the JSON layout of Liu et al. (2019)."""
     with folder_beside(state / "treebank") as folder:
         with zipfile.ZipFile(wheel(state)) as archive:
             for split, limit in TREEBANK_SENTENCES.items():

@@ -287,7 +287,7 @@ def factuality(sentences: list[Sentence], draw: random.Random) -> str:
 
 
 def semantic_arcs(sentences: list[Sentence], _: random.Random) -> str:
-    """SDP with the two columns of a syntactic head that Liu et al. add."""
+    """SDP with the two columns of a syntactic head that Liu et al. (2019) add."""
     names = {"nsubj": "ARG1", "obj": "ARG2", "obl": "loc", "conj": "_and_c", "det": "BV", "amod": "ARG1"}
     text = ["#SDP 2015\n"]
     for number, words in enumerate(sentences, 1):

@@ -1,7 +1,8 @@
 """Attention: AttentionSim's blocks are moments of heads over word pairs; here is what single distributions look like.
 
 Share of attention distributions with more than a threshold of their mass on one position (Movva & Zhao 2020, Section
-5.4.3: 30 % encoder self, 16 % encoder-decoder, 40 % decoder self above 0.95), and their entropy in nats.
+5.4.3: 30 % encoder self, 16 % encoder-decoder, 40 % decoder self above 0.95), and their entropy in nats (Shannon
+1948, Section 6).
 """
 
 from __future__ import annotations

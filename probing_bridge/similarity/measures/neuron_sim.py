@@ -1,7 +1,8 @@
-"""NeuronSim: how well single neurons of one layer are matched by single neurons of another (Bau et al. 2019).
+"""NeuronSim: how well single neurons of one layer are matched by single neurons of another.
 
-Mean over the neurons k of X of max over k' of Y of corr(k, k') (Movva & Zhao 2020, Section 5.1; "maxcorr" of Wu et
-al. 2020, whose code takes the absolute value: `absolute=True`). The same function matches attention heads.
+After Bau et al. (2019, arXiv 1811.01157). Mean over the neurons k of X of max over k' of Y of corr(k, k') (Movva &
+Zhao 2020, Section 5.1; "maxcorr" of Wu et al. 2020, whose code takes the absolute value: `absolute=True`). The same
+function matches attention heads.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def match_neurons(pair: PairMoments, absolute: bool = False) -> Matches:
 
     Args:
         pair: Moments of two layers.
-        absolute: Compare |r| as Wu et al.'s code does, instead of r.
+        absolute: Compare |r| as the code of Wu et al. (2020) does, instead of r.
 
     Returns:
         The matches of the neurons of X.

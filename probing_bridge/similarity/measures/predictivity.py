@@ -1,4 +1,7 @@
-"""Linear predictivity ("maxlinreg" of Wu et al. 2020): each neuron of X predicted from all neurons of Y."""
+"""Linear predictivity: each neuron of X predicted from all neurons of Y.
+
+`MaxLinReg` in the code of Wu et al. (2020, arXiv 2005.01172).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Procrustes similarity (Ding et al. 2021, Section 2): how well a rotation takes one layer to the other."""
+"""Procrustes similarity (Ding et al. 2021, arXiv 2108.01661): how well a rotation takes one layer to the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Projection-weighted CCA (Morcos et al. 2018, eq. 3): canonical correlations weighted by what they explain of X."""
+"""Projection-weighted CCA (Morcos et al. 2018, Section 2.2): canonical correlations by what they explain of X."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Measure:
 
 MEASURES: dict[str, Measure] = {  # of the activations of two layers
     "neuron_similarity": Measure(
-        neuron_sim.VARIANTS, False, (-1, 1), "Bau et al. 2019; Movva & Zhao 2020, Section 5.1",
+        neuron_sim.VARIANTS, False, (-1, 1), "Bau et al. 2019 (arXiv 1811.01157); Movva & Zhao 2020, Section 5.1",
         neuron_sim.score_matches, neuron_sim.keep_squares, alternatives=True, default=True,
     ),
     "linear_cka": Measure(
@@ -68,10 +68,11 @@ MEASURES: dict[str, Measure] = {  # of the activations of two layers
         cka.score_cka, cka.keep_criteria, default=True,
     ),
     "svcca": Measure({"": svcca}, True, (0, 1), "Raghu et al. 2017, Section 2"),
-    "pwcca": Measure({"": pwcca}, False, (0, 1), "Morcos et al. 2018, eq. 3"),
-    "procrustes": Measure({"": procrustes}, True, (0, 1), "Ding et al. 2021, Section 2"),
+    "pwcca": Measure({"": pwcca}, False, (0, 1), "Morcos et al. 2018, Section 2.2"),
+    "procrustes": Measure({"": procrustes}, True, (0, 1), "Ding et al. 2021 (arXiv 2108.01661)"),
     "linear_predictivity": Measure(
-        {"linear": linear_predictivity, "ridge": ridge_predictivity}, False, (0, 1), "Wu et al. 2020 (maxlinreg)"
+        {"linear": linear_predictivity, "ridge": ridge_predictivity}, False, (0, 1),
+        "Wu et al. 2020 (arXiv 2005.01172), MaxLinReg",
     ),
 }  # fmt: skip
 

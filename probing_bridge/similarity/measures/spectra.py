@@ -61,12 +61,12 @@ class SpectrumMeasure:
 
 
 def k80(spectrum: Spectrum) -> float:
-    """Number of directions that hold 80 % of the variance."""
+    """Number of directions that hold 80 % of the variance (Movva & Zhao 2020, Section 5.3)."""
     return float(spectrum.directions_for(VARIANCE_SHARE))
 
 
 def participation_ratio(spectrum: Spectrum) -> float:
-    """The effective number of directions."""
+    """The effective number of directions (Gao et al. 2017, bioRxiv 214262)."""
     return spectrum.participation_ratio
 
 

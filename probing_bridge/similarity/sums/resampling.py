@@ -1,9 +1,10 @@
 """Block bootstrap over sentences, from the sums of each block: no second pass over the data.
 
-Tokens of a sentence depend on each other, so blocks of whole sentences are drawn with replacement (Künsch 1989).
-The interval is score +- t * standard error, with the t distribution of n_blocks - 1 degrees of freedom: with about
-20 blocks percentile intervals are too short, and resamples of CKA and of best matches are biased upwards, because
-a block drawn twice resembles itself; their spread is not.
+Tokens of a sentence depend on each other, so blocks of whole sentences are drawn with replacement (Künsch 1989, The
+Jackknife and the Bootstrap for General Stationary Observations). The interval is score +- t * standard error, with the
+t distribution of n_blocks - 1 degrees of freedom: with about 20 blocks percentile intervals are too short, and
+resamples of CKA and of best matches are biased upwards, because a block drawn twice resembles itself; their spread is
+not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The engine against a slow and obvious PyTorch loop per probe, written from Liu et al.'s models and configurations."""
+"""The engine against a slow, obvious PyTorch loop, from the models and configurations of Liu et al. (2019)."""
 
 from __future__ import annotations
 
