@@ -116,7 +116,8 @@ FIGURES: dict[str, Exhibit] = {
     "table_a1_levels": _as_table(
         "Table A1", "Sparsity and BLEU of every level", "levels", tables.show_levels, data=levels.levels_data,
         caption="Sparsity as a share of the prunable (non-embedding) and of all weights; score with its 95 % interval "
-        "where the evaluation gave one. A run that branched off a level has that level's score.",
+        "where the evaluation gave one; by how much each rewind raised the learning rate. A run that branched off a "
+        "level has that level's score.",
         source="lth", command="fairseq-train ... --task lth_imp, then fairseq-generate and sacrebleu",
     ),
     "table_bleu_differences": _as_table(

@@ -23,6 +23,12 @@ from probing_bridge.results.naming import (
 )
 from probing_bridge.results.paper import PAPER_KINDS
 
+_OF_LEVELS = {
+    "sparsity_prunable": "non-embedding sparsity",
+    "sparsity": "overall sparsity",
+    "lr_rise": "rise of the learning rate",
+}
+
 
 def show_levels(frame: pd.DataFrame) -> pd.DataFrame:
     """Table A1: one row a level, one column a test set, metric and run; sparsities apart where runs differ in them."""
@@ -32,7 +38,9 @@ def show_levels(frame: pd.DataFrame) -> pd.DataFrame:
     levels = sorted(frame["level"].unique())
     table = pd.DataFrame({"level": [f"LTH{level}" for level in levels]}, index=levels)
     for name, rows in runs.items():
-        for column, title in (("sparsity_prunable", "non-embedding sparsity"), ("sparsity", "overall sparsity")):
+        for column, title in _OF_LEVELS.items():
+            if column == "lr_rise" and rows[column].isna().all():
+                continue
             cells = [percent(value) for value in rows[column].reindex(levels)]
             if title not in table:
                 table[title] = cells

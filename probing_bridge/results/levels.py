@@ -66,13 +66,16 @@ def levels_data(results: Results) -> pd.DataFrame:
     """Sparsity and BLEU of every level (Table A1), of the experiment and its baselines.
 
     Returns:
-        level, sparsity, sparsity_prunable, run, test_set, metric, score, low, high, n.
+        level, sparsity, sparsity_prunable, run, test_set, metric, score, low, high, n, and lr_rise, the share by which
+        the learning rate rose at the level's rewind (0.095 for 9.5 %).
     """
     columns = ["level", "test_set", "metric", "score", "low", "high", "n"]
     frames = [
         levels.assign(run=run).merge(scores[columns], on="level", how="left") for run, scores, levels in _runs(results)
     ]
-    return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+    rows = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+    rises = pd.concat([run["lth"][["level", "lr_rise"]].assign(run=name) for run, name in _named(results)])
+    return rows.merge(rises, on=["run", "level"], how="left")
 
 
 def _runs(results: Results) -> list[tuple[str, pd.DataFrame, pd.DataFrame]]:

@@ -289,6 +289,44 @@ def test_table_a1_has_the_sparsities_of_each_run_where_they_differ(small_folder:
     assert apart[column].tolist() == ["0.0 %", "8.4 %", "15.1 %", "20.5 %"]
 
 
+def test_table_a1_has_the_rise_of_the_rate_at_each_rewind(small_folder: Path, synthetic, tmp_path) -> None:
+    exhibit = FIGURES["table_a1_levels"]
+    folder = shutil.copytree(small_folder, tmp_path / "run")
+    lth = pd.read_csv(folder / "lth.csv")
+    lth.assign(lr_rise=[None, 0.095, 0.095, 0.414]).to_csv(folder / "lth.csv", index=False)
+    assert exhibit.show(exhibit.data(read_results(folder)))["rise of the learning rate"].tolist() == [
+        "–",
+        "9.5 %",
+        "9.5 %",
+        "41.4 %",
+    ]
+    assert "rise of the learning rate" not in exhibit.show(exhibit.data(read_results(small_folder)))
+
+
+def test_runs_that_are_drawn_with_other_seeds_are_told_apart(small_folder: Path, synthetic, tmp_path) -> None:
+    folders = [synthetic.write_baseline(tmp_path / name, levels=4) for name in ("one", "two", "none", "given")]
+    changes = (
+        {"seed": 1},
+        {"seed": 2},
+        {"score": "none"},
+        {"score": "masks_from", "masks_from": "ab", "rewind": "reinit"},
+    )
+    for folder, change in zip(folders, changes, strict=True):
+        lth = pd.read_csv(folder / "lth.csv")
+        lth.assign(experiment=folder.name, **change).to_csv(folder / "lth.csv", index=False)
+        bleu = pd.read_csv(folder / "bleu.csv")
+        bleu.assign(experiment=folder.name).to_csv(folder / "bleu.csv", index=False)
+        (folder / "bleu_differences.csv").unlink()
+    rows = FIGURES["table_a1_levels"].data(with_baselines(read_results(small_folder), folders))
+    assert list(rows["run"].unique()) == [
+        "magnitude pruning, LR rewinding",
+        "random pruning, LR rewinding",
+        "random pruning, LR rewinding, seed 2",
+        "no pruning, LR rewinding",
+        "masks of ab, weights drawn anew",
+    ]
+
+
 def test_paired_tests_stand_beside_each_other(small_folder: Path, synthetic, tmp_path: Path) -> None:
     exhibit = FIGURES["table_bleu_differences"]
     alone = exhibit.show(exhibit.data(read_results(small_folder)))
