@@ -13,9 +13,12 @@ it, selectivity, mdl_bits, mdl_compression, f0.5.
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from probing_bridge.errors import InputError
@@ -39,6 +42,16 @@ class Table:
 
 
 _PROVENANCE = {"package_version": "str", "command": "str"}
+
+# Least and largest value of what means the same in every table. Counts, seeds and levels are natural numbers; bounds of
+# scores and differences are those of their measures.
+BOUNDS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("sparsity", "sparsity_prunable", "module_sparsity", "rate", "threshold"), (0.0, 1.0)),
+    **dict.fromkeys(("p", "cumulative_variance"), (0.0, 1.0)),
+    **dict.fromkeys(("correlation", "own_correlation"), (-1.0, 1.0)),
+    **dict.fromkeys(("lr", "lr_before"), (0.0, float("inf"))),
+}
+ROUNDING = 1e-6  # by which a value may be beyond its bound
 
 TABLES: dict[str, Table] = {
     "bleu": Table(
@@ -168,7 +181,12 @@ def write_table(frame: pd.DataFrame, name: str, path: str | Path) -> None:
     if twice.any():
         raise ValueError(f"table {name} has two rows for {frame.loc[twice, list(table.key)].iloc[0].to_dict()}")
     with written_beside(path, shared=True) as beside:  # jobs of a cluster finish levels of one table at the same time
-        frame.to_csv(beside, index=False)
+        texts = frame[[column for column, dtype in table.columns.items() if dtype == "str"]]
+        returns = (
+            texts.astype(str).apply(lambda cells: cells.str.contains("\r")).any(axis=None)
+        )  # not quoted unless told
+        quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+        frame.to_csv(beside, index=False, quoting=quoting, errors="backslashreplace")
 
 
 def read_table(path: str | Path, name: str) -> pd.DataFrame:
@@ -182,7 +200,8 @@ def read_table(path: str | Path, name: str) -> pd.DataFrame:
         The rows with the dtypes of the table.
 
     Raises:
-        InputError: A missing column, a half-written row, a value of the wrong type, or a row that is there twice.
+        InputError: A missing column, a half-written row, a value of the wrong type or beyond its bounds, or a row that
+            is there twice.
     """
     return parse_table(table_bytes(Path(path)), name, path)
 
@@ -198,50 +217,77 @@ def table_bytes(path: Path) -> bytes:
 def parse_table(content: bytes, name: str, path: str | Path) -> pd.DataFrame:
     """The checked rows of a table's bytes; the path is only named in errors."""
     table = TABLES[name]
-    header, rows = _rows(content, path)
+    header, rows, lines = _rows(content, path)
     missing = [column for column in table.columns if column not in header]
     if missing:
         raise InputError(f"is no {name} table: column {missing[0]!r} is missing", path, 1)
     frame = pd.DataFrame(rows, columns=header, dtype="str")
     for column, dtype in table.columns.items():
-        if dtype == "str":
-            continue
-        empty = frame[column] == ""
-        values = pd.to_numeric(frame[column].mask(empty), errors="coerce")
-        wrong = values.isna() & ~empty
-        if dtype == "Int64":
-            wrong |= values.notna() & (values % 1 != 0)
-        if wrong.any():
-            row = int(wrong.to_numpy().argmax())
-            kind = "a whole number" if dtype == "Int64" else "a number"
-            raise InputError(f"column {column!r} has {frame[column].iloc[row]!r}, not {kind}", path, row + 2)
-        frame[column] = values.astype(dtype)  # type: ignore[call-overload]
+        if dtype != "str":
+            frame[column] = _numbers(frame[column], dtype, path, lines)
+            low, high = (0.0, float("inf")) if dtype == "Int64" else BOUNDS.get(column, (-float("inf"), float("inf")))
+            beyond = ~frame[column].between(low - ROUNDING, high + ROUNDING).fillna(True) & frame[column].notna()
+            if beyond.any():
+                row = int(beyond.to_numpy().argmax())
+                raise out_of_bounds(column, frame[column].iloc[row], (low, high), path, lines[row])
     key = list(table.key)
     twice = frame.duplicated(key).to_numpy()
     if twice.any():
-        raise InputError(f"a row is there twice: {', '.join(key)} are equal", path, int(twice.argmax()) + 2)
+        raise InputError(f"a row is there twice: {', '.join(key)} are equal", path, lines[int(twice.argmax())])
     return frame[list(table.columns)]
 
 
-def _rows(content: bytes, path: str | Path) -> tuple[list[str], list[list[str]]]:
-    """The header and rows of a CSV file as text; every row must have as many cells as the header."""
+def _numbers(cells: pd.Series, dtype: str, path: str | Path, lines: list[int]) -> pd.Series:
+    """A column of text as finite numbers of a dtype; empty cells are missing values."""
+    empty = cells == ""
+    values = pd.to_numeric(cells.mask(empty), errors="coerce")
+    wrong = ~np.isfinite(values.to_numpy(float)) & ~empty.to_numpy()
+    if dtype == "Int64":
+        wrong |= (values.notna() & (values % 1 != 0)).to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax())
+        kind = "a whole number" if dtype == "Int64" else "a finite number"
+        raise InputError(f"column {str(cells.name)!r} has {cells.iloc[row]!r}, not {kind}", path, lines[row])
+    return values.astype(dtype)  # type: ignore[call-overload]
+
+
+def out_of_bounds(
+    column: str, value: object, bounds: tuple[float, float], path: str | Path, line: int, what: str = ""
+) -> InputError:
+    """The error of a value beyond its least or largest one, in a column and line of a file; `what` it is a score of."""
+    low, high = bounds
+    allowed = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"
+    of = f" of {what}" if what else ""
+    return InputError(f"column {column!r} has {value}{of}, which should be {allowed}; make the table again", path, line)
+
+
+def line_of(content: bytes, row: int, path: str | Path) -> int:
+    """The line where a row of a table's bytes begins; the first row is number 0."""
+    return _rows(content, path)[2][row]
+
+
+def _rows(content: bytes, path: str | Path) -> tuple[list[str], list[list[str]], list[int]]:
+    """The header and rows of a CSV file as text, and the line of each row, which has as many cells as the header."""
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"cannot be read ({error})", path) from error
     if not text.strip():
         raise InputError("is empty: a table has at least its header", path)
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows, lines = [], []
     try:
         header = next(reader)
-        rows = []
+        start = reader.line_num + 1
         for row in reader:
             if len(row) != len(header):
                 message = f"half-written row: {len(row)} cells where the header names {len(header)}; write it again"
-                raise InputError(message, path, reader.line_num)
+                raise InputError(message, path, start)
             rows.append(row)
+            lines.append(start)
+            start = reader.line_num + 1
     except csv.Error as error:
         raise InputError(f"not a whole CSV table ({error})", path, reader.line_num) from error
     if not text.endswith("\n"):
         raise InputError("half-written row: the last line has no end; write the table again", path, reader.line_num)
-    return header, rows
+    return header, rows, lines

@@ -65,6 +65,7 @@ class Metric:
         statistics: Predictions -> (n_sentences, k) float64.
         score: Summed statistics (..., k) -> (...) scores; nan where the score is not defined.
         better: +1 when higher is better, -1 when lower is.
+        bounds: Smallest and largest value.
         of_numbers: Whether it is of a regression, not of labels.
         beside: Keys of further metrics that the probes table shows for a task of this one.
         details: Keys of those that the probes_details table shows.
@@ -75,6 +76,7 @@ class Metric:
     statistics: Callable[[Predictions], np.ndarray]
     score: Callable[[np.ndarray], np.ndarray]
     better: int = 1
+    bounds: tuple[float, float] = (0.0, 1.0)
     of_numbers: bool = False
     beside: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
@@ -201,8 +203,8 @@ METRICS: dict[str, Metric] = {
     "f0.5_i": Metric("f0.5", _ERROR_LABEL, _f_score(0.5)),
     "precision_i": Metric("precision_i", _ERROR_LABEL, _precision),
     "recall_i": Metric("recall_i", _ERROR_LABEL, _recall),
-    "pearson": Metric("pearson", _pearson_statistics, _pearson, of_numbers=True, details=("mae",)),
-    "mae": Metric("mae", _error_statistics, _ratio, better=-1, of_numbers=True),
+    "pearson": Metric("pearson", _pearson_statistics, _pearson, bounds=(-1.0, 1.0), of_numbers=True, details=("mae",)),
+    "mae": Metric("mae", _error_statistics, _ratio, better=-1, bounds=(0.0, np.inf), of_numbers=True),
 }
 
 

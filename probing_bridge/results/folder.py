@@ -16,6 +16,7 @@ import pandas as pd
 from probing_bridge.errors import InputError
 from probing_bridge.formats.origin import Origin, common_experiment
 from probing_bridge.formats.tables import TABLES, parse_table, table_bytes
+from probing_bridge.results.bounds import check_scores
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ def read_results(folder: str | Path, allow_mixed: bool = False, names: Sequence[
         The tables; those without a file, and those not asked for, are empty.
 
     Raises:
-        InputError: No folder or no table in it, a faulty table, or rows that do not belong together: different
-            experiments, package versions, sentences or probing data (unless allowed), or, if allowed, two rows
-            that only differ in their experiment.
+        InputError: No folder or no table in it, a faulty table, a score that cannot be, or rows that do not
+            belong together: different experiments, package versions, sentences or probing data (unless allowed), or,
+            if allowed, two rows that only differ in their experiment.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -65,6 +66,8 @@ def read_results(folder: str | Path, allow_mixed: bool = False, names: Sequence[
         raise InputError(f"no results here: none of {', '.join(f'{name}.csv' for name in names)}", folder)
     contents = {name: table_bytes(path) for name, path in found.items()}
     tables = {name: parse_table(read, name, found[name]) for name, read in contents.items()}
+    for name, frame in tables.items():
+        check_scores(frame, name, contents[name], found[name])
     experiments = sorted({value for frame in tables.values() for value in _values(frame, "experiment")})
     one = common_experiment(_origins(tables))
     if not allow_mixed:

@@ -167,7 +167,7 @@ def _probes(
             for layer in range(layers + 1):
                 depth = (layers - layer) / layers
                 for probe, gain in (("linear", 0.0), ("mlp", 0.05)):
-                    score = BASE[task] + sign * gain - sign * 0.1 * depth + random.normal(0, 2e-4)
+                    score = BASE[task] - 0.08 + sign * gain - sign * 0.1 * depth + random.normal(0, 2e-4)
                     if task == "ged" and sign > 0:
                         score += 0.03 * (-1) ** level  # outweighs the slope of the one syntactic task that improves
                     if task in DEGRADING:
@@ -240,7 +240,8 @@ def _similarity(levels: int, layers: int, sign: int, experiment: str, pre_norm: 
     _attention(add, levels, layers, sign)
     columns = ["measure", "variant", "component", "level_a", "layer_a", "level_b", "layer_b", "group", "score"]
     frame = pd.DataFrame(rows, columns=columns)
-    frame = frame.assign(low=frame["score"] - 0.005, high=frame["score"] + 0.005, n=120_000)
+    top = np.where(frame["score"] > 1, np.inf, 1.0)  # intervals end at the bounds of similarities
+    frame = frame.assign(low=frame["score"] - 0.005, high=np.minimum(frame["score"] + 0.005, top), n=120_000)
     frame["threshold"] = np.where(frame["measure"] == "attention_concentration", 0.95, np.nan)
     return frame.assign(experiment=experiment, sentence_hash="feed", hash_a="a", hash_b="b", **SIMILARITY)
 

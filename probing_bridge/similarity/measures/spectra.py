@@ -54,10 +54,12 @@ class SpectrumMeasure:
     Attributes:
         function: From the spectrum to the number.
         citation: Where it comes from.
+        bounds: Smallest and largest value; the largest is the width, which a table does not have.
     """
 
     function: Callable[[Spectrum], float]
     citation: str
+    bounds: tuple[float, float] = (1.0, np.inf)
 
 
 def k80(spectrum: Spectrum) -> float:

@@ -153,7 +153,7 @@ def test_no_folder_and_an_empty_folder_are_refused(tmp_path: Path, capsys) -> No
         (lambda text: text.replace("\n", ",extra\n", 2).replace(",extra", "", 1), "where the header names"),
         (lambda text: "", "is empty"),
         (lambda text: text.replace("score", "points", 1), "column 'score' is missing"),
-        (lambda text: text.replace("newstest2014,bleu,", "newstest2014,bleu,x", 1), "not a number"),
+        (lambda text: text.replace("newstest2014,bleu,", "newstest2014,bleu,x", 1), "not a finite number"),
         (lambda text: text + text.splitlines()[-1] + "\n", "a row is there twice"),
     ],
 )

@@ -1,0 +1,77 @@
+"""What a score can be: the bounds of its metric or measure, by which a results folder is checked.
+
+A score in percent, a correlation of 1.5 or a table of another tool is refused before it is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from probing_bridge.formats.tables import ROUNDING, line_of, out_of_bounds
+from probing_bridge.probes.measures import MDL_VALUES, SELECTIVITY
+from probing_bridge.probes.metrics import METRICS
+from probing_bridge.similarity.measures import registry
+
+Bounds = Mapping[str, tuple[float, float]]
+
+
+def _of_bleu() -> Bounds:
+    return {"BLEU in percent": (0.0, 100.0)}
+
+
+def _of_metrics() -> Bounds:
+    return {
+        **{metric.name: metric.bounds for metric in METRICS.values()},
+        **dict.fromkeys(("precision", "recall"), (0.0, 1.0)),  # of one label
+        SELECTIVITY: (-1.0, 1.0),
+        **dict.fromkeys(MDL_VALUES, (0.0, np.inf)),
+    }
+
+
+def _of_measures() -> Bounds:
+    return {
+        **{name: measure.bounds for name, measure in {**registry.HEAD_MEASURES, **registry.MEASURES}.items()},
+        **{name: measure.bounds for name, measure in registry.SPECTRUM_MEASURES.items()},
+        **{name: measure.bounds for name, measure in registry.DISTRIBUTION_MEASURES.items()},
+    }
+
+
+def _differences(bounds: Callable[[], Bounds]) -> Callable[[], Bounds]:
+    return lambda: {name: (low - high, high - low) for name, (low, high) in bounds().items()}
+
+
+# Table -> the column that says what its scores are of (None: all are alike), the columns of scores, and the bounds.
+_CHECKED: dict[str, tuple[str | None, tuple[str, ...], Callable[[], Bounds]]] = {
+    "bleu": (None, ("score",), _of_bleu),
+    "bleu_differences": (None, ("difference",), _differences(_of_bleu)),
+    "probes": ("metric", ("score", "low", "high"), _of_metrics),
+    "probes_details": ("metric", ("score",), _of_metrics),
+    "probes_differences": ("metric", ("difference", "low", "high"), _differences(_of_metrics)),
+    "similarity": ("measure", ("score", "low", "high"), _of_measures),
+}
+
+
+def check_scores(frame: pd.DataFrame, name: str, content: bytes, path: Path) -> None:
+    """Refuses a score that its metric or measure cannot have; one that no registry knows may have any.
+
+    Args:
+        frame: The rows of a table.
+        name: Its name, a key of TABLES.
+        content: The bytes that it was read from.
+        path: Their file, for messages.
+
+    Raises:
+        InputError: A score beyond its bounds, with its line.
+    """
+    by, columns, bounds = _CHECKED.get(name, (None, (), dict))
+    for what, (low, high) in bounds().items():
+        rows = frame if by is None else frame[frame[by] == what]
+        for column in columns:
+            beyond = rows[(rows[column] < low - ROUNDING) | (rows[column] > high + ROUNDING)]
+            if len(beyond):
+                line = line_of(content, int(beyond.index[0]), path)
+                raise out_of_bounds(column, beyond[column].iloc[0], (low, high), path, line, what)

@@ -1,0 +1,71 @@
+"""Result tables: any text in a cell survives, values that cannot be are refused with line and column."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from probing_bridge.errors import InputError
+from probing_bridge.formats.tables import read_table, write_table
+
+ROW = {"experiment": "e", "level": 0, "test_set": "t", "metric": "m", "score": 27.5}
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cells=st.lists(st.text(), min_size=1, max_size=4, unique=True))
+@example(cells=["a\u2028b", "a\x85b", "a\rb", "a\r\nb", 'a"b', "a\nb", "\ufeffa", "a\x0bb\x1cc", "\0", " ", "nan", ","])
+def test_any_text_survives(tmp_path: Path, cells: list[str]) -> None:
+    rows = pd.DataFrame([{**ROW, "test_set": cell, "signature": cell} for cell in cells])
+    write_table(rows, "bleu", tmp_path / "bleu.csv")
+    read = read_table(tmp_path / "bleu.csv", "bleu")
+    assert read["test_set"].tolist() == read["signature"].tolist() == cells
+    assert read["score"].tolist() == [27.5] * len(cells) and read["low"].isna().all()
+
+
+def test_bytes_of_a_path_that_are_no_text_are_written_as_escapes(tmp_path: Path) -> None:
+    write_table(pd.DataFrame([{**ROW, "command": "probe caf\udce9"}]), "bleu", tmp_path / "bleu.csv")
+    assert read_table(tmp_path / "bleu.csv", "bleu")["command"].tolist() == ["probe caf\\udce9"]
+
+
+def test_a_table_that_a_spreadsheet_saved_is_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "bleu.csv"
+    write_table(pd.DataFrame([ROW]), "bleu", path)
+    before = read_table(path, "bleu")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    pd.testing.assert_frame_equal(read_table(path, "bleu"), before)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "message"),
+    [
+        ("bleu", "score", "inf", "not a finite number"),
+        ("bleu", "low", "-Infinity", "not a finite number"),
+        ("bleu", "score", "nan", "not a finite number"),
+        ("bleu", "level", "-1", "at least 0"),
+        ("bleu", "level", "inf", "not a whole number"),
+        ("bleu", "n", "0.5", "not a whole number"),
+        ("bleu_differences", "p", "1.5", "between 0 and 1"),
+        ("probes", "sparsity", "20", "between 0 and 1"),
+        ("neurons", "correlation", "1.5", "between -1 and 1"),
+        ("heads", "own_correlation", "-1.01", "between -1 and 1"),
+        ("spectrum", "cumulative_variance", "80", "between 0 and 1"),
+        ("similarity", "threshold", "-0.1", "between 0 and 1"),
+        ("lth", "lr", "-0.1", "at least 0"),
+        ("lth_modules", "module_sparsity", "1.1", "between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_line_and_column(
+    tmp_path: Path, table: str, column: str, value: str, message: str
+) -> None:
+    path = tmp_path / "table.csv"
+    write_table(pd.DataFrame([{"experiment": "a\nb"}, {"experiment": "c"}]), table, path)
+    assert len(read_table(path, table)) == 2
+    cells = pd.read_csv(path, dtype=str, keep_default_na=False)
+    cells.loc[1, column] = value
+    cells.to_csv(path, index=False)
+    with pytest.raises(InputError, match=message) as error:
+        read_table(path, table)
+    assert str(error.value).startswith(f"{path}:4: column '{column}' has {value}"[:40])
+    assert error.value.line == 4 and f"column {column!r}" in str(error.value)  # the first row has two lines
