@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from probing_bridge.probes.features import Features
 
 # Kind of probe -> how many rectified units stand between the input and the outputs, layer by layer.
-# Both are of Liu et al. (2019): their linear probe (Section 3) and `decoder: mlp` of contexteval/models/tagger.py.
+# Both are of Liu et al. (2019): `decoder: linear` and `decoder: mlp` of contexteval/models/tagger.py in their code.
 PROBES: dict[str, tuple[int, ...]] = {"linear": (), "mlp": (1024,)}
 
 

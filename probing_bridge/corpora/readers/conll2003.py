@@ -1,6 +1,6 @@
 """CoNLL-2003 named entities: word, part of speech, chunk, entity tag in IOB1 or IOB2.
 
-The layout is that of Tjong Kim Sang & De Meulder (2003, Section 2.1).
+The layout is that of Tjong Kim Sang & De Meulder (2003, Introduction to the CoNLL-2003 Shared Task).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CoNLL-X: fine parts of speech of the Penn Treebank (Buchholz & Marsi 2006, Section 3)."""
+"""CoNLL-X: fine parts of speech of the Penn Treebank (Buchholz & Marsi 2006, CoNLL-X Shared Task)."""
 
 from __future__ import annotations
 
