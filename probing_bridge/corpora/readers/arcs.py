@@ -1,7 +1,7 @@
 """Arcs between words, syntactic or semantic: which pairs are classified, and which pairs are not arcs.
 
 Classification keeps the gold arcs with their labels. Prediction asks of gold arcs (label 1) and of as many drawn pairs
-(label 0) which of them are arcs (Liu et al. 2019, TASKS.md of their code). The draw is that of the original, bit for
+(label 0) which of them are arcs (Liu et al. 2019, task list of their code). The draw is that of the original, bit for
 bit (dependency_arc_prediction.py): one generator per file, seed 0, one draw from the candidates after each arc.
 """
 

@@ -1,4 +1,4 @@
-"""CoNLL-2012 (OntoNotes): coreference arcs between mentions of one word (TASKS.md of Liu et al. 2019).
+"""CoNLL-2012 (OntoNotes): coreference arcs between mentions of one word (Liu et al. 2019, task list of their code).
 
 A document is one instance. Where no `#begin document` line marks it, it ends where the document or the part (columns 1
 and 2) changes. Pairs of a cluster that are spelt differently are arcs (label 1); after each, a mention of
