@@ -63,7 +63,7 @@ class Criterion:
     counts: str = ""
 
 
-# shuffle: magnitude's sparsity of every module, other weights in it (Su et al. 2020; Frankle et al. 2021, Section 4)
+# shuffle: magnitude's sparsity of every module, other weights in it (Su et al. 2020, arXiv 2009.11094)
 PRUNING_CRITERIA: dict[str, Criterion] = {
     "magnitude": Criterion(magnitude),
     "random": Criterion(random, is_drawn=True),

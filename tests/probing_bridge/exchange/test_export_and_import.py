@@ -52,7 +52,7 @@ def dump(tmp_path):
 
 
 def lookup(path, words):
-    """By the rules of Liu et al.'s own reader, with nothing but h5py."""
+    """By the rules of Liu et al.'s (2019) own reader, with nothing but h5py."""
     with h5py.File(path) as file:
         index = json.loads(file["sentence_to_index"][0])
         return file[index[" ".join(words)]][()]

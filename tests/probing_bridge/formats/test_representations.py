@@ -15,7 +15,7 @@ ORIGIN = Origin("x1", 2, "x0/lth1", 0.36, "checkpoint_lth2.pt", "ab", pooling="m
 
 
 def write_plainly(path: Path, entries: dict[str, np.ndarray]) -> None:
-    """The layout of Liu et al.'s files, written without our writer."""
+    """The layout of Liu et al.'s (2019) files, written without our writer."""
     with h5py.File(path, "w") as file:
         index = {text: str(i) for i, text in enumerate(entries)}
         for i, array in enumerate(entries.values()):
