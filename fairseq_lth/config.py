@@ -6,6 +6,7 @@ from typing import Any, List, Optional  # noqa: UP035 - fairseq reads the annota
 
 from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks.translation import TranslationConfig
+from fairseq.utils import split_paths
 
 from fairseq_lth.capture.dump import DumpConfig
 from fairseq_lth.errors import RunRefused
@@ -158,7 +159,7 @@ def check_flags(root: RunSettings) -> None:
     Raises:
         RunRefused: The first of them, with the reason.
     """
-    for flag, (given, reason) in (_of_levels(root) | _of_weights(root)).items():
+    for flag, (given, reason) in (_of_levels(root) | _of_epochs(root) | _of_weights(root)).items():
         if given:
             raise RunRefused(f"{flag} cannot be combined with --task lth_imp: {reason}")
 
@@ -195,6 +196,38 @@ def _of_levels(root: RunSettings) -> dict[str, tuple[bool, str]]:
         "--write-checkpoints-asynchronously": (
             checkpoint.write_checkpoints_asynchronously,
             "a level must be on disk before it is named",
+        ),
+    }
+
+
+def _of_epochs(root: RunSettings) -> dict[str, tuple[bool, str]]:
+    """Flags that end a run before its last epoch, or whose value for an epoch a rewind would not bring back.
+
+    fairseq counts epochs on after a rewind, so epoch R + 1 of a later level takes what is given for the last ones.
+    """
+    optimization, curriculum = root.optimization, root.dataset.curriculum
+    rewound = min(rewind_epochs(root.task), default=None)  # R; the epochs above it are trained again
+    frequencies = list(optimization.update_freq)
+    return {
+        f"--stop-min-lr {optimization.stop_min_lr}": (
+            optimization.stop_min_lr >= 0,
+            "the training would end there, without the levels that come after",
+        ),
+        f"--stop-time-hours {optimization.stop_time_hours}": (
+            optimization.stop_time_hours > 0,
+            "fairseq counts the hours of all starts, so the run would never come to its last level",
+        ),
+        f"--update-freq {','.join(map(str, frequencies))}": (
+            rewound is not None and len(set(frequencies[rewound:])) > 1,
+            f"the epochs after --imp-rewind-epoch {rewound} need the same number, since fairseq does not rewind it",
+        ),
+        f"--curriculum {curriculum}": (
+            rewound is not None and curriculum > rewound,
+            f"fairseq does not rewind it: at most --imp-rewind-epoch {rewound}",
+        ),
+        f"DATA in several folders ({root.task.data})": (
+            rewound is not None and len(split_paths(root.task.data)) > 1,
+            "fairseq takes one for each epoch and does not rewind that: put all sentence pairs into one folder",
         ),
     }
 

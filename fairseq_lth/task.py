@@ -75,8 +75,8 @@ class ImpTask(TranslationTask):
         try:
             with refused_together():
                 check_data(cfg, root.dataset.train_subset)
-                config.check_flags(root)
                 config.check_pruning(cfg, root.optimization.max_epoch)
+                config.check_flags(root)
                 task = super().setup_task(cfg, **kwargs)
                 resolve_alias(root)
                 config.resolve_masks(cfg, root)

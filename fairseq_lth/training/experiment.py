@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import json
+import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,9 @@ from fairseq_lth.errors import RunRefused
 from fairseq_lth.training.lr_scheduler import PREFIX
 from fairseq_lth.training.mask_choice import mask_seed, masks_experiment
 from fairseq_lth.training.settings import RunSettings, TaskSettings
+from probing_bridge.formats.files import file_hash
+
+logger = logging.getLogger(__name__)
 
 # Part of the identity; everything else (folders, logging, workers, saving, validation) leaves the weights alone.
 _DATASET = (
@@ -109,7 +115,7 @@ def _split_files(folder: Path) -> list[str]:
 
 
 def _data_hash(path: str, cfg: TaskSettings, subset: str) -> str:
-    """Hashes the dictionaries, the sentence lengths and the size of the training data."""
+    """Hashes the dictionaries and the training data, every byte of them."""
     digest = hashlib.sha256()
     folder = Path(path)
     for language in (cfg.source_lang, cfg.target_lang):
@@ -117,10 +123,19 @@ def _data_hash(path: str, cfg: TaskSettings, subset: str) -> str:
         digest.update(dictionary.read_bytes() if dictionary.is_file() else b"")
     for name in sorted(_split_files(folder)):
         if name.startswith(f"{subset}."):
-            digest.update(f"{name} {(folder / name).stat().st_size}".encode())
-            if name.endswith(".idx"):
-                digest.update((folder / name).read_bytes())
+            about = (folder / name).stat()
+            digest.update(f"{name} {_hash_once(folder / name, about.st_size, about.st_mtime_ns)}".encode())
     return digest.hexdigest()
+
+
+@functools.lru_cache
+def _hash_once(path: Path, size: int, changed: int) -> str:
+    """The hash of a file, read once a process unless it changes; of gigabytes it takes seconds, and says so."""
+    began = time.monotonic()
+    found = file_hash(path)
+    if (seconds := time.monotonic() - began) > 1:
+        logger.info("%s: read %d bytes in %.0f seconds for the identity of the experiment", path, size, seconds)
+    return found
 
 
 def _plain(value: Any, drop: tuple[str, ...] = ()) -> Any:

@@ -83,6 +83,8 @@ class Optimization(Group, Protocol):
     max_epoch: int
     max_update: int
     update_freq: Sequence[int]
+    stop_min_lr: float
+    stop_time_hours: float
     use_bmuf: bool
 
 
@@ -98,6 +100,7 @@ class Dataset(Group, Protocol):
 
     train_subset: str
     valid_subset: str
+    curriculum: int
     update_ordered_indices_seed: bool
 
 

@@ -141,6 +141,29 @@ def test_data_count_by_content(settings, corpus, tmp_path):
     assert Root(settings, "task", "data", str(moved)).experiment() == expected
 
 
+def test_another_corpus_of_equal_lengths_is_another_experiment(settings, corpus, tmp_path):
+    other = shuffled(corpus, tmp_path / "other")
+    for file in corpus.iterdir():
+        assert (other / file.name).stat().st_size == file.stat().st_size
+        assert (other / file.name).read_bytes() == file.read_bytes() or file.name == "train.en-de.de.bin"
+    assert Root(settings, "task", "data", str(other)).experiment() != Root(settings).experiment()
+
+
+def test_a_run_does_not_go_on_with_another_corpus(refusal, flags, corpus, dense, tmp_path):
+    other = shuffled(corpus, tmp_path / "other")
+    run = shutil.copytree(dense, tmp_path / "run")
+    error = refusal([str(other), *flags[1:], "--save-dir", run])
+    assert str(run) in error and "experiment" in error
+
+
+def shuffled(corpus, folder):
+    """The same sentence lengths and dictionaries; the tokens of the target side in another order."""
+    shutil.copytree(corpus, folder)
+    tokens = (folder / "train.en-de.de.bin").read_bytes()
+    (folder / "train.en-de.de.bin").write_bytes(tokens[4:] + tokens[:4])
+    return folder
+
+
 def test_an_optimizer_without_a_dataclass_counts_with_its_own_flags(configure, flags):
     at = flags.index("--adam-betas")
     common = ["adafactor" if flag == "adam" else flag for flag in [*flags[:at], *flags[at + 2 :]]]

@@ -35,6 +35,11 @@ REFUSED = {
     "--patience 2": "--patience cannot be combined",
     "--valid-subset valid,train": "--valid-subset valid,train cannot be combined",
     "--max-update 50": "--max-update cannot be combined",
+    "--stop-min-lr 0.0": "--stop-min-lr 0.0 cannot be combined",
+    "--stop-time-hours 0.5": "--stop-time-hours 0.5 cannot be combined",
+    "--update-freq 1,3 --imp-rewind-epoch 1,0": "--update-freq 1,3 cannot be combined with --task lth_imp: the epochs "
+    "after --imp-rewind-epoch 0 need the same number",
+    "--curriculum 2": "--curriculum 2 cannot be combined with --task lth_imp: fairseq does not rewind it",
     "--no-save": "--no-save cannot be combined",
     "--reset-dataloader": "--reset-dataloader cannot be combined",
     "--ddp-backend fully_sharded": "--ddp-backend fully_sharded cannot be combined",
@@ -49,6 +54,17 @@ def test_bad_flags_are_refused_in_one_line(refusal, flags, tmp_path, extra):
     error = refusal([*flags, *extra.split(), "--save-dir", tmp_path / "run"])
     assert error.startswith(f"fairseq_lth: error: {REFUSED[extra]}"), error
     assert not (tmp_path / "run").exists()
+
+
+def test_data_in_several_folders_is_refused_since_each_epoch_takes_another(refusal, flags, tmp_path):
+    error = refusal([f"{flags[0]}:{flags[0]}", *flags[1:], "--save-dir", tmp_path / "run"])
+    assert "DATA in several folders" in error and "put all sentence pairs into one folder" in error
+
+
+@pytest.mark.parametrize("extra", ["--update-freq 1,3", "--curriculum 1", "--stop-min-lr -1"])
+def test_what_is_the_same_in_all_epochs_after_the_rewind_is_not_refused(plan, flags, tmp_path, extra):
+    task, _ = plan([*flags, *extra.split(), "--save-dir", tmp_path / "run"])
+    assert task.engine.schedule.total_epochs == 4
 
 
 @pytest.mark.parametrize("extra", ["--imp-rate 1.0", "--restore-file nowhere.pt"])
