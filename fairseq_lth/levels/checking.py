@@ -39,6 +39,11 @@ def read_run(directory: Path) -> pd.DataFrame:
     rows = records.read_rows(directory, "lth")
     if not len(rows):
         raise InputError(f"has no {paths.RECORDS}: no level has been finished there", directory)
+    for level, name in zip(rows["level"], rows["checkpoint"], strict=True):
+        if pd.isna(level) or name != paths.level_checkpoint("", int(level)).name:
+            raise InputError(
+                f"the row of level {level} names {name!s:.80} as its checkpoint", directory / paths.RECORDS
+            )
     return rows
 
 

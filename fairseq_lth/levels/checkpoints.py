@@ -135,6 +135,7 @@ class ImpState(TypedDict):
         format: STATE_FORMAT.
         experiment: Identity of the experiment.
         parent: `experiment/lthK` of the level that it branched from; empty if it did not.
+        dense: The experiment whose dense training it goes back to: its own, or that of its first ancestor.
         start: The level that the experiment started at and the epoch that finished it; 0 and None from scratch.
         level: The level in training, 0 = dense.
         epoch: The epoch in training, 1-based, counted on through all levels.
@@ -149,6 +150,7 @@ class ImpState(TypedDict):
     format: int
     experiment: str
     parent: str
+    dense: str
     start: list[Any]
     level: int
     epoch: int

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from fairseq_lth import criterion
 from fairseq_lth.levels.checkpoints import n_updates, require_state
-from fairseq_lth.pruning.masks import Mask
+from fairseq_lth.levels.gate import GateError, check_checkpoint
+from fairseq_lth.pruning.masks import Mask, MaskError
 from fairseq_lth.training import lr_scheduler
 from probing_bridge.errors import InputError
 from probing_bridge.formats.files import written_beside
@@ -98,7 +99,7 @@ def expand_compact(compact: Path, target: Path) -> None:
         target: The checkpoint to write.
 
     Raises:
-        InputError: It is no compact file, or a damaged one.
+        InputError: It is no compact file, a damaged one, or one of a model or configuration that the gate refuses.
     """
     try:
         with safe_open(compact, "pt") as file:
@@ -106,9 +107,11 @@ def expand_compact(compact: Path, target: Path) -> None:
             if metadata.get("format") != COMPACT_FORMAT or metadata.get("format_version") != COMPACT_VERSION:
                 raise InputError("is no compact level of this version", compact)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        aliases, shapes = json.loads(metadata["aliases"]), json.loads(metadata["shapes"])
+        names, aliases, shapes = (json.loads(metadata[field]) for field in ("names", "aliases", "shapes"))
+        if not (isinstance(names, list) and isinstance(aliases, dict) and isinstance(shapes, dict)):
+            raise InputError("is damaged: names, aliases or shapes are not of its format", compact)
         model: dict[str, Tensor] = {}
-        for name in json.loads(metadata["names"]):
+        for name in names:
             if name in aliases:
                 model[name] = model[aliases[name]]
             elif name in shapes:
@@ -116,10 +119,16 @@ def expand_compact(compact: Path, target: Path) -> None:
             else:
                 model[name] = tensors[name]
         _save_plain(model, json.loads(metadata["cfg"]), int(metadata["updates"]), target)
-    except (SafetensorError, FileNotFoundError, KeyError, json.JSONDecodeError) as error:
-        raise InputError(f"cannot be read as a compact level ({error})", compact) from error
+    except GateError as error:
+        raise InputError(str(error), compact) from error
+    except RecursionError as error:
+        raise InputError("is damaged: its description is nested too deeply", compact) from error
     except RuntimeError as error:
         raise InputError("is damaged: values and mask do not fit", compact) from error
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError, MaskError) as error:
+        raise InputError(
+            f"cannot be read as a compact level ({' '.join(str(error).split())[:200]})", compact
+        ) from error
 
 
 def _scatter(bits: Tensor, values: Tensor, shape: list[int]) -> Tensor:
@@ -149,6 +158,7 @@ def _save_plain(model: dict[str, Tensor], cfg: dict[str, Any], updates: int, tar
         "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0, "version": 2}},
         "last_optimizer_state": None,
     }
+    check_checkpoint(checkpoint)
     with written_beside(target) as beside:
         torch.save(checkpoint, beside)
 

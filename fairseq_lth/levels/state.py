@@ -49,17 +49,6 @@ def check_state(state: Mapping[str, Any], model: Mapping[str, Tensor]) -> None:
     _check_sparsity(state["sparsity"], mask, model)
 
 
-def check_experiment(experiment: Any) -> str:
-    """An identity of an experiment, as it stands in files.
-
-    Raises:
-        GateError: It is none.
-    """
-    if not _is_experiment(experiment):
-        raise GateError(f"experiment {_shown(experiment)} is none of lth_imp, which are 16 hexadecimal digits")
-    return str(experiment)
-
-
 def _mask(stored: Mapping[str, Any], model: Mapping[str, Tensor]) -> Mask:
     """The mask, unpacked only after its names and shapes are found to be those of the model."""
     names, shapes, bits = (stored.get(field) for field in ("names", "shapes", "bits"))
@@ -124,6 +113,7 @@ def _is_transition(value: Any) -> bool:
 
 _FIELDS: dict[str, Any] = {
     "experiment": _is_experiment,
+    "dense": _is_experiment,
     "parent": lambda value: type(value) is str and _PARENT.fullmatch(value) is not None,
     "start": _is_start,
     "level": _is_count,

@@ -80,8 +80,7 @@ class PruningEngine:
         self._transition: dict[str, Any] = {}
         self._seconds = 0.0
         self._since = time.monotonic()
-        self._epoch = 0
-        self._pending = True
+        self._epoch, self._pending = 0, True
         self._optimizer: Optimizer | None = None
         self._gradients: GradientMasks | None = None
         self._state: ImpState | None = None  # of the checkpoint that fairseq is writing
@@ -138,14 +137,14 @@ class PruningEngine:
             self._start_level(level, optimizer)
         elif level == 0 and update_num == 0 and self._is_master:
             with writing(self._directory):
-                save_initialisation(self._directory, self._model)
+                save_initialisation(self._directory, self._model, self._start.dense)
 
     def _start_level(self, level: int, optimizer: Optimizer) -> None:
         """Prunes, rewinds and starts the search for the best checkpoint anew; the training goes on from there."""
         rewind_epoch = self.schedule.rewind_epoch(level)
         mask = self._prune(level)
         if self._mode == "weights":
-            point = load_rewind_point(self._directory, rewind_epoch)
+            point = load_rewind_point(self._directory, rewind_epoch, self._start.dense)
             rewind_weights(point, self._model, optimizer)
         elif self._cfg.imp_reinit:
             rewind_weights(draw_weights(self._build, self._cfg.imp_seed, level), self._model, optimizer)
@@ -191,6 +190,7 @@ class PruningEngine:
             "format": STATE_FORMAT,
             "experiment": self._start.experiment,
             "parent": self._start.parent,
+            "dense": self._start.dense,
             "start": [self._start.level, self._start.epoch],
             "level": self.level,
             "epoch": self._epoch,
@@ -248,7 +248,7 @@ class PruningEngine:
                 ended = self._epoch if state["end_of_epoch"] else self._epoch - 1
                 to_come = sorted(set(self.schedule.rewind_epochs[self.level :]))
                 reached = [epoch for epoch in to_come if self.level > 0 or epoch <= ended]
-                fetch_rewind_points(path.parent, self._directory, reached)
+                fetch_rewind_points(path.parent, self._directory, reached, self._start.dense)
 
     def _name(self, path: Path, state: ImpState, updates: int) -> None:
         """Gives a checkpoint the names it deserves and writes the records of the level that it finishes."""

@@ -21,13 +21,15 @@ from fairseq_lth.pruning.zeros import Optimizer, copy_to_masters
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import written_beside
 
+_EXPERIMENT = "lth_experiment"  # of the initialisation; a fairseq checkpoint says it in the plugin's part
 
-def save_initialisation(directory: Path, model: nn.Module) -> None:
-    """Writes the model as it is before the first update."""
+
+def save_initialisation(directory: Path, model: nn.Module, experiment: str) -> None:
+    """Writes the model as it is before the first update, and which experiment's it is."""
     path = paths.rewind_checkpoint(directory, 0)
     directory.mkdir(parents=True, exist_ok=True)
     with written_beside(path) as beside:
-        torch.save({"model": model.state_dict(), "last_optimizer_state": None}, beside)
+        torch.save({"model": model.state_dict(), "last_optimizer_state": None, _EXPERIMENT: experiment}, beside)
 
 
 def place_rewind_point(source: Path, directory: Path, epoch: int) -> None:
@@ -43,23 +45,24 @@ def place_rewind_point(source: Path, directory: Path, epoch: int) -> None:
         place(source, target)
 
 
-def fetch_rewind_points(source: Path, directory: Path, epochs: Iterable[int]) -> None:
+def fetch_rewind_points(source: Path, directory: Path, epochs: Iterable[int], dense: str) -> None:
     """Takes the rewind points that a run directory lacks from another one.
 
     Args:
         source: The run directory of the experiment that this one branched from.
         directory: The run directory.
         epochs: The epochs that weights will be rewound to.
+        dense: The experiment whose dense training it is.
 
     Raises:
-        RunRefused: The other has none for an epoch, or one that is not the end of that epoch of a dense training.
+        RunRefused: The other has none for an epoch, or one that is not the end of that epoch of that training.
     """
     for epoch in epochs:
         if paths.rewind_checkpoint(directory, epoch).is_file():
             continue
         for candidate in (paths.rewind_checkpoint(source, epoch), paths.epoch_checkpoint(source, epoch)):
             if candidate.is_file():
-                _require_dense_end(candidate, epoch)
+                _read_point(candidate, epoch, dense)
                 place_rewind_point(candidate, directory, epoch)
                 break
         else:
@@ -69,34 +72,45 @@ def fetch_rewind_points(source: Path, directory: Path, epochs: Iterable[int]) ->
             )
 
 
-def _require_dense_end(path: Path, epoch: int) -> None:
+def _read_point(path: Path, epoch: int, dense: str) -> dict[str, Any]:
+    """Reads the state at the end of an epoch of one dense training.
+
+    Raises:
+        RunRefused: It cannot be read, is another state than that, or one of another experiment.
+    """
     try:
-        state = imp_state(read_checkpoint(path))
+        checkpoint = read_checkpoint(path)
     except BridgeError as error:
-        raise RunRefused(str(error)) from None
-    dense_end = state is not None and state["level"] == 0 and state["end_of_epoch"] and state["epoch"] == epoch
-    if epoch > 0 and not dense_end:
+        raise RunRefused(f"{error}; --imp-rewind weights needs the state at the end of epoch {epoch}") from None
+    state = imp_state(checkpoint)
+    if epoch == 0:
+        experiment, fits = checkpoint.get(_EXPERIMENT), state is None
+    else:
+        experiment = None if state is None else state["experiment"]
+        fits = state is not None and state["level"] == 0 and state["end_of_epoch"] and state["epoch"] == epoch
+    if not fits or (epoch > 0) == (checkpoint.get("last_optimizer_state") is None):
         raise RunRefused(f"{path}: is not the end of epoch {epoch} of a dense training by --task lth_imp")
+    if experiment != dense:
+        raise RunRefused(f"{path}: is of experiment {experiment!s:.40}, and the dense training is of {dense}")
+    return checkpoint
 
 
-def load_rewind_point(directory: Path, epoch: int) -> dict[str, Any]:
+def load_rewind_point(directory: Path, epoch: int, dense: str) -> dict[str, Any]:
     """Reads a rewind point, memory-mapped, so that every process of a training reads its own.
 
     Args:
         directory: The run directory.
         epoch: R.
+        dense: The experiment whose dense training it is.
 
     Returns:
         `model` and `last_optimizer_state`.
 
     Raises:
-        RunRefused: It is missing or cannot be read.
+        RunRefused: It is missing, cannot be read, or is of another experiment.
     """
-    try:
-        checkpoint = read_checkpoint(paths.rewind_checkpoint(directory, epoch))
-    except BridgeError as error:
-        raise RunRefused(f"{error}; --imp-rewind weights needs the state at the end of epoch {epoch}") from None
-    return {name: checkpoint[name] for name in ("model", "last_optimizer_state")}
+    checkpoint = _read_point(paths.rewind_checkpoint(directory, epoch), epoch, dense)
+    return {name: checkpoint.get(name) for name in ("model", "last_optimizer_state")}
 
 
 def draw_weights(build: Callable[[], nn.Module], seed: int, level: int) -> dict[str, Any]:
@@ -124,7 +138,20 @@ def rewind_weights(point: dict[str, Any], model: nn.Module, optimizer: Optimizer
         point: What load_rewind_point returned.
         model: The model in training.
         optimizer: Its fairseq optimizer.
+
+    Raises:
+        RunRefused: The point is of another model or another optimizer.
     """
+    try:
+        _rewind(point, model, optimizer)
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunRefused(
+            f"the point that weights are rewound to is not of this model and optimizer: {reason}"
+        ) from None
+
+
+def _rewind(point: dict[str, Any], model: nn.Module, optimizer: Optimizer) -> None:
     model.load_state_dict(point["model"], strict=True)
     copy_to_masters(optimizer)
     state = point["last_optimizer_state"]

@@ -44,6 +44,7 @@ class Start:
     Attributes:
         experiment: Identity of the experiment.
         parent: `experiment/lthK` that it branched from, or empty.
+        dense: The experiment whose dense training it goes back to: its own, or that of its first ancestor.
         checkpoint: The file fairseq will load, or None for a training from scratch.
         level: The level the experiment starts at; 0 from scratch.
         epoch: The epoch that finished that level, or None from scratch.
@@ -53,6 +54,7 @@ class Start:
 
     experiment: str
     parent: str
+    dense: str
     checkpoint: Path | None = None
     level: int = 0
     epoch: int | None = None
@@ -106,7 +108,7 @@ def _find_start(cfg: TaskSettings, root: RunSettings) -> Start:
         root.checkpoint.restore_file = paths.LAST
         return _start(experiment, parent, directory / paths.LAST, last, *last[1]["start"])
     if origin is None:
-        return Start(experiment, parent)
+        return Start(experiment, parent, experiment)
     checkpoint, state = origin
     if state["experiment"] == experiment:  # the same experiment goes on in another folder
         return _start(experiment, parent, given, origin, *state["start"])
@@ -115,9 +117,9 @@ def _find_start(cfg: TaskSettings, root: RunSettings) -> Start:
 
 
 def _start(experiment: str, parent: str, path: Path, loaded: _Loaded, level: int, epoch: int | None) -> Start:
-    checkpoint = loaded[0]
+    checkpoint, state = loaded
     shapes = {name: tensor.shape for name, tensor in checkpoint["model"].items() if torch.is_tensor(tensor)}
-    return Start(experiment, parent, path, level, epoch, n_updates(checkpoint), shapes)
+    return Start(experiment, parent, state["dense"], path, level, epoch, n_updates(checkpoint), shapes)
 
 
 def _identify(cfg: TaskSettings, root: RunSettings, origin: ImpState) -> tuple[str, str]:

@@ -5,7 +5,9 @@ import csv
 import pytest
 import torch
 
-from fairseq_lth.levels.checkpoints import level_record, read_checkpoint
+from fairseq_lth.errors import RunRefused
+from fairseq_lth.levels.checkpoints import imp_state, level_record, read_checkpoint
+from fairseq_lth.training.rewind import fetch_rewind_points, load_rewind_point
 
 
 def rows(folder):
@@ -47,6 +49,22 @@ def test_weight_rewinding_goes_back_to_the_weights_of_epoch_r(train, flags, dens
             assert torch.equal(weight.ne(0), alive & then["model"][name].ne(0))
             moved += int((weight != then["model"][name])[alive].sum())
     assert moved == 0, "at a learning rate of 1e-30 the kept weights must still be those of epoch 1"
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_only_points_of_its_own_dense_training_are_rewound_to(dense, tmp_path, epoch):
+    """A point of another experiment has the same shapes, and its weights would be taken without a word."""
+    experiment = imp_state(read_checkpoint(dense / "checkpoint_lth2.pt"))["dense"]
+    assert experiment == rows(dense)[0]["experiment"]
+    fetch_rewind_points(dense, tmp_path, [epoch], experiment)
+    point = load_rewind_point(tmp_path, epoch, experiment)
+    assert point["model"].keys() == read_checkpoint(dense / "checkpoint_lth0.pt")["model"].keys()
+    for refused in (
+        lambda: load_rewind_point(tmp_path, epoch, "f" * 16),
+        lambda: fetch_rewind_points(dense, tmp_path / "other", [epoch], "f" * 16),
+    ):
+        with pytest.raises(RunRefused, match=f"is of experiment {experiment}, and the dense training is of ffff"):
+            refused()
 
 
 def test_a_branch_from_within_a_level_is_refused(refusal, flags, dense, tmp_path):

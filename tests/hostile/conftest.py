@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +13,34 @@ HERE = Path(__file__).parent
 for folder in (HERE, HERE.parent / "fairseq_lth"):
     sys.path.insert(0, str(folder))
 PLUGIN = str(HERE.parents[1] / "fairseq_lth")
+
+
+@pytest.fixture(scope="session")
+def measured():
+    """Has a call refuse its input: in one line, within a second and a gigabyte of a quiet machine.
+
+    The line goes, with kind, seconds and megabytes, to the table that `python tests/hostile/table.py` prints.
+    """
+    import hostile_attempt
+
+    def measure(kind, call, refusal):
+        before, began = hostile_attempt.memory("VmRSS"), time.process_time()
+        hostile_attempt.reset_peak()
+        with pytest.raises(refusal) as refused:
+            call()
+            pytest.fail(f"{kind}: was taken")
+        seconds, megabytes = time.process_time() - began, (hostile_attempt.memory("VmHWM") - before) / 1000
+        message = str(refused.value)
+        assert message and "\n" not in message and len(message) < 1000, (kind, message)
+        assert seconds < hostile_attempt.MOST_SECONDS and megabytes < hostile_attempt.MOST_MEGABYTES, (
+            kind,
+            seconds,
+            megabytes,
+        )
+        print(f"hostile\t{kind}\t{seconds:.2f}\t{max(0, megabytes):.0f}\t{message}")
+        return message
+
+    return measure
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+MOST_SECONDS, MOST_MEGABYTES = 10.0, 1000.0  # about a second on a quiet machine
 MODULES = {
     "bridge": "probing_bridge.run",
     "encode": "fairseq_lth.encode",
