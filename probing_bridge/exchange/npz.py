@@ -6,22 +6,25 @@ An archive is written array by array, and gets its name when it is whole. docs/a
 from __future__ import annotations
 
 import json
-import os
+import math
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 
 from probing_bridge.errors import InputError
 from probing_bridge.formats.activations.reader import ATTENTION_KINDS, SIDES, Dump, layer_order
+from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.layers import layer_names_fault
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import Representations, sentence_text
 
 ROWS = 1 << 14  # rows held at once
+_MOST_UNPACKED = 50  # bytes that one stored byte may become; vectors shrink by a tenth
 
 
 def _packed(origin: Origin) -> np.ndarray:
@@ -75,11 +78,11 @@ class _Npz:
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        self._beside = self._path.with_name(f".{self._path.name}.tmp")
+        self._place = written_beside(path)
 
     def __enter__(self) -> _Npz:
         try:
-            self._zip = zipfile.ZipFile(self._beside, "w", zipfile.ZIP_STORED)
+            self._zip = zipfile.ZipFile(self._place.__enter__(), "w", zipfile.ZIP_STORED)
         except OSError as error:
             raise InputError(f"cannot be written ({error.strerror or error})", self._path) from error
         return self
@@ -95,13 +98,14 @@ class _Npz:
             for part in parts:
                 member.write(np.ascontiguousarray(part, "<f4").tobytes())
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        try:
-            self._zip.close()
-            if kind is None:
-                os.replace(self._beside, self._path)
-        finally:
-            self._beside.unlink(missing_ok=True)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._zip.close()
+        self._place.__exit__(kind, error, trace)
+
+
+_BROKEN = (zlib.error, zipfile.BadZipFile, NotImplementedError, MemoryError, SyntaxError)
 
 
 class NpzVectors:
@@ -128,10 +132,10 @@ class NpzVectors:
             self.layers = tuple(sorted(names, key=layer_order))
             said = json.loads(str(arrays["origin"])) if "origin" in arrays else {}
             words, offsets = (arrays[name] for name in ("words", "offsets"))
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, RecursionError) as error:
             raise InputError(f"expected the arrays words, offsets, layer_0, layer_1, ... ({error})", path) from error
         if not isinstance(said, dict):
-            raise InputError(f"the array origin holds {said!r}, expected a JSON object", path)
+            raise InputError(f"the array origin holds {str(said)[:80]}, expected a JSON object", path)
         self.origin = Origin.of(said, path)
         if (fault := layer_names_fault(self.layers)) is not None:
             raise InputError(f"the arrays layer_0, layer_1, ...: {fault}", path)
@@ -146,7 +150,7 @@ class NpzVectors:
         shapes = [layer.shape for layer in self._states]
         if words.dtype.kind != "U" or words.ndim != 1:
             raise InputError(f"the array words is {words.dtype} of shape {words.shape}, expected text (n,)", self._path)
-        if len(set(shapes)) > 1 or len(shapes[0]) != 2 or shapes[0][0] != len(words):
+        if not shapes or len(set(shapes)) > 1 or len(shapes[0]) != 2 or shapes[0][0] != len(words):
             raise InputError(f"{len(words)} words, but layers of shape {shapes}", self._path)
         if any(layer.dtype.kind != "f" or not np.isfinite(layer).all() for layer in self._states):
             raise InputError("a layer holds a value that is no finite float", self._path)
@@ -165,11 +169,28 @@ class NpzVectors:
         return np.stack([layer[first:last] for layer in self._states])
 
 
+def _check_sizes(path: str | Path) -> None:
+    """Refuses arrays that are not as large as their headers say, or that a few bytes would unpack to."""
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.file_size > (1 << 20) + _MOST_UNPACKED * member.compress_size:
+                raise InputError(f"{member.filename!r:.80} would unpack to {member.file_size:,} bytes: refused", path)
+            if not member.filename.endswith(".npy"):
+                raise InputError(f"holds {member.filename!r:.80}, which is no array", path)
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(file)
+                if dtype.hasobject or file.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
+                    raise InputError(f"{member.filename!r:.80} does not have the size that it says it has", path)
+
+
 def _load(path: str | Path) -> dict[str, np.ndarray]:
     try:
+        _check_sizes(path)
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise InputError("no such file", path) from error
-    except (OSError, ValueError, AttributeError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, AttributeError, TypeError, EOFError, RuntimeError, *_BROKEN) as error:
         raise InputError("is not an npz archive without pickled objects", path) from error

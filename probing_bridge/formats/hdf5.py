@@ -66,7 +66,8 @@ def require_plain(file: h5py.File) -> None:
         group, above, depth = pending.pop()
         for key in group:
             name = f"{above}{_shown(key)}"
-            is_group = _require_hard(group, key, name, path)
+            _require_hard_link(group, key, name, path)
+            is_group = _is_group(group, key, name, path)
             address = group.links.get_info(key).u
             if address in seen:
                 raise InputError(f"{name} is another name of an object that is there already", path)
@@ -95,14 +96,13 @@ def plain_dataset(group: h5py.h5g.GroupID, key: bytes, path: Path, name: str = "
         InputError: It is missing, a link, a group, kept elsewhere, filtered, of a strange type, or never written.
     """
     name = name or _shown(key)
-    if key not in group:
-        raise InputError(f"{name} has no array", path)
-    if _require_hard(group, key, name, path):
-        raise InputError(f"{name} is a group, not an array", path)
+    _require_hard_link(group, key, name, path)
     try:
         dataset = h5py.h5d.open(group, key)
         properties, dtype = dataset.get_create_plist(), dataset.get_type()
     except (KeyError, ValueError, RuntimeError, TypeError, OSError) as error:
+        if _is_group(group, key, name, path):
+            raise InputError(f"{name} is a group, not an array", path) from error
         raise InputError(f"{name} cannot be read: the file is damaged ({error})", path) from error
     if properties.get_layout() == h5py.h5d.VIRTUAL or properties.get_external_count():
         raise InputError(f"{name} keeps its values outside of its own block (virtual or external): refused", path)
@@ -116,11 +116,21 @@ def plain_dataset(group: h5py.h5g.GroupID, key: bytes, path: Path, name: str = "
     return dataset
 
 
-def _require_hard(group: h5py.h5g.GroupID, key: bytes, name: str, path: Path) -> bool:
-    """Whether a name of a group is a group; refused if it is a link to a name, or to another file."""
+def _require_hard_link(group: h5py.h5g.GroupID, key: bytes, name: str, path: Path) -> None:
+    """Refuses a name of a group that is a link to a name, or to another file."""
     try:
-        if group.links.get_info(key).type != h5py.h5l.TYPE_HARD:
-            raise InputError(f"{name} is a link to another place or file: refused", path)
+        kind = group.links.get_info(key).type
+    except (KeyError, RuntimeError, ValueError) as error:
+        if key not in group:
+            raise InputError(f"{name} has no array", path) from error
+        raise InputError(f"{name} cannot be read: the file is damaged ({error})", path) from error
+    if kind != h5py.h5l.TYPE_HARD:
+        raise InputError(f"{name} is a link to another place or file: refused", path)
+
+
+def _is_group(group: h5py.h5g.GroupID, key: bytes, name: str, path: Path) -> bool:
+    """Whether a name of a group is a group; refused if it is neither a group nor an array."""
+    try:
         kind = h5py.h5o.get_info(group, key).type
     except (KeyError, RuntimeError, ValueError) as error:
         raise InputError(f"{name} cannot be read: the file is damaged ({error})", path) from error
@@ -134,10 +144,10 @@ def _shown(key: bytes) -> str:
 
 
 def plain_attributes(file: h5py.File) -> dict[str, Any]:
-    """The attributes of a file's root as Python values.
+    """The attributes of a file's root as Python values; lists and other things stay as they are.
 
     Raises:
-        InputError: An attribute that is too long, or neither text, a number nor a truth value.
+        InputError: An attribute that is too long, or cannot be read.
     """
     path, attributes = Path(file.filename), file.attrs
     try:
@@ -152,9 +162,7 @@ def plain_attributes(file: h5py.File) -> dict[str, Any]:
 def _plain(value: Any, name: str, path: Path) -> Any:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
-    value = value.item() if isinstance(value, np.generic) else value
+    value = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
     if isinstance(value, str) and len(value) > _LONGEST_ATTRIBUTE:  # its length does not count as the attribute's own
         raise InputError(f"attribute {name[:80]!r} is longer than any that we write", path)
-    if type(value) not in (str, int, float, bool):
-        raise InputError(f"attribute {name[:80]!r} is {type(value).__name__}, neither text nor a number", path)
     return value

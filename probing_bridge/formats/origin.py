@@ -17,8 +17,6 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from probing_bridge.errors import InputError
 
 PARENT = re.compile(r"(.+)/lth(\d+)")
@@ -77,7 +75,7 @@ class Origin:
         for name, value in own.items():
             is_right, expected = _CHECKS.get(name, (lambda given: isinstance(given, str), "text"))
             if not is_right(value):
-                raise InputError(f"attribute {name!r} is {value!r}, expected {expected}", path)
+                raise InputError(f"attribute {name!r} is {value!r:.80}, expected {expected}", path)
         return cls(**own)
 
 
@@ -89,17 +87,6 @@ _CHECKS = {
         "EXPERIMENT/lthK",
     ),
 }
-
-
-def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """HDF5 attributes as Python values."""
-    return {name: _plain(value) for name, value in attributes.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def lineage(experiment: str, parents: Mapping[str, str]) -> dict[str, float]:

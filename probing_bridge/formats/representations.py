@@ -10,7 +10,7 @@ and this module is the only one that knows the layout.
 from __future__ import annotations
 
 import json
-import os
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +20,10 @@ import h5py
 import numpy as np
 
 from probing_bridge.errors import InputError
-from probing_bridge.formats.files import file_hash
+from probing_bridge.formats.files import file_hash, written_beside
+from probing_bridge.formats.hdf5 import open_hdf5, plain_attributes, plain_dataset
 from probing_bridge.formats.layers import layer_names_fault
-from probing_bridge.formats.origin import Origin, plain_attributes
+from probing_bridge.formats.origin import Origin
 
 INDEX = "sentence_to_index"
 FORMAT = "lth-representations"
@@ -36,6 +37,13 @@ def sentence_text(tokens: Sequence[str]) -> str:
 
 def _shorten(text: str, length: int = 80) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    index = dict(pairs)
+    if len(index) != len(pairs):
+        raise ValueError("a sentence is in it twice")
+    return index
 
 
 class RepresentationWriter:
@@ -61,7 +69,7 @@ class RepresentationWriter:
             raise ValueError(f"layers {','.join(layers)!r}: {fault}")
         self.layers = tuple(layers)
         self.path = Path(path)
-        self._beside = self.path.with_name(f".{self.path.name}.tmp")
+        self._place = written_beside(path)
         own = {"layers": ",".join(layers), "format": FORMAT, "format_version": FORMAT_VERSION}
         self._attributes = {**origin.attributes(), **own}
         self._keys: dict[str, str] = {}
@@ -72,7 +80,7 @@ class RepresentationWriter:
     def __enter__(self) -> RepresentationWriter:
         """Creates the file beside."""
         try:
-            self._file = h5py.File(self._beside, "w")
+            self._file = h5py.File(self._place.__enter__(), "x")
         except OSError as error:
             raise InputError(f"cannot be written ({error.strerror or error})", self.path) from error
         return self
@@ -129,11 +137,12 @@ class RepresentationWriter:
                 index[0] = json.dumps(self._keys)
                 self._file.attrs.update(self._attributes)
             self._file.close()
-            if kind is None:
-                os.replace(self._beside, self.path)
+        except BaseException:
+            self._place.__exit__(*sys.exc_info())
+            raise
         finally:
             self._file = None
-            self._beside.unlink(missing_ok=True)
+        self._place.__exit__(kind, error, trace)
 
 
 class Representations:
@@ -157,14 +166,10 @@ class Representations:
                 that do not fit the arrays, or an attribute of another type than ours.
         """
         self.path = Path(path)
-        try:
-            self._file = h5py.File(self.path, "r")
-        except OSError as error:
-            reason = "no such file" if not self.path.exists() else "not an HDF5 file, or not a whole one"
-            raise InputError(f"{reason}; expected word representations as `encode` writes them", self.path) from error
+        self._file = open_hdf5(self.path, "word representations as `encode` writes them")
         try:
             self._keys = self._read_index()
-            attributes = plain_attributes(self._file.attrs)
+            attributes = plain_attributes(self._file)
             self.origin = Origin.of(attributes, self.path)
             _, first = self._open(next(iter(self._keys)))
             self.layers = self._layer_names(attributes.get("layers"), first[0])
@@ -185,16 +190,19 @@ class Representations:
         return layers
 
     def _read_index(self) -> dict[str, str]:
-        dataset = self._file.get(INDEX)
-        if not isinstance(dataset, h5py.Dataset) or dataset.shape != (1,):
-            kind = "an activation dump, not word representations" if "states" in self._file else "not a layout we know"
+        kind = "an activation dump, not word representations" if "states" in self._file else "not a layout we know"
+        there = INDEX in self._file
+        dataset = h5py.Dataset(plain_dataset(self._file.id, INDEX.encode(), self.path)) if there else None
+        if dataset is None or dataset.shape != (1,):
             raise InputError(f"has no dataset {INDEX!r} of shape (1,): {kind}; make it with `encode`", self.path)
         try:
-            index = json.loads(dataset.asstr()[0])
-        except (TypeError, ValueError, OSError) as error:
-            raise InputError(f"{INDEX!r} is not a JSON object ({error})", self.path) from error
+            index = json.loads(dataset.asstr()[0], object_pairs_hook=_each_once)
+        except (TypeError, ValueError, OSError, RecursionError) as error:
+            raise InputError(f"{INDEX!r} is not a JSON object ({error!s:.200})", self.path) from error
         if not isinstance(index, dict) or not all(isinstance(key, str) for key in index.values()):
             raise InputError(f"{INDEX!r} does not map sentences to keys", self.path)
+        if len(set(index.values())) != len(index):
+            raise InputError(f"{INDEX!r} gives one key to two sentences", self.path)
         if not index:
             raise InputError("holds no sentence", self.path)
         return index
@@ -206,16 +214,11 @@ class Representations:
         """
         key = self._keys[text]
         shown = f"sentence {_shorten(text)!r} (key {key!r})"
-        try:
-            dataset = h5py.h5d.open(self._file.id, key.encode())
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise InputError(f"{shown} is in the index but has no array", self.path) from error
+        dataset = plain_dataset(self._file.id, key.encode("utf-8", "surrogatepass"), self.path, shown)
         shape = dataset.shape
         if dataset.get_type().get_class() != h5py.h5t.FLOAT or len(shape) not in (2, 3) or 0 in shape:
             found = f"{dataset.dtype} of shape {shape}"
             raise InputError(f"{shown}: expected floats of shape (layers, words, d), found {found}", self.path)
-        if dataset.get_storage_size() == 0:
-            raise InputError(f"{shown}: the array was declared but never written", self.path)
         return dataset, (shape if len(shape) == 3 else (1, *shape))
 
     @cached_property

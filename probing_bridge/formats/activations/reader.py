@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 
 from probing_bridge import __version__
+from probing_bridge.errors import InputError
 from probing_bridge.formats.activations.layout import (
     ATTENTION_KINDS,
     DTYPES,
@@ -33,7 +34,9 @@ from probing_bridge.formats.activations.layout import (
 )
 from probing_bridge.formats.activations.shards import ShardedActivations
 from probing_bridge.formats.activations.writer import ActivationWriter
-from probing_bridge.formats.origin import Origin, plain_attributes
+from probing_bridge.formats.hdf5 import open_hdf5, plain_attributes, require_plain
+from probing_bridge.formats.layers import layer_names_fault
+from probing_bridge.formats.origin import Origin
 
 __all__ = [
     "ATTENTION_KINDS",
@@ -75,19 +78,21 @@ class ActivationFile(Dump):
         """
         self.path = Path(path)
         try:
-            with h5py.File(self.path, "r") as file:
+            with open_hdf5(self.path, "the file of --dump-activations") as file:
                 self._check_root(file)
+                require_plain(file)
                 self._read_layout(file)
+        except InputError as error:
+            raise ActivationError(str(error)) from error
         except (OSError, KeyError, RuntimeError) as error:
-            reason = "no such file" if not self.path.exists() else f"damaged, truncated or not an HDF5 file ({error})"
-            raise self._error(f"{reason}; dump it again") from error
+            raise self._error(f"damaged or truncated ({error}); dump it again") from error
         self._fd = os.open(self.path, os.O_RDONLY)
 
     def _error(self, message: str) -> ActivationError:
         return ActivationError(f"{self.path}: {' '.join(message.split())}")
 
     def _check_root(self, file: h5py.File) -> None:
-        self.attributes = plain_attributes(file.attrs)
+        self.attributes = plain_attributes(file)
         if self.attributes.get("format") != FORMAT:
             found = self.attributes.get("format", "other HDF5 data")
             raise self._error(f"holds {found}, not an activation dump; expected the file of --dump-activations")
@@ -110,7 +115,12 @@ class ActivationFile(Dump):
         self.n_sentences = len(self._offsets["source"]) - 1
         if {len(offsets) for offsets in (*self._offsets.values(), *self._units.values())} != {self.n_sentences + 1}:
             raise self._error("damaged: source and target do not have the same number of sentences; dump it again")
+        if any((np.diff(self._units[side]) > np.diff(self._offsets[side])).any() for side in self._units):
+            raise self._error("damaged: a sentence has more words than tokens; dump it again")
         self.sentences = self._small(file, "sentences") if "sentences" in file else np.arange(self.n_sentences)
+        if self.sentences.dtype.kind not in "iu" or len(self.sentences) != self.n_sentences:
+            raise self._error("damaged: sentences are not one number each; dump it again")
+        self._n_symbols = {side: len(self._dataset(file, f"symbols/{side}")) for side in ("source", "target")}
         self._blocks: dict[str, _Block] = {}
         for side in ("source", "target"):
             self._add_block(file, f"tokens/{side}", int(self._offsets[side][-1]))
@@ -124,12 +134,25 @@ class ActivationFile(Dump):
                 self._add_block(file, f"attention/{kind}/{layer}", int(self.attention_offsets(kind)[-1]))
 
     def _layers(self, file: h5py.File, group: str, known: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-        names = [name for name in known if f"{group}/{name}" in file]
-        return {name: tuple(sorted(file[f"{group}/{name}"], key=layer_order)) for name in names}
+        found = {}
+        for name in (name for name in known if f"{group}/{name}" in file):
+            layers = file[f"{group}/{name}"]
+            if not isinstance(layers, h5py.Group):
+                raise self._error(f"damaged: {group}/{name} is an array, not a group of layers; dump it again")
+            if (fault := layer_names_fault(list(layers))) is not None:
+                raise self._error(f"damaged: {group}/{name} {fault}; dump it again")
+            found[name] = tuple(sorted(layers, key=layer_order))
+        return found
+
+    def _dataset(self, file: h5py.File, name: str) -> h5py.Dataset:
+        dataset = file.get(name)
+        if not isinstance(dataset, h5py.Dataset) or not dataset.shape:
+            raise self._error(f"damaged: it has no array {name}; dump it again")
+        return dataset
 
     def _small(self, file: h5py.File, name: str) -> np.ndarray:
         """Reads a dataset whole, after checking that the file is large enough to hold it."""
-        dataset = file[name]
+        dataset = self._dataset(file, name)
         if dataset.ndim > 1 or dataset.nbytes > self._size:
             raise self._error(f"damaged: {name} has shape {dataset.shape}; dump it again")
         return np.asarray(dataset[()])
@@ -141,9 +164,9 @@ class ActivationFile(Dump):
         return offsets
 
     def _add_block(self, file: h5py.File, name: str, rows: int) -> None:
-        dataset = file[name]
+        dataset = self._dataset(file, name)
         columns = 1 if dataset.ndim == 1 else dataset.shape[-1]
-        expected = "<i4" if name.startswith("tokens") else DTYPES.get(self.attributes["dtype"])
+        expected = "<i4" if name.startswith("tokens") else DTYPES.get(str(self.attributes.get("dtype")))
         position = dataset.id.get_offset()
         if dataset.shape not in ((rows,), (rows, columns)) or dataset.dtype != expected:
             raise self._error(
@@ -152,6 +175,12 @@ class ActivationFile(Dump):
         if dataset.size and (position is None or position + dataset.nbytes > self._size):
             raise self._error(f"damaged: {name} does not lie inside the file; dump it again")
         mean = self._small(file, f"means/{name}") if f"means/{name}" in file else None
+        if mean is not None and (mean.dtype != np.float32 or mean.shape != (columns,) or not np.isfinite(mean).all()):
+            raise self._error(f"damaged: means/{name} are not {columns} finite numbers; dump it again")
+        group = f"{name.rpartition('/')[0]}/"
+        others = (block for other, block in self._blocks.items() if other.startswith(group))
+        if any(block.columns != columns for block in others):
+            raise self._error(f"damaged: {name} has {columns} columns, unlike another layer; dump it again")
         self._blocks[name] = _Block(position or 0, rows, columns, dataset.dtype, mean)
 
     def offsets(self, side: str) -> np.ndarray:
@@ -164,8 +193,22 @@ class ActivationFile(Dump):
 
     def symbols(self, side: str) -> list[str]:
         """See Dump."""
+        name = f"symbols/{side}"
         with h5py.File(self.path, "r") as file:
-            return [text.decode("utf-8", "surrogatepass") for text in self._small(file, f"symbols/{side}")]
+            dataset = self._dataset(file, name)
+            if h5py.check_string_dtype(dataset.dtype) is None or dataset.ndim != 1 or dataset.nbytes > self._size:
+                raise self._error(f"damaged: {name} is no list of texts; dump it again")
+            texts: list[bytes] = []
+            size, step = 0, max(16, (256 << 20) // self._size)  # each text may be as long as the file
+            for start in range(0, len(dataset), step):
+                texts += dataset[start : start + step].tolist()
+                size += sum(map(len, texts[start:]))
+                if size > self._size:
+                    raise self._error(f"damaged: {name} is longer than the file; dump it again")
+        try:
+            return [text.decode("utf-8") for text in texts]
+        except UnicodeDecodeError as error:
+            raise self._error(f"damaged: {name} holds {error.object[:40]!r}, which is not UTF-8") from error
 
     def dim(self, component: str) -> int:
         """See Dump."""
@@ -178,7 +221,11 @@ class ActivationFile(Dump):
     def tokens(self, side: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """See Dump."""
         stop = int(self._offsets[side][-1]) if stop is None else stop
-        return self._read(f"tokens/{side}", start, stop)[:, 0]
+        ids = self._read(f"tokens/{side}", start, stop)[:, 0]
+        known = self._n_symbols[side]
+        if len(ids) and not (ids.min() >= 0 and ids.max() < known):
+            raise self._error(f"damaged: tokens/{side} has an id beyond its {known} symbols; dump it again")
+        return ids
 
     def read_states(self, component: str, layer: str, start: int, stop: int) -> np.ndarray:
         """See Dump."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from probing_bridge.formats.activations.layout import (
     offsets_of,
     sentence_hash,
 )
+from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.origin import Origin
 
 
@@ -59,7 +61,7 @@ class ActivationWriter:
             words: Words of each sentence by side, if attention is between words. None: it is between tokens.
         """
         self.path = Path(path)
-        self._beside = self.path.with_name(f".{self.path.name}.tmp")
+        self._place: AbstractContextManager[Path] | None = None
         self._lengths = {side: np.asarray(lengths[side], dtype=np.int64) for side in ("source", "target")}
         self._offsets = {side: offsets_of(self._lengths[side]) for side in self._lengths}
         self._word_offsets = {side: offsets_of(np.asarray(counts)) for side, counts in (words or {}).items()}
@@ -78,10 +80,12 @@ class ActivationWriter:
             needed, free = self._size(), shutil.disk_usage(self.path.absolute().parent).free
             if needed > free:
                 raise ActivationError(f"{self.path}: needs {needed / 1e9:.1f} GB, but the disk has {free / 1e9:.1f} GB")
+            self._place = written_beside(self.path)
+            self._beside = self._place.__enter__()
             self._lay_out()
             self._fd = os.open(self._beside, os.O_RDWR)
         except OSError as error:
-            self._beside.unlink(missing_ok=True)
+            self.abort()
             raise ActivationError(f"{self.path}: cannot be written ({error.strerror or error})") from error
         return self
 
@@ -112,7 +116,7 @@ class ActivationWriter:
         links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
         links.set_create_intermediate_group(True)
         self._row_offsets = {}
-        with h5py.File(self._beside, "w") as file:
+        with h5py.File(self._beside, "x") as file:
             for name, offsets, columns, dtype in self._blocks():
                 shape = (int(offsets[-1]),) if name.startswith("tokens") else (int(offsets[-1]), columns)
                 space, kind = h5py.h5s.create_simple(shape), h5py.h5t.py_create(dtype, logical=True)
@@ -188,7 +192,10 @@ class ActivationWriter:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-            self._beside.unlink(missing_ok=True)
+        if self._place is not None:
+            unfinished = ActivationError(f"{self.path}: was not finished")
+            self._place.__exit__(ActivationError, unfinished, None)
+            self._place = None
 
     @property
     def is_whole(self) -> bool:
@@ -208,7 +215,9 @@ class ActivationWriter:
             own = {"format": FORMAT, "format_version": FORMAT_VERSION, "dtype": self._dtype, "complete": True}
             own["attention_unit"] = "word" if self._word_offsets else "token"
             file.attrs.update({**replace(self._origin, sentence_hash=self._hash(file)).attributes(), **own})
-        os.replace(self._beside, self.path)
+        place, self._place = self._place, None
+        assert place is not None
+        place.__exit__(None, None, None)
 
     def _hash(self, file: h5py.File) -> str:
         def read(side: str, start: int, stop: int) -> np.ndarray:

@@ -14,6 +14,7 @@ import pytest
 
 from probing_bridge.errors import InputError
 from probing_bridge.formats.hdf5 import open_hdf5, plain_attributes, plain_dataset, require_plain
+from probing_bridge.formats.origin import Origin
 
 SECRET = b"the private key of the person who reads this file"
 
@@ -110,7 +111,7 @@ def test_attributes_are_text_and_numbers(tmp_path: Path, value: object) -> None:
     with h5py.File(path, "w", libver="latest") as file:
         file.attrs["experiment"] = value
     with open_hdf5(path, "anything") as file, pytest.raises(InputError, match=r"attribute"):
-        plain_attributes(file)
+        Origin.of(plain_attributes(file), path)
 
 
 def test_why_a_file_cannot_be_opened_is_said(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from probing_bridge.errors import InputError
-from probing_bridge.formats.origin import Origin, common_experiment, plain_attributes
+from probing_bridge.formats.hdf5 import plain_attributes
+from probing_bridge.formats.origin import Origin, common_experiment
 
 A, B, C = "a", "b", "c"
 
@@ -44,7 +45,7 @@ def test_all_of_it_comes_back_from_a_file(tmp_path: Path, origin: Origin) -> Non
         file.attrs.update({"other": [1, 2], **origin.attributes()})
         assert set(file.attrs) == {"other"} | {name for name, value in vars(origin).items() if value not in ("", None)}
     with h5py.File(tmp_path / "f") as file:
-        assert Origin.of(plain_attributes(file.attrs), "f") == origin
+        assert Origin.of(plain_attributes(file), "f") == origin
 
 
 @pytest.mark.parametrize(
@@ -71,4 +72,4 @@ def test_attributes_of_another_kind_are_refused_in_one_line(
     with h5py.File(tmp_path / "f", "w") as file:
         file.attrs[name] = value
     with h5py.File(tmp_path / "f") as file, pytest.raises(InputError, match=rf"f: attribute '{name}' is .*{expected}"):
-        Origin.of(plain_attributes(file.attrs), tmp_path / "f")
+        Origin.of(plain_attributes(file), tmp_path / "f")
