@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from probing_bridge.errors import InputError
-from probing_bridge.formats.files import numbered_lines
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.sentences import read_sentences
+from probing_bridge.formats.text import plain_text
+
+MAX_LINE = 1 << 20  # bytes; a thousand numbers take some 20,000
 
 
 class TextVectors:
@@ -31,11 +33,13 @@ class TextVectors:
         """Reads the vectors of the words that occur.
 
         Args:
-            path: Text, a word and its numbers in each line; a first line of two numbers is skipped (word2vec).
+            path: Text, a word and its numbers in each line; a first line of two numbers says how many words and
+                numbers there are (word2vec).
             sentences: What `sentences` wrote.
 
         Raises:
-            InputError: A line that is no word with as many numbers as the first, or a file that is not there.
+            InputError: A line that is no word with as many numbers as the first or is endless, a word that is there
+                twice, a first line that says otherwise, or a file that is not there.
         """
         self._lines = [text.words for text in read_sentences(sentences)]
         words = {word for line in self._lines for word in line}
@@ -65,21 +69,62 @@ class TextVectors:
 
 
 def _read(path: str | Path, wanted: set[str]) -> dict[str, np.ndarray]:
+    """The vectors of the wanted words; every line's word and length is checked."""
     vectors: dict[str, np.ndarray] = {}
-    dim = None
-    for number, line in numbered_lines(path):
+    lines: dict[str, int] = {}  # word -> its line
+    dim, stated = None, None
+    for number, line in _lines(path):
         word, *numbers = line.rstrip(" ").split(" ")
-        if number == 1 and len(numbers) == 1 and word.isdigit():
+        if number == 1 and len(numbers) == 1 and word.isdecimal() and numbers[0].isdecimal():
+            stated, dim = int(word), int(numbers[0])
             continue
         dim = len(numbers) if dim is None else dim
-        if len(numbers) > dim:  # some words of GloVe 840B hold spaces
+        if len(numbers) > dim > 0 and not _is_number(numbers[-dim - 1]):  # some words of GloVe 840B hold spaces
             word, numbers = " ".join([word, *numbers[:-dim]]), numbers[-dim:]
-        if word not in wanted:
-            continue
-        try:
-            vectors[word] = np.array(numbers, dtype=np.float32)
-        except ValueError as error:
-            raise InputError(f"expected a word and {dim} numbers ({error})", path, number) from error
-        if len(numbers) != dim or not dim or not np.isfinite(vectors[word]).all():
-            raise InputError(f"expected a word and {dim} finite numbers, as in the first line", path, number)
+        if (first := lines.setdefault(word, number)) != number:
+            raise InputError(
+                f"has {word!r} again, which line {first} has: which vector is it? take one out", path, number
+            )
+        if len(numbers) != dim or not dim:
+            said = "line 1 says" if stated is not None else "the first line has"
+            raise InputError(f"expected a word and {dim} finite numbers, as {said}; found {len(numbers)}", path, number)
+        if word in wanted:
+            vectors[word] = _vector(numbers, path, number)
+    if stated is not None and stated != len(lines):
+        raise InputError(f"says {stated} words, but {len(lines)} follow: is it a part of a file?", path, 1)
     return vectors
+
+
+def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """The lines of a file that may be larger than memory, with their numbers from 1, without byte-order marks.
+
+    Raises:
+        InputError: It cannot be read, is not UTF-8, or has a line that does not end or a carriage return inside of one.
+    """
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
+                if len(line) == MAX_LINE and not line.endswith(b"\n"):
+                    raise InputError(f"a line of more than {MAX_LINE} bytes is no word with its numbers", path, number)
+                yield number, plain_text(line, Path(path), first_line=number).removesuffix("\n")
+    except OSError as error:
+        reason = "no such file" if not Path(path).exists() else f"cannot be read ({error.strerror or error})"
+        raise InputError(reason, path) from error
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _vector(numbers: list[str], path: str | Path, line: int) -> np.ndarray:
+    try:
+        vector = np.array(numbers, dtype=np.float32)
+    except ValueError as error:
+        raise InputError(f"expected a word and {len(numbers)} numbers ({error})", path, line) from error
+    if not np.isfinite(vector).all():
+        raise InputError(f"expected a word and {len(numbers)} finite numbers", path, line)
+    return vector

@@ -161,6 +161,11 @@ TABLES: dict[str, Table] = {
 }  # fmt: skip
 
 
+def empty_table(name: str) -> pd.DataFrame:
+    """A table without rows."""
+    return pd.DataFrame({column: pd.Series(dtype=dtype) for column, dtype in TABLES[name].columns.items()})
+
+
 def write_table(frame: pd.DataFrame, name: str, path: str | Path) -> None:
     """Writes a table whole, beside its final name, and renames it: a reader never sees half a table.
 

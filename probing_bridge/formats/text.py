@@ -60,13 +60,14 @@ def unpacked(data: bytes, path: Path) -> bytes:
     return b"".join(pieces)
 
 
-def plain_text(data: bytes, path: Path, *, universal: bool = False) -> str:
+def plain_text(data: bytes, path: Path, *, universal: bool = False, first_line: int = 1) -> str:
     """The text of a file: UTF-8, lines ended by line feeds, without byte-order marks wherever files were joined.
 
     Args:
         data: Its bytes, not compressed.
         path: Its path, for messages.
         universal: Whether a carriage return alone ends a line too, as in the original.
+        first_line: The number of the first line of the data, for messages.
 
     Returns:
         The text. All marks (U+FEFF) are left out: inside of a text they are joins of files too, and never seen.
@@ -77,11 +78,11 @@ def plain_text(data: bytes, path: Path, *, universal: bool = False) -> str:
     try:
         text = data.decode("utf-8")
         at, fault = text.find("\0"), "a zero byte is not text"
-        line = text.count("\n", 0, max(at, 0)) + 1
+        line = text.count("\n", 0, max(at, 0)) + first_line
     except UnicodeDecodeError as error:
         at = error.start
         fault = f"byte 0x{data[at]:02x} is not UTF-8; convert the file, as with iconv -t UTF-8"
-        line = data.count(b"\n", 0, at) + 1
+        line = data.count(b"\n", 0, at) + first_line
     if at >= 0:
         name = next((name for magic, name in BINARY_MAGIC.items() if data.startswith(magic)), None)
         if name is not None:
@@ -92,5 +93,5 @@ def plain_text(data: bytes, path: Path, *, universal: bool = False) -> str:
         text = re.sub("\r\n?", "\n", text) if universal else text.replace("\r\n", "\n")
     if (at := text.find("\r")) >= 0:
         fault = r"a carriage return inside of a line; lines end with \n or \r\n: take it out, or convert the file"
-        raise InputError(fault, path, text.count("\n", 0, at) + 1)
+        raise InputError(fault, path, text.count("\n", 0, at) + first_line)
     return text

@@ -12,7 +12,7 @@ import pandas as pd
 from probing_bridge import __version__
 from probing_bridge.formats.activations.layout import layer_order
 from probing_bridge.formats.origin import lineage
-from probing_bridge.formats.tables import TABLES, write_table
+from probing_bridge.formats.tables import TABLES, empty_table, write_table
 from probing_bridge.probes.intervals import interval, paired_difference, percentiles, resample, sampled_difference
 from probing_bridge.probes.measures import MEASURES, SELECTIVITY, Outcome
 from probing_bridge.probes.metrics import METRICS, Predictions, label_statistics, score
@@ -231,7 +231,8 @@ def write_tables(
             current.append(part)
     with claim(folder / "tables.lock", wait=True):
         tables = assemble(current, folder)
-        for name, frame in tables.items():
+        for name, rows in tables.items():
+            frame = tables[name] = rows if len(rows) else empty_table(name)
             for column, dtype in TABLES[name].columns.items():
                 if dtype == "Int64" and column in frame.columns:
                     frame[column] = frame[column].astype("Int64")

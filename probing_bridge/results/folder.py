@@ -15,7 +15,7 @@ import pandas as pd
 
 from probing_bridge.errors import InputError
 from probing_bridge.formats.origin import Origin, common_experiment
-from probing_bridge.formats.tables import TABLES, parse_table, table_bytes
+from probing_bridge.formats.tables import TABLES, empty_table, parse_table, table_bytes
 from probing_bridge.results.bounds import check_scores
 
 
@@ -78,8 +78,7 @@ def read_results(folder: str | Path, allow_mixed: bool = False, names: Sequence[
         _require_distinct(tables, folder)
     for name in TABLES:
         if name not in tables:
-            columns = {column: pd.Series(dtype=dtype) for column, dtype in TABLES[name].columns.items()}
-            tables[name] = pd.DataFrame(columns)
+            tables[name] = empty_table(name)
     hashes = {f"{name}.csv": hashlib.sha256(read).hexdigest() for name, read in contents.items()}
     return Results(folder.resolve().name, one or " + ".join(experiments), tables, hashes)
 

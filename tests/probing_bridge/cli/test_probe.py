@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from probing_bridge.corpora.suite import load_suite
+from probing_bridge.formats import tables
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import RepresentationWriter
 from probing_bridge.probes.measures import MEASURES
@@ -304,6 +305,24 @@ def test_tables_of_other_runs_are_not_overwritten(
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "probes.csv").write_bytes(before)
     assert "not the finished jobs" in refused(arguments(inputs, tmp_path / "copy", *few), capsys)
+
+
+def test_a_run_whose_jobs_all_fail_says_so(
+    inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*rest: object) -> object:
+        raise MemoryError("too much")
+
+    monkeypatch.setitem(MEASURES, "score", replace(MEASURES["score"], run=breaks))
+    monkeypatch.setattr("probing_bridge.probes.units.measure_baseline", breaks)
+    with pytest.raises(SystemExit) as caught:
+        main(arguments(inputs, tmp_path / "results"))
+    assert caught.value.code == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert any("jobs failed; run again" in line for line in lines)
+    assert not len(tables.read_table(tmp_path / "results" / "probes.csv", "probes"))
+    monkeypatch.undo()
+    assert main(arguments(inputs, tmp_path / "results")) == 0
 
 
 def test_failing_jobs_are_told_and_the_others_done(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from probing_bridge.exchange.vectors import TextVectors
 from probing_bridge.formats.activations.reader import ActivationWriter, open_dump
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import Representations, RepresentationWriter
@@ -164,6 +165,49 @@ def test_text_vectors_are_looked_up_word_by_word(tmp_path, capsys):
     with Representations(tmp_path / "o.hdf5") as read:
         assert read.read(["Otters", "nap", "."]).tolist() == [[[1, 2], [3, 4], [7, 8]]]
         assert read.read(["nap", "zzz"]).tolist() == [[[3, 4], [7, 8]]]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"nap 1 2\nOtters 1 2\nnap 3 4\n", "v.txt:3: has 'nap' again, which line 1 has"),
+        (b"nap 1 2\nx 1 2\nx 1 2\n", "v.txt:3: has 'x' again, which line 2 has"),
+        (b"3 2\nnap 1 2\nOtters 1 2\n", "v.txt:1: says 3 words, but 2 follow"),
+        (b"1 2\nnap 1 2\nOtters 1 2\n", "v.txt:1: says 1 words, but 2 follow"),
+        (b"2 3\nnap 1 2\nOtters 1 2\n", "v.txt:2: expected a word and 3 finite numbers, as line 1 says; found 2"),
+        (b"2 1\nnap 1 2\nOtters 1 2\n", "v.txt:2: expected a word and 1 finite numbers, as line 1 says; found 2"),
+        (b"nap 1 2\nx 1 2 3\n", "v.txt:2: expected a word and 2 finite numbers, as the first line has; found 3"),
+        (b"nap 1 2\nx\n", "v.txt:2: expected a word and 2 finite numbers, as the first line has; found 0"),
+        (b"nap 1 inf\n", "v.txt:1: expected a word and 2 finite numbers"),
+        (b"nap 1 2\nx 1\r2\n", "v.txt:2: a carriage return inside of a line"),
+        (b"nap 1 2\n\xff 1 2\n", "v.txt:2: byte 0xff is not UTF-8"),
+        (b"nap 1 2\nx" + b" 1" * (1 << 20), "v.txt:2: a line of more than 1048576 bytes"),
+    ],
+)
+def test_vectors_that_do_not_agree_are_refused_with_their_line(tmp_path, capsys, content, message):
+    (tmp_path / "v.txt").write_bytes(content)
+    (tmp_path / "words.txt").write_text("Otters nap\n")
+    command = [
+        "import",
+        str(tmp_path / "v.txt"),
+        "--from",
+        "vectors",
+        "--experiment",
+        "e",
+        "--output",
+        str(tmp_path / "o"),
+    ]
+    assert main([*command, "--sentences", str(tmp_path / "words.txt")]) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error and "\n" not in error
+
+
+def test_byte_order_marks_are_no_part_of_words(tmp_path):
+    (tmp_path / "v.txt").write_bytes("\ufeffnap 1 2\r\n\ufeffOtters 3 4\r\n".encode())
+    (tmp_path / "words.txt").write_text("Otters nap\n")
+    assert TextVectors(tmp_path / "v.txt", tmp_path / "words.txt").read(["nap", "Otters"]).tolist() == [
+        [[1, 2], [3, 4]]
+    ]
 
 
 @pytest.mark.parametrize(
