@@ -18,6 +18,7 @@ import yaml
 
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import folder_beside
+from probing_bridge.formats.text import plain_text, unpacked
 
 SPLITS = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
 LANGUAGES = ("en", "de")
@@ -100,11 +101,7 @@ def read(path: Path) -> str:
     """A text file, packed or not."""
     if not path.is_file():
         raise BridgeError(f"{path}: no such file; README.md of the recipe says what belongs into DATA")
-    content = path.read_bytes()
-    try:
-        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
-    except (gzip.BadGzipFile, EOFError) as error:
-        raise BridgeError(f"{path}: not a whole gzip file ({error})") from error
+    return plain_text(unpacked(path.read_bytes(), path), path)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from lxml import html
 
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import folder_beside
+from probing_bridge.formats.text import plain_text
 
 PAGES = {"en": ("libreoffice-help-en-us", "en-US"), "de": ("libreoffice-help-de", "de")}
 WHEEL = "decomp==0.3.2"
@@ -59,17 +60,15 @@ def read_corpus(prefix: str) -> Iterator[tuple[str, str, str]]:
     """Yields (English, German, group) of a user's own two files; each line is its own group.
 
     Raises:
-        BridgeError: A file is missing, is not UTF-8, or the two have different numbers of lines.
+        BridgeError: A file is missing, is not UTF-8, has a carriage return inside of a line, or the two have different
+            numbers of lines.
     """
     sides = []
     for language in PAGES:
         path = Path(f"{prefix}.{language}")
         if not path.is_file():
             raise BridgeError(f"{path}: no such file; CORPUS=PREFIX needs PREFIX.en and PREFIX.de")
-        try:
-            sides.append(path.read_text(encoding="utf-8").split("\n"))
-        except UnicodeDecodeError as error:
-            raise BridgeError(f"{path}: not UTF-8 (byte {error.start}); convert it first") from error
+        sides.append(plain_text(path.read_bytes(), path).split("\n"))
     lines = [len(side) - (side[-1] == "") for side in sides]
     if lines[0] != lines[1]:
         raise BridgeError(f"{prefix}.en has {lines[0]} lines and {prefix}.de {lines[1]}: the two must go line by line")

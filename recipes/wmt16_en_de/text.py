@@ -111,13 +111,17 @@ def check(folder: Path, lines: dict[str, int]) -> None:
 
 
 def count_lines(path: Path) -> int:
-    """Number of lines; a last one without its end counts."""
-    count, last = 0, b"\n"
+    """Number of lines; a last one without its end counts.
+
+    Raises:
+        BridgeError: A carriage return inside of a line, where fairseq-preprocess would begin another one.
+    """
+    count = 0
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            count += block.count(b"\n")
-            last = block[-1:]
-    return count + (last != b"\n")
+        for count, line in enumerate(file, start=1):
+            if b"\r" in line.removesuffix(b"\n").removesuffix(b"\r"):
+                raise BridgeError(f"{path.name}:{count}: a carriage return inside of a line: take it out")
+    return count
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class TestPairs:
                 text = (tmp_path / f"text/{split}.{language}").read_text(encoding="utf-8")
                 assert text == "".join(f"{name} {n}\u2028{language}\n" for n in range(lines))
 
-    @pytest.mark.parametrize("fault", ["folder", "file", "short", "cut", "foreign"])
+    @pytest.mark.parametrize("fault", ["folder", "file", "short", "cut", "foreign", "return"])
     def test_faulty_data(self, tmp_path, run, fault):
         write_pairs(tmp_path / "data", 6)
         german = tmp_path / "data/multi30k/val.de.gz"
@@ -50,6 +50,8 @@ class TestPairs:
             packed(german, "eins\n")
         elif fault == "cut":
             german.write_bytes(german.read_bytes()[:-9])
+        elif fault == "return":
+            packed(german, "eins\r\n" + "zwei\rdrei\n" * 5)
         elif fault == "foreign":
             packed(tmp_path / "text/thesis.gz", "mine\n")
         done = self.take(run, tmp_path / ("data" if fault != "folder" else "nowhere"), tmp_path / "text")
@@ -57,7 +59,8 @@ class TestPairs:
             "folder": "no such folder",
             "file": "val.de.gz: no such file",
             "short": "has 1 lines",
-            "cut": "not a whole",
+            "cut": "damaged or incomplete gzip file",
+            "return": "val.de.gz:2: a carriage return inside of a line",
             "foreign": "text",
         }
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)

@@ -68,7 +68,7 @@ class TestPairs:
         english, german = ((tmp_path / f"text/train.{side}").read_text().splitlines() for side in ("en", "de"))
         assert set(zip(english, german, strict=True)) <= set(pairs)
 
-    @pytest.mark.parametrize("case", ["missing", "lines", "encoding", "small"])
+    @pytest.mark.parametrize("case", ["missing", "lines", "encoding", "return", "small"])
     def test_bad_corpus_is_one_line(self, tmp_path, case):
         write_corpus(tmp_path / "toy", toy_pairs(200))
         if case == "missing":
@@ -78,12 +78,15 @@ class TestPairs:
                 file.write("noch eine Zeile\n")
         elif case == "encoding":
             (tmp_path / "toy.de").write_bytes("Bäume\n".encode("latin-1"))
+        elif case == "return":
+            (tmp_path / "toy.de").write_bytes((tmp_path / "toy.de").read_bytes().replace(b" ", b"\r", 1))
         done = subprocess.run(
             [sys.executable, data.__file__, "pairs", "--state", tmp_path / "state", "--corpus", tmp_path / "toy"],
             capture_output=True,
             text=True,
         )
         words = {"missing": "no such file", "lines": "must go line by line", "encoding": "UTF-8", "small": "too small"}
+        words["return"] = "toy.de:1: a carriage return inside of a line"
         assert done.returncode == 2
         assert words[case] in done.stderr
         assert len(done.stderr.splitlines()) == 1

@@ -227,6 +227,10 @@ class TestText:
         [
             (lambda folder: (folder / "bpe.32000").unlink(), "has no bpe.32000: this is another corpus"),
             (lambda folder: (folder / "newstest2014.de").write_text("eins\n"), "newstest2014.de has 1 lines, not 20"),
+            (
+                lambda folder: (folder / "newstest2014.de").write_bytes(b"eins\r\n" * 18 + b"zwei\rdrei\n"),
+                "newstest2014.de:19: a carriage return inside of a line",
+            ),
             (lambda folder: (folder / "bpe.32000").write_text("no\ncodes at all\n"), "no BPE codes"),
         ],
     )
