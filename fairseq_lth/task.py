@@ -6,7 +6,6 @@ fairseq-validate) it is the translation task.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import sys
@@ -26,12 +25,14 @@ from fairseq_lth.errors import RunRefused
 from fairseq_lth.guards import guard_saving
 from fairseq_lth.levels.checkpoints import STATE_KEY, ImpState, imp_state, level_metrics, require_loadable
 from fairseq_lth.pruning.zeros import Optimizer
+from fairseq_lth.training import lock
 from fairseq_lth.training.engine import PruningEngine
 from fairseq_lth.training.experiment import check_data
 from fairseq_lth.training.lr_scheduler import rewindable
 from fairseq_lth.training.processes import refused_together
-from fairseq_lth.training.settings import RunSettings, TaskSettings
+from fairseq_lth.training.settings import RunSettings, TaskSettings, is_master
 from fairseq_lth.training.start import find_start
+from fairseq_lth.training.stopping import stop_between_epochs, stop_when_asked
 from probing_bridge.errors import BridgeError
 
 
@@ -41,6 +42,7 @@ class ImpTask(TranslationTask):
 
     Attributes:
         engine: The pruning engine; None unless the task trains.
+        train_iterator: fairseq's iterator over the epoch in training; None before the first.
         dump: What `--dump-activations` writes; None without it.
         level_state: `level`, `sparsity` and `sparsity_prunable` of a checkpoint that is evaluated; empty if not known.
     """
@@ -77,6 +79,10 @@ class ImpTask(TranslationTask):
                 check_data(cfg, root.dataset.train_subset)
                 config.check_pruning(cfg, root.optimization.max_epoch)
                 config.check_flags(root)
+                lock.require_one_training(root.distributed_training)
+                if is_master(root):
+                    lock.hold(Path(root.checkpoint.save_dir))
+            with refused_together():
                 task = super().setup_task(cfg, **kwargs)
                 resolve_alias(root)
                 config.resolve_masks(cfg, root)
@@ -84,9 +90,10 @@ class ImpTask(TranslationTask):
                 task.engine = PruningEngine(cfg, root, start)
                 config.check_saving(root, task.engine.schedule)
         except SystemExit:
-            with contextlib.suppress(OSError):  # fairseq has made the folder already: leave nothing behind
-                os.rmdir(root.checkpoint.save_dir)
+            if is_master(root):
+                lock.release(Path(root.checkpoint.save_dir))
             raise
+        stop_when_asked()
         guard_saving()
         root.optimization.max_epoch = task.engine.schedule.total_epochs
         # fairseq hands on what the first process read as a pickle, which `weights_only` rightly refuses
@@ -98,7 +105,7 @@ class ImpTask(TranslationTask):
         """See TranslationTask."""
         super().__init__(cfg, src_dict, tgt_dict)
         self.level_state: dict[str, float] = {}
-        self._train_iterator: Any = None
+        self.train_iterator: Any = None
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Builds the model and hands it to the engine."""
@@ -121,20 +128,21 @@ class ImpTask(TranslationTask):
         fresh = dataset not in self.dataset_to_epoch_iter
         cached = not (kwargs.get("disable_iterator_cache") or kwargs.get("update_epoch_batch_itr"))
         if not (cached and self.can_reuse_epoch_itr(dataset)):
-            self._train_iterator = super().get_batch_iterator(dataset, *args, **kwargs)
-            return self._train_iterator
+            self.train_iterator = super().get_batch_iterator(dataset, *args, **kwargs)
+            return self.train_iterator
         if self.cfg._get_parent().dataset.update_ordered_indices_seed:
             kwargs["seed"] += 1 - epoch  # this flag adds the epoch of the process to the seed
-        self._train_iterator = super().get_batch_iterator(dataset, *args, **{**kwargs, "epoch": 1})
+        self.train_iterator = super().get_batch_iterator(dataset, *args, **{**kwargs, "epoch": 1})
         if fresh:
             dataset.set_epoch(epoch)
-            self._train_iterator.epoch = max(epoch, 1)
-        return self._train_iterator
+            self.train_iterator.epoch = max(epoch, 1)
+        return self.train_iterator
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
         """Tells the engine."""
         super().begin_epoch(epoch, model)
         if self.engine is not None:
+            stop_between_epochs(epoch - 1, self.cfg._get_parent().checkpoint.save_interval)
             self.engine.begin_epoch(epoch)
 
     def train_step(
@@ -176,7 +184,7 @@ class ImpTask(TranslationTask):
         """The engine's state, which fairseq gives back on resume."""
         if self.engine is None:
             return {}
-        return {STATE_KEY: self.engine.state(self._train_iterator.end_of_epoch())}
+        return {STATE_KEY: self.engine.state(self.train_iterator.end_of_epoch())}
 
     def set_checkpoint_dict(self, state: ImpState) -> None:
         """Restores the engine; called after model, optimizer, scheduler and iterator are."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 LAST = "checkpoint_last.pt"
 RECORDS = "lth.csv"
+LOCK = "training.lock"
 MODULES = "lth_modules.csv"
 _LEVEL = re.compile(r"checkpoint_lth(\d+)\.pt")
 

@@ -106,3 +106,16 @@ def test_all_are_refused_where_one_is(both, one_process, tmp_path):
     assert [rank.status for rank in ended] == [1, 1]
     assert "belongs to experiment" in ended[0].error()
     assert "belongs to experiment" not in ended[1].output
+
+
+@pytest.mark.parametrize(
+    ("rank", "die"),
+    [(1, ("update", 10)), pytest.param(0, ("update", 10), marks=SLOW), pytest.param(1, ("valid", 2), marks=SLOW)],
+)
+def test_sigterm_to_either_process(both, check, tmp_path, rank, die):
+    ended = both("--save-dir", tmp_path, rank=rank, die=die, signal="SIGTERM")
+    assert [training.status for training in ended] == [143, 143]
+    assert "stopped by SIGTERM, saved in epoch " in ended[0].output
+    for training in both("--save-dir", tmp_path):
+        training.succeed()
+    check()

@@ -27,7 +27,8 @@ class Reaper:
 
     def end(self) -> None:
         os.kill(os.getpid(), getattr(signal, self._signal))
-        signal.pause()
+        if self._signal == "SIGKILL":
+            signal.pause()
 
     def before(self, owner: Any, name: str, kind: str) -> None:
         """Makes every call of a function an event."""

@@ -1,0 +1,97 @@
+"""One training a save dir: a lock that says who holds it, and that the system opens when its holder dies."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import socket
+import time
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from fairseq_lth.errors import RunRefused
+from fairseq_lth.guards import writing
+from fairseq_lth.levels import paths
+from fairseq_lth.training.settings import Distributed
+
+logger = logging.getLogger(__name__)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+_held: dict[Path, FileLock] = {}  # until the process ends
+
+
+def hold(directory: Path) -> None:
+    """Locks a save dir for this process, which is the first of its training, until it ends.
+
+    The lock is the system's (flock): that of a killed process is open, and a file server opens that of a machine that
+    is gone. Where a file system has no locks, a warning says so.
+
+    Args:
+        directory: The run directory; made if it is missing.
+
+    Raises:
+        RunRefused: Another training holds it, or it cannot be written.
+    """
+    path = (directory / paths.LOCK).resolve()
+    if path in _held:
+        return
+    lock = FileLock(path, blocking=False, fallback_to_soft=False)
+    with writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunRefused(
+                f"{directory}: another training is writing here ({_holder(path)}): end it, wait for it, or give "
+                "another --save-dir"
+            ) from None
+        except (NotImplementedError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+                raise
+            logger.warning("%s: this file system has no locks: see that no second training writes here", directory)
+            return
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        path.write_text(f"host {socket.gethostname()}, process {os.getpid()}, since {since}\n")
+    _held[path] = lock
+
+
+def release(directory: Path) -> None:
+    """Unlocks a save dir in which nothing was begun, and leaves nothing behind; one that others hold stays as it is."""
+    path = (directory / paths.LOCK).resolve()
+    lock = _held.pop(path, None)
+    if lock is not None:
+        path.unlink(missing_ok=True)  # while it is ours
+        lock.release()
+    with contextlib.suppress(OSError):  # fairseq has made the folder already
+        directory.rmdir()
+
+
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text().strip() or "just begun"
+    except OSError:
+        return "unknown"
+
+
+def require_one_training(distributed: Distributed) -> None:
+    """Refuses a process that a launcher started beside others, and that fairseq would let train alone.
+
+    fairseq takes the number of processes from --distributed-world-size, which is the number of GPUs that it sees.
+
+    Args:
+        distributed: fairseq's distributed configuration.
+
+    Raises:
+        RunRefused: The launcher's environment names more processes than the training has.
+    """
+    if distributed.distributed_world_size > 1:
+        return
+    for launcher, name in (("torchrun", "WORLD_SIZE"), ("srun", "SLURM_STEP_NUM_TASKS")):
+        n = os.environ.get(name, "")
+        if n.isdigit() and int(n) > 1:
+            raise RunRefused(
+                f"{name}={n}: {launcher} started {n} processes, and each would train alone in the same --save-dir: "
+                f"give --distributed-world-size {n}"
+            )

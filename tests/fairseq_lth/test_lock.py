@@ -1,0 +1,46 @@
+"""One training a save dir, and a launcher whose processes do not know of each other."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fairseq_lth.training import lock
+
+
+def test_of_two_trainings_one_runs_and_one_is_refused(start, flags, dense, same_level, tmp_path):
+    run = tmp_path / "run"
+    first = start([*flags, "--save-dir", run])
+    while not (run / "checkpoint_rewind0.pt").is_file():
+        time.sleep(0.05)
+    line = start([*flags, "--save-dir", run]).wait().error()
+    who = re.search(
+        r"another training is writing here \(host (\S+), process (\d+), since \d{4}-\d\d-\d\d [\d:]+\)", line
+    )
+    assert who, line
+    assert (who[1], int(who[2])) == (os.uname().nodename, first._process.pid)
+    first.wait().succeed()
+    for level in range(3):
+        same_level(dense / f"checkpoint_lth{level}.pt", run / f"checkpoint_lth{level}.pt")
+
+
+def test_the_lock_of_a_killed_process_is_open(tmp_path):
+    code = "from pathlib import Path; from fairseq_lth.training import lock; import os, sys\n"
+    code += "lock.hold(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", code, tmp_path]).returncode == -9
+    assert "process" in (tmp_path / "training.lock").read_text()
+    lock.hold(tmp_path)
+    assert f"process {os.getpid()}," in (tmp_path / "training.lock").read_text()
+    lock.release(tmp_path)
+    assert not tmp_path.exists()
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS"])
+def test_processes_that_do_not_know_of_each_other(refusal, flags, tmp_path, monkeypatch, name):
+    monkeypatch.setenv(name, "4")
+    error = refusal([*flags, "--save-dir", tmp_path / "run"])
+    assert f"{name}=4" in error and error.endswith("give --distributed-world-size 4")
+    assert not (tmp_path / "run").exists()
