@@ -29,6 +29,7 @@ def register() -> None:
 
     allow_checkpoint_globals()
     guards.guard_loading()
+    guards.guard_launch()
     lr_scheduler.register_all()
     criterion.register_all()
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from fairseq import checkpoint_utils
+from fairseq.distributed import utils as distributed_utils
 
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels.checkpoints import require_loadable
@@ -81,6 +82,22 @@ def _pass_gate(path: str) -> None:
         require_loadable(path)
     except BridgeError as error:
         raise RunRefused(str(error)) from None
+
+
+def guard_launch() -> None:
+    """Lets torchrun start processes on a machine without a GPU, where fairseq divides by the number of them."""
+    infer = distributed_utils._infer_torch_distributed_launch_init
+    if inspect.unwrap(infer) is not infer:
+        return
+
+    @functools.wraps(infer)
+    def guarded(cfg: Any) -> None:
+        try:
+            infer(cfg)
+        except ZeroDivisionError:  # everything but the device has been set
+            cfg.device_id, cfg.distributed_no_spawn = 0, True
+
+    distributed_utils._infer_torch_distributed_launch_init = guarded
 
 
 def guard_saving() -> None:

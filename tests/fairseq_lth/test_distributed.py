@@ -1,5 +1,10 @@
 """Two processes over gloo end with the levels of one process with the same effective batch, bit for bit."""
 
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 RUNS = [
@@ -119,3 +124,19 @@ def test_sigterm_to_either_process(both, check, tmp_path, rank, die):
     for training in both("--save-dir", tmp_path):
         training.succeed()
     check()
+
+
+def test_torchrun_by_the_line_of_the_documentation(experiment, check, tmp_path):
+    """docs/cluster.md's line for a machine without GPUs, with the experiment in place of its dots."""
+    root = Path(__file__).resolve().parents[2]
+    page = (root / "docs" / "cluster.md").read_text().replace("\\\n", " ")
+    line = next(line for line in page.splitlines() if line.startswith("torchrun ") and "--cpu" in line)
+    words = [word for word in shlex.split(line.replace("$(python -m fairseq_lth)", str(root / "fairseq_lth")))]
+    words[words.index("...") : words.index("...") + 1] = [*experiment[1:], "--save-dir", str(tmp_path)]
+    words[words.index("DATA")] = experiment[0]
+    words[0] = str(Path(sys.executable).parent / "torchrun")
+    words[words.index("fairseq-train")] = str(Path(sys.executable).parent / "fairseq-train")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "training on 2 devices" in done.stderr + done.stdout
+    check("--imp-rewind", "lr")
