@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import time
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -55,17 +56,21 @@ def hold(directory: Path) -> None:
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         path.write_text(f"host {socket.gethostname()}, process {os.getpid()}, since {since}\n")
     _held[path] = lock
+    Finalize(None, _open, (path,), exitpriority=0)  # atexit does not come in processes that multiprocessing forked
 
 
 def release(directory: Path) -> None:
     """Unlocks a save dir in which nothing was begun, and leaves nothing behind; one that others hold stays as it is."""
-    path = (directory / paths.LOCK).resolve()
+    _open((directory / paths.LOCK).resolve())
+    with contextlib.suppress(OSError):  # fairseq has made the folder already
+        directory.rmdir()
+
+
+def _open(path: Path) -> None:
     lock = _held.pop(path, None)
     if lock is not None:
         path.unlink(missing_ok=True)  # while it is ours
         lock.release()
-    with contextlib.suppress(OSError):  # fairseq has made the folder already
-        directory.rmdir()
 
 
 def _holder(path: Path) -> str:

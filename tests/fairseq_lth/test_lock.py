@@ -23,6 +23,7 @@ def test_of_two_trainings_one_runs_and_one_is_refused(start, flags, dense, same_
     assert who, line
     assert (who[1], int(who[2])) == (os.uname().nodename, first._process.pid)
     first.wait().succeed()
+    assert not (run / "training.lock").exists()
     for level in range(3):
         same_level(dense / f"checkpoint_lth{level}.pt", run / f"checkpoint_lth{level}.pt")
 
