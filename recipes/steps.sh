@@ -20,7 +20,7 @@ run() {
     echo "${line# }"
 }
 
-# step NAME TITLE COMMAND...: runs the command with its output in a log, unless it has been done before.
+# step NAME TITLE COMMAND...: appends the command's output to a log, unless it has been done before.
 step() {
     local name=$1 title=$2 started=$SECONDS
     shift 2
@@ -32,8 +32,12 @@ step() {
     [ -e "$state/done/$name" ] && return
     printf '%-12s %s ... ' "$name" "$title"
     local status=0
+    printf '# %s: %s on %s%s\n' "$(date '+%F %T')" "$name" "$(uname -n)" "${SLURM_JOB_ID:+, Slurm job $SLURM_JOB_ID}" \
+        >> "$state/log/$name.log"
     set +e  # in a condition bash would ignore a failure in the middle of a step
-    (set -e; "$@") > "$state/log/$name.log" 2>&1
+    # Where a time limit sends SIGTERM to every process, the shells wait for the command, which saves before it ends.
+    trap : TERM
+    (trap : TERM; set -e; "$@") >> "$state/log/$name.log" 2>&1
     status=$?
     set -e
     if [ $status -ne 0 ]; then

@@ -23,9 +23,15 @@ MODEL=(--arch transformer_vaswani_wmt_en_de_big --share-all-embeddings --dropout
 OPTIMISATION=(--optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 0.0
     --lr-scheduler inverse_sqrt --lr 7e-4 --warmup-updates 4000 --warmup-init-lr 1e-7
     --criterion magnitude_mask --base-criterion label_smoothed_cross_entropy --label-smoothing 0.1
-    --max-tokens 10000 --seed "$SEED")
-GPUS=${GPUS:-8}                             # 1, 2, 4 or 8: an update sees 8 x 10000 tokens with any of them
-TRAIN_DEVICE=(--fp16 --distributed-world-size "$GPUS" --update-freq "$((8 / GPUS))" --num-workers 4)
+    --seed "$SEED")
+# An update sees 80000 tokens with any of these numbers of GPUs: beyond 8, each takes fewer at a time.
+GPUS=${GPUS:-8}
+case $GPUS in
+    1 | 2 | 4 | 8) TOKENS=10000 UPDATE_FREQ=$((8 / GPUS)) ;;
+    16 | 32) TOKENS=$((80000 / GPUS)) UPDATE_FREQ=1 ;;
+    *) echo "wmt16_en_de: GPUS=$GPUS: give 1, 2, 4, 8, 16 or 32, with which an update sees 80000 tokens" >&2; exit 2 ;;
+esac
+TRAIN_DEVICE=(--fp16 --distributed-world-size "$GPUS" --max-tokens "$TOKENS" --update-freq "$UPDATE_FREQ" --num-workers 4)
 DEVICE=()                                   # of everything after training: one GPU, float32
 
 # Evaluation (fairseq 0.12.3 drops a last batch of fewer than 8 sentences unless the multiple is 1)
@@ -38,7 +44,8 @@ MLP_PROBE=("${PROBE[@]}")
 TAGS=(pos st)                               # tasks whose tags group the tokens that levels are compared on
 SIMILARITY=()
 
-# Slurm (run_all.sh slurm): options of sbatch. Training goes on in a chain of jobs, each from where the last one stopped.
+# Slurm (run_all.sh slurm): options of sbatch, which itself reads SBATCH_PARTITION, SBATCH_ACCOUNT and SBATCH_QOS from the
+# environment. Training goes on in a chain of jobs, each from where the last one stopped.
 SLURM_TRAIN=(--nodes 1 --ntasks 1 --gres "gpu:$GPUS" --cpus-per-task 40 --mem 200G --time 24:00:00)
 SLURM_TRAIN_JOBS=4
 SLURM_GPU=(--gres gpu:1 --cpus-per-task 8 --mem 32G --time 12:00:00)
@@ -50,7 +57,7 @@ SLURM_CPU=(--cpus-per-task 16 --mem 32G --time 12:00:00)
 # its flags stay; the epochs, the prunings, the corpora and what needs a GPU are less.
 if [ -n "${SMOKE-}" ]; then
     LINES=(80 8 20) DICTIONARY=1000 EPOCHS=2 REWIND=1 ITERATIONS=1 GPUS=1
-    TRAIN_DEVICE=(--cpu) DEVICE=(--cpu) PROBE=() MLP_PROBE=() SIMILARITY=(--resamples 20)
-    OPTIMISATION+=(--max-tokens 1000 --log-interval 1)
+    TRAIN_DEVICE=(--cpu --max-tokens 1000) DEVICE=(--cpu) PROBE=() MLP_PROBE=() SIMILARITY=(--resamples 20)
+    OPTIMISATION+=(--log-interval 1)
     GENERATE+=(--max-len-a 0 --max-len-b 10)
 fi

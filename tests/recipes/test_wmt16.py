@@ -1,5 +1,6 @@
 """recipes/wmt16_en_de: what it would run, its data and its checker; (slow) every script on made-up corpora."""
 
+import math
 import os
 import re
 import shlex
@@ -80,9 +81,22 @@ class TestDryRun:
             assert kept <= 1
         assert kept == 0
 
-    def test_fewer_gpus_see_as_many_tokens_an_update(self, run):
-        done = run("bash", RECIPE / "10_train.sh", "--dry-run", GPUS="2")
-        assert "--distributed-world-size 2 --update-freq 4" in done.stdout
+    @pytest.mark.parametrize("gpus", [1, 2, 4, 8, 16, 32])
+    def test_an_update_sees_as_many_tokens_with_any_number_of_gpus(self, run, gpus):
+        words = shlex.split(run("bash", RECIPE / "10_train.sh", "--dry-run", GPUS=gpus).stdout, comments=True)
+        given = [
+            int(words[words.index(f"--{flag}") + 1]) for flag in ("distributed-world-size", "max-tokens", "update-freq")
+        ]
+        assert given[0] == gpus and math.prod(given) == 80000
+
+    @pytest.mark.parametrize("gpus", ["3", "64", "0", "all"])
+    def test_other_numbers_of_gpus_are_refused(self, run, gpus):
+        done = run("bash", RECIPE / "10_train.sh", "--dry-run", GPUS=gpus)
+        assert done.returncode == 2 and done.stdout == ""
+        assert (
+            done.stderr.startswith(f"wmt16_en_de: GPUS={gpus}: give 1, 2, 4, 8, 16 or 32")
+            and done.stderr.count("\n") == 1
+        )
 
     def test_wrong_words_are_refused(self, run):
         assert run("bash", RECIPE / "20_generate.sh", "--dryrun").returncode == 2
@@ -104,8 +118,27 @@ step work "a step of several commands" work
     def test_a_failing_command_ends_its_step(self, tmp_path, run):
         done = run("bash", "-c", self.SCRIPT, "test", tmp_path)
         assert done.returncode == 1
-        assert (tmp_path / "log/work.log").read_text() == "two words|it's||$HOME|"
+        header, output = (tmp_path / "log/work.log").read_text().splitlines()
+        assert re.fullmatch(r"# [\d-]+ [\d:]+: work on \S+", header) and output == "two words|it's||$HOME|"
         assert not (tmp_path / "never").exists() and not (tmp_path / "done/work").exists()
+
+    def test_the_log_of_a_chain_of_jobs_is_kept(self, tmp_path, run):
+        script = self.SCRIPT.replace("it's", "job $SLURM_JOB_ID")
+        for job in (7, 8):
+            run("bash", "-c", script.replace("$SLURM_JOB_ID", str(job)), "test", tmp_path, SLURM_JOB_ID=job)
+        log = (tmp_path / "log/work.log").read_text()
+        assert re.findall(r"Slurm job (\d)$|\|job (\d)\|", log, re.M) == [("7", ""), ("", "7"), ("8", ""), ("", "8")]
+
+    def test_a_step_ends_with_its_command_when_all_processes_get_sigterm(self, tmp_path, run):
+        script = self.SCRIPT.replace(
+            "run printf",
+            "bash -c \"trap 'sleep 0.5; echo saved; exit 143' TERM; echo up; while :; do sleep 0.1; done\"; run printf",
+        )
+        command = 'setsid bash -c "$1" test "$2" & until grep -qs up "$2/log/work.log"; do sleep 0.1; done; '
+        command += "kill -TERM -- -$!; wait $!"
+        done = run("bash", "-c", command, "test", script, tmp_path)
+        assert done.returncode == 1
+        assert (tmp_path / "log/work.log").read_text().splitlines()[-1] == "saved"
 
     def test_a_dry_run_prints_what_a_shell_would_read_back(self, tmp_path, run):
         done = run("bash", "-c", self.SCRIPT, "test", tmp_path, DRY_RUN="1")
