@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -29,6 +32,33 @@ class InputError(BridgeError):
         super().__init__(f"{place}: {message}")
         self.path = Path(path)
         self.line = line
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextlib.contextmanager
+def full_disk_told() -> Iterator[None]:
+    """Around a whole command: what a full disk raised, wherever it was, becomes one line.
+
+    HDF5 says why only in its text, and raises a RuntimeError where the file is closed.
+
+    Raises:
+        BridgeError: The disk or a quota is full, or a file may not grow.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        reasons = [os.strerror(number) for number in _FULL]
+        known = getattr(error, "errno", None) in _FULL
+        reason = next((reason for reason in reasons if reason in str(error)), os.strerror(errno.ENOSPC))
+        if not known and reason not in str(error):
+            raise
+        place = getattr(error, "filename", None)
+        where = f"{place}: " if place else ""
+        raise BridgeError(
+            f"{where}could not be written ({reason}): make room and run the same command again"
+        ) from error
 
 
 class Faults:

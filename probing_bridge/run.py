@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from probing_bridge import __version__
-from probing_bridge.errors import BridgeError
+from probing_bridge.errors import BridgeError, full_disk_told
 
 COMMANDS = {
     "tasks": "list the probing tasks: formats, metrics, categories, citations",
@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             module.add_arguments(subparser)
     arguments = parser.parse_args(words)
     try:
-        module.run(arguments)
+        with full_disk_told():
+            module.run(arguments)
     except BridgeError as error:
         print(f"probing_bridge {arguments.command}: error: {error}", file=sys.stderr)
         return 2

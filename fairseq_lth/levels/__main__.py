@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import fairseq_lth
-from probing_bridge.errors import BridgeError
+from probing_bridge.errors import BridgeError, full_disk_told
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from fairseq_lth.levels.checking import run
 
     try:
-        return run(arguments)
+        with full_disk_told():
+            return run(arguments)
     except BridgeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
