@@ -28,7 +28,7 @@ submit() {
     while [ "$1" != -- ]; do options+=("$1"); shift; done
     local call=(sbatch --parsable --kill-on-invalid-dep=yes --job-name "lth-$name" --chdir "$PWD"
         --output "$state/log/slurm-%x-%j.log" ${after:+--dependency="$after"} "${options[@]}"
-        --wrap "EXPERIMENTS='$EXPERIMENTS' ${*:2}")
+        --wrap "EXPERIMENTS='$EXPERIMENTS' exec ${*:2}")  # no shell between that SIGTERM would end
     if [ -n "$DRY_RUN" ]; then
         run "${call[@]}"
         job="<$name>"

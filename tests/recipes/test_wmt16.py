@@ -184,7 +184,7 @@ def test_slurm_jobs_wait_for_one_another(tmp_path, run):
     assert jobs["lth-train-random-1"][2] == f"afterok:{last['magnitude']}"
     assert jobs["lth-probe-magnitude"][2] == f"afterok:{last['magnitude']}"
     assert jobs["lth-similarity-magnitude"][2] == f"afterok:{jobs['lth-dump-magnitude'][0]}"
-    assert jobs["lth-generate-random"][1][-1] == "EXPERIMENTS='random' bash recipes/wmt16_en_de/20_generate.sh"
+    assert jobs["lth-generate-random"][1][-1] == "EXPERIMENTS='random' exec bash recipes/wmt16_en_de/20_generate.sh"
     assert "0-8%2" in jobs["lth-probe-magnitude"][1]
     waited = set(jobs["lth-report"][2].removeprefix("afterok:").split(":"))
     ends = ("generate-magnitude", "probe-magnitude", "similarity-magnitude", "generate-random")
