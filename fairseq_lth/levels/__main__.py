@@ -4,6 +4,7 @@
     python -m fairseq_lth.levels DIR --level 3 --export plain.pt        a checkpoint that plain fairseq loads
     python -m fairseq_lth.levels DIR --level 3 --compact l3.safetensors bit mask and kept values
     python -m fairseq_lth.levels l3.safetensors --export plain.pt       back to a checkpoint
+    python -m fairseq_lth.levels DIR --interpolate 0 3 --data DATA      the loss on the line between two levels
 
 Exit status 1 if a check fails, 2 for bad input.
 """
@@ -35,13 +36,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--level", type=int, help="the level to export (default: the last)")
     parser.add_argument("--export", type=Path, metavar="FILE.pt", help="write a checkpoint that plain fairseq loads")
     parser.add_argument("--compact", type=Path, metavar="FILE.safetensors", help="write bit mask and kept values")
+    parser.add_argument(
+        "--interpolate", nargs=2, metavar=("A", "B"), help="the loss between two levels, or checkpoints of any run"
+    )
+    parser.add_argument("--points", type=int, default=11, help="models on that line, with both ends (default: 11)")
+    parser.add_argument("--data", help="the binarised data with the validation set, for --interpolate")
     arguments = parser.parse_args(argv)
+    if arguments.interpolate and not arguments.data:
+        parser.error("--interpolate needs --data, the binarised data that the run was trained on")
+    if arguments.interpolate and (arguments.export or arguments.compact or arguments.level is not None):
+        parser.error("--interpolate stands alone: it exports nothing")
     fairseq_lth.register()
     from fairseq_lth.levels.checking import run
 
     try:
         with full_disk_told():
-            return run(arguments)
+            if not arguments.interpolate:
+                return run(arguments)
+            from fairseq_lth.levels.interpolation import run_interpolation
+
+            run_interpolation(arguments.source, arguments.interpolate, arguments.points, arguments.data)
+            return 0
     except BridgeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -150,6 +150,14 @@ TABLES: dict[str, Table] = {
         "dense level; seed of what is drawn, masks_from the experiment whose masks were used); `lr` is the learning "
         "rate after the rewind, `lr_rise` by what share of the rate before it is higher",
     ),
+    "interpolation": Table(
+        {
+            "experiment": "str", "level": "Int64", "other_experiment": "str", "other_level": "Int64",
+            "alpha": "float64", "loss": "float64",
+        },
+        ("experiment", "level", "other_experiment", "other_level", "alpha"),
+        "validation loss of a mixture of two levels' weights; alpha is the share of the other level",
+    ),
     "lth_modules": Table(
         {
             "experiment": "str", "level": "Int64", "module": "str", "component": "str", "layer": "Int64",
