@@ -49,6 +49,7 @@ THEME: dict[str, tuple[str, str]] = {
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
+    "text.parse_math": False,  # names and labels come from data: a $ in them is a $
     "axes.titlesize": 8,
     "axes.labelsize": 7.5,
     "xtick.labelsize": 7,

@@ -10,6 +10,7 @@ and this module is the only one that knows the layout.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -28,6 +29,7 @@ from probing_bridge.formats.origin import Origin
 INDEX = "sentence_to_index"
 FORMAT = "lth-representations"
 FORMAT_VERSION = 1
+_KEY = re.compile("[^\0/\ud800-\udfff]+")
 
 
 def sentence_text(tokens: Sequence[str]) -> str:
@@ -199,7 +201,7 @@ class Representations:
             index = json.loads(dataset.asstr()[0], object_pairs_hook=_each_once)
         except (TypeError, ValueError, OSError, RecursionError) as error:
             raise InputError(f"{INDEX!r} is not a JSON object ({error!s:.200})", self.path) from error
-        if not isinstance(index, dict) or not all(isinstance(key, str) for key in index.values()):
+        if type(index) is not dict or not all(type(key) is str and _KEY.fullmatch(key) for key in index.values()):
             raise InputError(f"{INDEX!r} does not map sentences to keys", self.path)
         if len(set(index.values())) != len(index):
             raise InputError(f"{INDEX!r} gives one key to two sentences", self.path)
@@ -208,13 +210,10 @@ class Representations:
         return index
 
     def _open(self, text: str) -> tuple[h5py.h5d.DatasetID, tuple[int, int, int]]:
-        """The array of a stored sentence and its (layers, words, d), with nothing read but the header.
-
-        Goes to the library's low level, which opens a hundred thousand small arrays in half the time.
-        """
+        """The array of a stored sentence and its (layers, words, d), with nothing read but the header."""
         key = self._keys[text]
         shown = f"sentence {_shorten(text)!r} (key {key!r})"
-        dataset = plain_dataset(self._file.id, key.encode("utf-8", "surrogatepass"), self.path, shown)
+        dataset = plain_dataset(self._file.id, key.encode(), self.path, shown)
         shape = dataset.shape
         if dataset.get_type().get_class() != h5py.h5t.FLOAT or len(shape) not in (2, 3) or 0 in shape:
             found = f"{dataset.dtype} of shape {shape}"

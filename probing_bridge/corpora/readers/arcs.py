@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from probing_bridge.corpora.instances import Instance, Pair
 
@@ -29,6 +30,30 @@ def arc_instance(tokens: Sequence[str], arcs: Sequence[Arc]) -> Instance:
     return Instance(tuple(tokens), tuple(label for _, _, label in arcs), pairs)
 
 
+class _Candidates(Sequence[int]):
+    """The words of a sentence but some, in the order of `list(set(range(n)) - taken)`, which the original draws from.
+
+    That order is ascending where fewer than a quarter are taken: CPython then copies the set of all words, whose table
+    has a place for each, and takes words out. Such a list is never made, as there is one for every word of a sentence.
+    """
+
+    def __init__(self, n: int, taken: set[int]) -> None:
+        self._taken = sorted(taken)
+        self._listed = None if 4 * len(taken) < n else list(set(range(n)) - taken)
+        self._length = n - len(taken) if self._listed is None else len(self._listed)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: Any) -> Any:
+        if self._listed is not None:
+            return self._listed[index]
+        word = range(self._length)[index]
+        for taken in self._taken:
+            word += taken <= word
+        return word
+
+
 def sample_negatives(instances: Iterable[Instance]) -> Iterator[Instance]:
     """Turns arc classification into arc prediction: after each arc (c, p) a pair (c, q) that is not an arc.
 
@@ -47,14 +72,13 @@ def sample_negatives(instances: Iterable[Instance]) -> Iterator[Instance]:
         heads: dict[int, set[int]] = {}
         for child, parent in pairs:
             heads.setdefault(child, {child}).add(parent)
-        # In the order of a Python set, as in the original: ascending but for words with very many heads.
-        candidates = {child: list(set(range(len(instance.tokens))) - taken) for child, taken in heads.items()}
+        candidates = {child: _Candidates(len(instance.tokens), taken) for child, taken in heads.items()}
         items: list[Pair] = []
         labels: list[str] = []
         for pair in pairs:
             items.append(pair)
             labels.append("1")
-            if others := candidates[pair[0]]:
+            if len(others := candidates[pair[0]]):
                 items.append((pair[0], rng.choice(others)))
                 labels.append("0")
         yield Instance(instance.tokens, tuple(labels), tuple(items))
