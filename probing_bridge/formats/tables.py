@@ -13,7 +13,6 @@ it, selectivity, mdl_bits, mdl_compression, f0.5.
 from __future__ import annotations
 
 import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from probing_bridge.errors import InputError
+from probing_bridge.formats.csv_rows import csv_rows
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.text import unpacked
 
@@ -230,7 +230,7 @@ def table_bytes(path: Path) -> bytes:
 def parse_table(content: bytes, name: str, path: str | Path) -> pd.DataFrame:
     """The checked rows of a table's bytes; the path is only named in errors."""
     table = TABLES[name]
-    header, rows, lines = _rows(content, path)
+    header, rows, lines = csv_rows(content, path)
     missing = [column for column in table.columns if column not in header]
     if missing:
         raise InputError(f"is no {name} table: column {missing[0]!r} is missing", path, 1)
@@ -272,35 +272,3 @@ def out_of_bounds(
     allowed = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"
     of = f" of {what}" if what else ""
     return InputError(f"column {column!r} has {value}{of}, which should be {allowed}; make the table again", path, line)
-
-
-def line_of(content: bytes, row: int, path: str | Path) -> int:
-    """The line where a row of a table's bytes begins; the first row is number 0."""
-    return _rows(content, path)[2][row]
-
-
-def _rows(content: bytes, path: str | Path) -> tuple[list[str], list[list[str]], list[int]]:
-    """The header and rows of a CSV file as text, and the line of each row, which has as many cells as the header."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"cannot be read ({error})", path) from error
-    if not text.strip():
-        raise InputError("is empty: a table has at least its header", path)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows, lines = [], []
-    try:
-        header = next(reader)
-        start = reader.line_num + 1
-        for row in reader:
-            if len(row) != len(header):
-                message = f"half-written row: {len(row)} cells where the header names {len(header)}; write it again"
-                raise InputError(message, path, start)
-            rows.append(row)
-            lines.append(start)
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise InputError(f"not a whole CSV table ({error})", path, reader.line_num) from error
-    if not text.endswith("\n"):
-        raise InputError("half-written row: the last line has no end; write the table again", path, reader.line_num)
-    return header, rows, lines

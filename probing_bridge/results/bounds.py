@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from probing_bridge.formats.tables import ROUNDING, line_of, out_of_bounds
+from probing_bridge.formats.csv_rows import line_of
+from probing_bridge.formats.tables import ROUNDING, out_of_bounds
 from probing_bridge.probes.measures import MDL_VALUES, SELECTIVITY
 from probing_bridge.probes.metrics import METRICS
 from probing_bridge.similarity.measures import registry
@@ -27,7 +28,7 @@ def _of_metrics() -> Bounds:
     return {
         **{metric.name: metric.bounds for metric in METRICS.values()},
         **dict.fromkeys(("precision", "recall"), (0.0, 1.0)),  # of one label
-        SELECTIVITY: (-1.0, 1.0),
+        SELECTIVITY: (-2.0, 2.0),  # of a regression it is a difference of two correlations
         **dict.fromkeys(MDL_VALUES, (0.0, np.inf)),
     }
 

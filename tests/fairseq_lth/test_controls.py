@@ -75,6 +75,7 @@ def test_shuffle_loses_what_magnitude_would_lose_at_every_level(branch, dense):
     assert {(row["score"], row["seed"]) for row in rows(shuffled)} == {("shuffle", "4")}
 
 
+@pytest.mark.slow
 def test_reinit_has_the_parents_masks_and_weights_drawn_anew(branch, dense, same_level, tmp_path):
     still = ("--imp-reinit", "--imp-rewind-epoch", "0", "--lr", "1e-30")
     drawn, _ = branch("drawn", *still)

@@ -10,7 +10,7 @@ import pytest
 RUNS = [
     ("legacy_ddp", "magnitude"),
     ("pytorch_ddp", "magnitude"),
-    ("legacy_ddp", "shuffle"),
+    pytest.param("legacy_ddp", "shuffle", marks=pytest.mark.slow),
     pytest.param("no_c10d", "magnitude", marks=pytest.mark.slow),  # another name of legacy_ddp
 ]
 LEVELS = 4
@@ -79,7 +79,7 @@ SLOW = pytest.mark.slow
 @pytest.mark.parametrize(
     ("rank", "die", "mode"),
     [
-        (0, ("copy", 6), "lr"),
+        pytest.param(0, ("copy", 6), "lr", marks=SLOW),
         (1, ("update", 8), "weights"),
         pytest.param(0, ("update", 11), "weights", marks=SLOW),
         pytest.param(0, ("save", 3), "none", marks=SLOW),
@@ -115,7 +115,11 @@ def test_all_are_refused_where_one_is(both, one_process, tmp_path):
 
 @pytest.mark.parametrize(
     ("rank", "die"),
-    [(1, ("update", 10)), pytest.param(0, ("update", 10), marks=SLOW), pytest.param(1, ("valid", 2), marks=SLOW)],
+    [
+        pytest.param(1, ("update", 10), marks=SLOW),
+        pytest.param(0, ("update", 10), marks=SLOW),
+        pytest.param(1, ("valid", 2), marks=SLOW),
+    ],
 )
 def test_sigterm_to_either_process(both, check, tmp_path, rank, die):
     ended = both("--save-dir", tmp_path, rank=rank, die=die, signal="SIGTERM")
@@ -126,6 +130,7 @@ def test_sigterm_to_either_process(both, check, tmp_path, rank, die):
     check()
 
 
+@SLOW
 def test_torchrun_by_the_line_of_the_documentation(experiment, check, tmp_path):
     """docs/cluster.md's line for a machine without GPUs, with the experiment in place of its dots."""
     root = Path(__file__).resolve().parents[2]

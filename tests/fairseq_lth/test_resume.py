@@ -51,8 +51,8 @@ def check_killed(train, flags, uninterrupted, same_level, tmp_path):
         ("weights", ("update", 15)),
         ("none", ("update", 14)),
         ("lr", ("copy", 6)),
-        ("weights", ("save", 3)),
-        ("lr", ("replace", 4)),
+        pytest.param("weights", ("save", 3), marks=pytest.mark.slow),
+        pytest.param("lr", ("replace", 4), marks=pytest.mark.slow),
     ],
 )
 def test_killed_training_goes_on_as_if_nothing_had_happened(check_killed, mode, die):

@@ -43,7 +43,10 @@ def rebuilt_random(tmp_path_factory) -> Path:
     return shown(ROOT / "docs/RESULTS_RANDOM.md", results, folder, compare(MAGNITUDE, RANDOM))
 
 
-@pytest.mark.parametrize(("name", "made"), [("RESULTS.md", "rebuilt"), ("RESULTS_RANDOM.md", "rebuilt_random")])
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [("RESULTS.md", "rebuilt"), pytest.param("RESULTS_RANDOM.md", "rebuilt_random", marks=pytest.mark.slow)],
+)
 def test_the_rebuilt_report_has_the_tables_of_the_page(script, request, name, made):
     page = ROOT / "docs" / name
     wanted = script("results_page.py").files(page, request.getfixturevalue(made))
