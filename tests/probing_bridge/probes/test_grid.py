@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,20 +177,24 @@ def test_claims_exclude_each_other(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def count_up(path: Path, times: int) -> None:
-    for _ in range(times):
-        with claim(path.with_suffix(".lock"), wait=True) as mine:
-            assert mine
-            number = int(path.read_text())
-            path.write_text(str(number + 1))
+COUNT_UP = """
+import sys
+from pathlib import Path
+from probing_bridge.probes.parts import claim
+path = Path(sys.argv[1])
+for _ in range(20):
+    with claim(path.with_suffix(".lock"), wait=True) as mine:
+        assert mine
+        path.write_text(str(int(path.read_text()) + 1))
+"""
 
 
 def test_who_waits_for_a_claim_gets_it_alone(tmp_path: Path) -> None:
     """Processes that add one to a number in a file, in turns; the lock file goes and comes between."""
     number = tmp_path / "number"
     number.write_text("0")
-    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(count_up, [number] * 4, [20] * 4))
+    counting = [subprocess.Popen([sys.executable, "-c", COUNT_UP, str(number)]) for _ in range(4)]
+    assert [process.wait(120) for process in counting] == [0] * 4
     assert number.read_text() == "80"
     assert list(tmp_path.iterdir()) == [number]
 
