@@ -55,6 +55,8 @@ def read_ancestors(source: Source, level: int) -> Iterator[Instance]:
         if line.startswith("#") or not line.strip(" \t"):
             continue
         nodes = _parse(source, number, line)
+        if not nodes:  # to the original, any white space makes a blank line
+            continue
         tokens, labels = (_of_the_original if source.compat else _words)(source, number, nodes, level)
         if tokens:
             words = source.words(tokens, number)

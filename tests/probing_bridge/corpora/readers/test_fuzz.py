@@ -2,7 +2,7 @@
 
 import random
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from probing_bridge.corpora.readers.formats import BIOUL
@@ -34,6 +34,7 @@ def check(text, folder, name="a.txt", formats=None):
                     assert found and all(instance.labels for instance in found)
 
 
+@example(text="\u2028\n(")
 @given(text=pieces)
 def test_pieces(text, tmp_path_factory):
     check(text, tmp_path_factory.getbasetemp())
