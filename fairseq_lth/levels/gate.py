@@ -66,6 +66,7 @@ def check_checkpoint(checkpoint: Any) -> None:
         check_configuration(checkpoint["cfg"], checkpoint["model"])
     if checkpoint.get("args") is not None:
         check_plain(vars(checkpoint["args"]), "args")
+        _check_task(_get(checkpoint["args"], "task"))
         check_model_fields(checkpoint["args"], checkpoint["model"])
 
 
@@ -111,10 +112,13 @@ def check_configuration(cfg: Mapping[str, Any], model: Mapping[str, Tensor]) -> 
         if not isinstance(section, str):
             raise GateError(f"cfg has a section {section!r:.40}")
         check_plain(vars(part) if isinstance(part, argparse.Namespace) else part, f"cfg.{section}")
-    name = _get(cfg.get("task"), "_name")
+    _check_task(_get(cfg.get("task"), "_name"))
+    check_model_fields(cfg.get("model"), model)
+
+
+def _check_task(name: Any) -> None:
     if name not in _TASKS:
         raise GateError(f"its task is {name!r:.40}; supported are {' and '.join(sorted(_TASKS))}")
-    check_model_fields(cfg.get("model"), model)
 
 
 def check_plain(part: Any, where: str) -> None:
@@ -162,10 +166,11 @@ def check_model_fields(part: Any, model: Mapping[str, Tensor]) -> None:
 
     if not isinstance(part, argparse.Namespace | dict):
         raise GateError(f"its configuration of the model is {part!r:.40}")
-    arch = _get(part, "arch") or _get(part, "_name")
-    component = ARCH_MODEL_REGISTRY.get(arch) if isinstance(arch, str) else None
+    names = [name for field in ("_name", "arch") if (name := _get(part, field)) is not None]  # fairseq takes the first
+    components = {ARCH_MODEL_REGISTRY.get(name) if isinstance(name, str) else None for name in names}
+    component = components.pop() if len(components) == 1 else None
     if component is None or component.__name__ not in _MODELS:
-        raise GateError(f"its model is {arch!r:.40}, no architecture that is supported here")
+        raise GateError(f"its model is {names!r:.80}, no architecture that is supported here")
     widest = max(max(tensor.shape, default=1) for tensor in model.values())
     fields = vars(part) if isinstance(part, argparse.Namespace) else part
     types = _field_types(component)

@@ -65,6 +65,12 @@ def structures(marker: Path) -> Iterator[tuple[str, Change]]:
     yield "another task", task_field(_name="language_modeling")
     yield "a task of a stranger", task_field(_name="../../task")
     yield "another architecture", _arch("wav2vec2")
+    yield "another architecture behind a supported one", model_field("_name", "wav2vec2")
+    yield "another task in the arguments of an old checkpoint", _as_arguments(task="language_modeling")
+    yield (
+        "another architecture in the arguments of an old checkpoint",
+        _as_arguments(task="translation", arch="wav2vec2"),
+    )
     yield "no architecture", _arch("transformer_of_a_stranger")
     yield "a tensor in the configuration", model_field("dropout", torch.zeros(3))
     yield "a text where a number stands", model_field("encoder_layers", "two")
@@ -189,6 +195,11 @@ def model_field(field: str, value: Any) -> Change:
 
 def _arch(name: str, **fields: Any) -> Change:
     return lambda checkpoint: _fields(checkpoint, arch=name, _name=name, **fields)
+
+
+def _as_arguments(**fields: Any) -> Change:
+    """The configuration as fairseq 0.9 wrote it: one namespace of all flags."""
+    return lambda c: {**c, "cfg": None, "args": Namespace(**{**vars(c["cfg"]["model"]), "_name": None, **fields})}
 
 
 def _section(name: str, value: Any) -> Change:
