@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels import paths
-from fairseq_lth.levels.checkpoints import CheckpointError, require_state
+from fairseq_lth.levels.checkpoints import CheckpointError, ImpState, require_state
 from fairseq_lth.pruning.criteria import PRUNING_CRITERIA, prune
 from fairseq_lth.pruning.masks import Mask, MaskError
 from fairseq_lth.training.lr_scheduler import Rewound
+from fairseq_lth.training.processes import gather
 from fairseq_lth.training.settings import Distributed, TaskSettings
 
 
@@ -50,9 +50,10 @@ def check_given_masks(run: str, levels: range, parameters: Mapping[str, Tensor])
         path = paths.level_checkpoint(run, level)
         if not path.is_file():
             raise CheckpointError(f"--imp-masks-from {run}: has no {path.name}, whose mask level {level} is to have")
-        if require_state(path)[1]["experiment"] != experiment:
+        state = require_state(path)[1]
+        if state["experiment"] != experiment:
             raise CheckpointError(f"{path}: is of another experiment than the levels beside it")
-        require_same_weights(_given(run, level), parameters, path)
+        require_same_weights(_mask(state), parameters, path)
 
 
 def require_same_weights(mask: Mask, parameters: Mapping[str, Tensor], path: str | Path) -> None:
@@ -90,7 +91,7 @@ def next_mask(cfg: TaskSettings, weights: Mapping[str, Tensor], before: Mask, le
     if run is None:
         score, scope = str(cfg.imp_score), str(cfg.imp_scope)
         return prune(dict(weights), before, cfg.imp_rate, score, scope, cfg.imp_seed, level)
-    mask = _given(run, level)
+    mask = _mask(require_state(paths.level_checkpoint(run, level))[1])
     for name, kept in before.kept.items():
         if bool((mask.kept[name] & ~kept.cpu()).any()):
             raise MaskError(
@@ -100,10 +101,9 @@ def next_mask(cfg: TaskSettings, weights: Mapping[str, Tensor], before: Mask, le
     return mask
 
 
-def _given(run: str, level: int) -> Mask:
-    stored = require_state(paths.level_checkpoint(run, level))[1]["mask"]
-    assert stored is not None  # of a level above 0
-    return Mask.unpack(stored)
+def _mask(state: ImpState) -> Mask:
+    assert state["mask"] is not None  # of a level above 0
+    return Mask.unpack(state["mask"])
 
 
 def require_one_mask(mask: Mask, distributed: Distributed) -> None:
@@ -112,11 +112,8 @@ def require_one_mask(mask: Mask, distributed: Distributed) -> None:
     Raises:
         RunRefused: They differ.
     """
-    if distributed.distributed_world_size > 1:
-        hashes = [""] * distributed.distributed_world_size
-        torch.distributed.all_gather_object(hashes, mask.hash())
-        if len(set(hashes)) != 1:
-            raise RunRefused("the processes chose different masks: their weights differ, training is not in step")
+    if distributed.distributed_world_size > 1 and len(set(gather(mask.hash()))) != 1:
+        raise RunRefused("the processes chose different masks: their weights differ, training is not in step")
 
 
 def how_pruned(cfg: TaskSettings, rewind_epoch: int, rewound: Rewound) -> dict[str, Any]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import TypeVar
 
 import torch
 
 from fairseq_lth.errors import RunRefused
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -27,7 +30,7 @@ def refused_together() -> Iterator[None]:
         raise refusal if refusal is not None and earlier.index(True) == own_rank() else SystemExit(1)
 
 
-def gather(value: bool) -> list[bool]:
+def gather(value: T) -> list[T]:
     """The value of every process, by rank.
 
     Args:
@@ -35,7 +38,7 @@ def gather(value: bool) -> list[bool]:
     """
     if not torch.distributed.is_initialized():
         return [value]
-    values = [False] * torch.distributed.get_world_size()
+    values = [value] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(values, value)
     return values
 

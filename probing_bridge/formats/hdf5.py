@@ -9,6 +9,7 @@ in the files that we write, so a file that has it is refused.
 from __future__ import annotations
 
 import errno
+import math
 import stat
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ def plain_dataset(group: h5py.h5g.GroupID, key: bytes, path: Path, name: str = "
         raise InputError(f"{name} is packed by a filter; unpack the file first (h5repack -f NONE)", path)
     if dtype.get_class() not in (h5py.h5t.FLOAT, h5py.h5t.INTEGER, h5py.h5t.STRING, h5py.h5t.ENUM):
         raise InputError(f"{name} holds values that are neither numbers nor text", path)
-    needed = int(np.prod(dataset.shape, dtype=object)) * dtype.get_size()
+    needed = math.prod(dataset.shape) * dtype.get_size()
     if dataset.get_storage_size() < needed:
         raise InputError(f"{name} was declared with {needed:,} bytes and never written whole", path)
     return dataset
