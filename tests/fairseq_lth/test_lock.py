@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,9 @@ def test_of_two_trainings_one_runs_and_one_is_refused(start, flags, dense, same_
     first = start([*flags, "--save-dir", run])
     while not (run / "checkpoint_rewind0.pt").is_file():
         time.sleep(0.05)
+    os.kill(first._process.pid, signal.SIGSTOP)  # it must not end before the second has begun
     line = start([*flags, "--save-dir", run]).wait().error()
+    os.kill(first._process.pid, signal.SIGCONT)
     who = re.search(
         r"another training is writing here \(host (\S+), process (\d+), since \d{4}-\d\d-\d\d [\d:]+\)", line
     )
