@@ -47,12 +47,13 @@ def ours(level: Path, lines: list[list[str]]) -> Callable[[], None]:
     """Encodes with fairseq_lth.encode, without loading the model anew."""
     from fairseq_lth.capture import encoder
     from fairseq_lth.encode import parse
+    from fairseq_lth.levels.checkpoints import require_loadable
 
     folder = level.parent
     (folder / "words.txt").write_text("".join(" ".join(words) + "\n" for words in lines))
     argv = ["--path", str(level), "--sentences", str(folder / "words.txt"), "--output", str(folder / "r.hdf5"), "--cpu"]
     arguments = parse([*argv, "--tokenizer", "moses"])
-    loaded = encoder._load(arguments)
+    loaded = encoder._load(arguments, require_loadable(level))
 
     def run() -> None:
         with patch.object(encoder, "_load", return_value=loaded):

@@ -22,7 +22,7 @@ from fairseq_lth.capture.batch import Batch
 from fairseq_lth.capture.recorder import Recorder
 from fairseq_lth.capture.word_attention import WordBorders
 from fairseq_lth.errors import RunRefused
-from fairseq_lth.levels.checkpoints import level_record, read_checkpoint, require_dictionary
+from fairseq_lth.levels.checkpoints import origin_of, read_checkpoint, require_dictionary
 from fairseq_lth.training.experiment import check_data
 from fairseq_lth.training.settings import RunSettings, TaskSettings
 from probing_bridge import __version__
@@ -121,8 +121,9 @@ class ActivationDump:
         if not self._path.absolute().parent.is_dir():
             raise RunRefused(f"--dump-activations {self._path}: there is no folder {self._path.absolute().parent}")
         with _refusing():
-            require_dictionary(read_checkpoint(root.common_eval.path), task.source_dictionary, cfg.data)
-            record = level_record(root.common_eval.path)
+            checkpoint = read_checkpoint(root.common_eval.path)
+            require_dictionary(checkpoint, task.source_dictionary, cfg.data)
+            record = origin_of(checkpoint, root.common_eval.path)
         self._origin = replace(
             record,
             source_lang=str(cfg.source_lang),

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from fairseq_lth.capture.recorder import Recorder
 from fairseq_lth.capture.words import NO_WORD, Segmenter, Window, WordsError, pool
-from fairseq_lth.levels.checkpoints import level_record, require_dictionary, require_loadable
+from fairseq_lth.levels.checkpoints import origin_of, require_dictionary, require_loadable
 from probing_bridge import __version__
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.formats.files import file_hash
@@ -66,13 +66,14 @@ def encode_file(arguments: argparse.Namespace) -> None:
         BridgeError: A checkpoint, dictionary, BPE file or sentence that cannot be used; nothing is written then.
     """
     texts = _Sentences(arguments.sentences)
+    checkpoint = require_loadable(arguments.path)
     origin = replace(
-        level_record(arguments.path),
+        origin_of(checkpoint, arguments.path),
         sentence_hash=file_hash(arguments.sentences),
         pooling=arguments.pooling,
         package_version=__version__,
     )
-    model, task = _load(arguments)
+    model, task = _load(arguments, checkpoint)
     segmenter = _segmenter(arguments, task)
     encoder = Encoder(model, task, arguments.pooling, arguments.max_tokens)
     try:
@@ -148,9 +149,8 @@ class _Sentences:
         return _Sentence(text.words, windows)
 
 
-def _load(arguments: argparse.Namespace) -> tuple[Any, Any]:
-    """The model, ready for inference, and its task."""
-    saved = require_loadable(arguments.path)
+def _load(arguments: argparse.Namespace, saved: dict[str, Any]) -> tuple[Any, Any]:
+    """The model of a checkpoint that has been read, ready for inference, and its task."""
     task_cfg = saved["cfg"]["task"] if saved.get("cfg") is not None else vars(saved["args"])
     data = arguments.data or task_cfg["data"]
     folder = utils.split_paths(data)[0]

@@ -189,7 +189,16 @@ def level_record(path: str | Path) -> Origin:
     Raises:
         CheckpointError: As read_checkpoint.
     """
-    checkpoint = read_checkpoint(path)
+    return origin_of(read_checkpoint(path), path)
+
+
+def origin_of(checkpoint: dict[str, Any], path: str | Path) -> Origin:
+    """The same of a checkpoint that has been read already.
+
+    Args:
+        checkpoint: What read_checkpoint gave.
+        path: Its file.
+    """
     state = imp_state(checkpoint)
     file = Origin(checkpoint=Path(path).name, checkpoint_hash=file_hash(path))
     if state is None:

@@ -75,13 +75,14 @@ def losses_between(first: Path, second: Path, alphas: np.ndarray, data: str) -> 
     """
     if not Path(data).is_dir():
         raise InputError("no such data folder; give --data what the run was trained on", data)
-    a, b = (read_checkpoint(path)["model"] for path in (first, second))
+    own = read_checkpoint(first)
+    a, b = own["model"], read_checkpoint(second)["model"]
     for name in sorted(a.keys() | b.keys()):
         if name not in a or name not in b or a[name].shape != b[name].shape:
             raise InputError(f"is of another model than {first}: {name} differs", second)
     overrides = {"data": data}
     models, cfg, task = checkpoint_utils.load_model_ensemble_and_task([str(first)], arg_overrides=overrides)
-    require_dictionary(read_checkpoint(first), task.source_dictionary, data)
+    require_dictionary(own, task.source_dictionary, data)
     model = models[0].float().eval()
     if torch.cuda.is_available():
         model.cuda()
