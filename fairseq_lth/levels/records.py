@@ -1,6 +1,6 @@
 """What is written down about each level: `lth.csv` (a row a level) and `lth_modules.csv` (a row a level and module).
 
-Columns and dtypes are those of probing_bridge.formats.tables. A level's end adds that level's rows; `lth.csv` is
+Columns and dtypes are those of probing_bridge.formats.columns. A level's end adds that level's rows; `lth.csv` is
 written last, so a level that is in it is in both.
 """
 
@@ -16,8 +16,9 @@ import pandas as pd
 from fairseq_lth.levels import paths
 from fairseq_lth.levels.checkpoints import ImpState
 from fairseq_lth.pruning.masks import Mask
+from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.files import file_hash
-from probing_bridge.formats.tables import TABLES, read_table, write_table
+from probing_bridge.formats.tables import read_table, write_table
 
 _LAYER = re.compile(r"(encoder|decoder)\.layers\.(\d+)\.(.+)")
 _ATTENTION = re.compile(r"(self_attn|encoder_attn)\.(q|k|v|out)_proj")

@@ -1,19 +1,8 @@
-"""The result tables: their names and columns, and how one is written and read. CSV is the stored truth.
-
-A row is a checkpoint x layer x measure x seed. Levels are numbers (0 = dense), sparsity is a fraction in [0, 1],
-layer 0 is the embeddings. `experiment` is the identity that training wrote into its checkpoints; it travels through
-dumps and representations into every row, so rows of different experiments are never mixed by accident. Missing
-values are empty cells.
-
-Words used in the cells of the probes table: `probe` is linear, mlp, majority or word_majority (baselines: layer `-`),
-or linear_control, mlp_control (control task); `metric` is the task's own metric (accuracy, f1, pearson) or, beside
-it, selectivity, mdl_bits, mdl_compression, f0.5.
-"""
+"""How a result table is written and read; columns.py has their names and columns. CSV is the stored truth."""
 
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -21,152 +10,12 @@ import numpy as np
 import pandas as pd
 
 from probing_bridge.errors import InputError
+from probing_bridge.formats.columns import BOUNDS, TABLES
 from probing_bridge.formats.csv_rows import csv_rows
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.text import unpacked
 
-
-@dataclass(frozen=True)
-class Table:
-    """One result table.
-
-    Attributes:
-        columns: Column name -> pandas dtype, in file order.
-        key: The columns that identify a row; no two rows may share them.
-        about: What a row is.
-    """
-
-    columns: dict[str, str]
-    key: tuple[str, ...]
-    about: str
-
-
-_PROVENANCE = {"package_version": "str", "command": "str"}
-
-# Least and largest value of what means the same in every table. Counts, seeds and levels are natural numbers; bounds of
-# scores and differences are those of their measures.
-BOUNDS: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("sparsity", "sparsity_prunable", "module_sparsity", "rate", "threshold"), (0.0, 1.0)),
-    **dict.fromkeys(("p", "cumulative_variance"), (0.0, 1.0)),
-    **dict.fromkeys(("correlation", "own_correlation"), (-1.0, 1.0)),
-    **dict.fromkeys(("lr", "lr_before"), (0.0, float("inf"))),
-}
 ROUNDING = 1e-6  # by which a value may be beyond its bound
-
-TABLES: dict[str, Table] = {
-    "bleu": Table(
-        {
-            "experiment": "str", "level": "Int64", "test_set": "str", "metric": "str", "score": "float64",
-            "low": "float64", "high": "float64", "n": "Int64", "signature": "str", **_PROVENANCE,
-        },
-        ("experiment", "level", "test_set", "metric"),
-        "translation quality of one level on one test set",
-    ),
-    "bleu_differences": Table(
-        {
-            "experiment": "str", "level": "Int64", "test_set": "str", "metric": "str", "other_experiment": "str",
-            "other_level": "Int64", "difference": "float64", "p": "float64", "n": "Int64", "signature": "str",
-            **_PROVENANCE,
-        },
-        ("experiment", "level", "test_set", "metric", "other_experiment", "other_level"),
-        "score of one level less that of another, and p of a two-sided test that is paired over sentences",
-    ),
-    "probes": Table(
-        {
-            "experiment": "str", "model": "str", "level": "Int64", "sparsity": "float64", "task": "str",
-            "layer": "str", "probe": "str", "seed": "Int64", "metric": "str", "score": "float64", "low": "float64",
-            "high": "float64", "n": "Int64", "best_epoch": "Int64", "data_hash": "str", "reps_hash": "str",
-            **_PROVENANCE,
-        },
-        ("experiment", "model", "task", "layer", "probe", "seed", "metric"),
-        "one score of one probe on the test split; layer is a number, or `mix`, or `-` for baselines",
-    ),
-    "probes_details": Table(
-        {
-            "experiment": "str", "model": "str", "level": "Int64", "task": "str", "layer": "str", "probe": "str",
-            "seed": "Int64", "label": "str", "metric": "str", "score": "float64", "n": "Int64",
-        },
-        ("experiment", "model", "task", "layer", "probe", "seed", "label", "metric"),
-        "a further score of the same test predictions: another metric (label empty), or one label by itself",
-    ),
-    "probes_differences": Table(
-        {
-            "experiment": "str", "task": "str", "layer": "str", "probe": "str", "seed": "Int64", "metric": "str",
-            "level": "Int64", "other_level": "Int64", "difference": "float64", "low": "float64", "high": "float64",
-            "p": "float64", "n": "Int64",
-        },
-        ("experiment", "task", "layer", "probe", "seed", "metric", "level", "other_level"),
-        "score of a level less that of another, with a bootstrap over sentences that is paired between the two",
-    ),
-    "similarity": Table(
-        {
-            "experiment": "str", "measure": "str", "variant": "str", "component": "str", "level_a": "Int64",
-            "layer_a": "str", "level_b": "Int64", "layer_b": "str", "group": "str", "threshold": "float64",
-            "score": "float64", "low": "float64", "high": "float64", "n": "Int64", "sentence_hash": "str",
-            "hash_a": "str", "hash_b": "str", **_PROVENANCE,
-        },
-        ("experiment", "measure", "variant", "component", "level_a", "layer_a", "level_b", "layer_b", "group"),
-        "one similarity of two layers (or one property of one layer: level_b and layer_b empty); variant is the "
-        "estimator or the centring, threshold the mass from which attention is concentrated",
-    ),
-    "neurons": Table(
-        {
-            "experiment": "str", "component": "str", "level_a": "Int64", "layer_a": "str", "level_b": "Int64",
-            "layer_b": "str", "neuron": "Int64", "best_match": "Int64", "correlation": "float64",
-            "own_correlation": "float64",
-        },
-        ("experiment", "component", "level_a", "layer_a", "level_b", "layer_b", "neuron"),
-        "one neuron of layer a, its best match in layer b and its correlation with the neuron of its own index",
-    ),
-    "heads": Table(
-        {
-            "experiment": "str", "component": "str", "level_a": "Int64", "layer_a": "str", "level_b": "Int64",
-            "layer_b": "str", "head": "Int64", "best_match": "Int64", "correlation": "float64",
-            "own_correlation": "float64",
-        },
-        ("experiment", "component", "level_a", "layer_a", "level_b", "layer_b", "head"),
-        "one attention head of layer a and its best match in layer b",
-    ),
-    "spectrum": Table(
-        {
-            "experiment": "str", "component": "str", "level": "Int64", "layer": "str", "variant": "str",
-            "k": "Int64", "cumulative_variance": "float64",
-        },
-        ("experiment", "component", "level", "layer", "variant", "k"),
-        "share of a layer's variance in its first k principal directions",
-    ),
-    "lth": Table(
-        {
-            "experiment": "str", "level": "Int64", "epoch": "Int64", "updates": "Int64", "lr": "float64",
-            "sparsity_prunable": "float64", "sparsity": "float64", "weights": "Int64", "prunable_weights": "Int64",
-            "pruned_weights": "Int64", "rate": "float64", "score": "str", "scope": "str", "seed": "Int64",
-            "masks_from": "str", "rewind": "str", "rewind_epoch": "Int64", "lr_before": "float64", "lr_rise": "float64",
-            "updates_before": "Int64", "updates_after": "Int64",
-            "parent": "str", "mask_hash": "str", "wall_seconds": "float64", "checkpoint": "str",
-            "checkpoint_hash": "str",
-        },
-        ("experiment", "level"),
-        "one level of a run: sparsity of the prunable and of all weights; how it was pruned and rewound (empty for the "
-        "dense level; seed of what is drawn, masks_from the experiment whose masks were used); `lr` is the learning "
-        "rate after the rewind, `lr_rise` by what share of the rate before it is higher",
-    ),
-    "interpolation": Table(
-        {
-            "experiment": "str", "level": "Int64", "other_experiment": "str", "other_level": "Int64",
-            "alpha": "float64", "loss": "float64",
-        },
-        ("experiment", "level", "other_experiment", "other_level", "alpha"),
-        "validation loss of a mixture of two levels' weights; alpha is the share of the other level",
-    ),
-    "lth_modules": Table(
-        {
-            "experiment": "str", "level": "Int64", "module": "str", "component": "str", "layer": "Int64",
-            "kind": "str", "projection": "str", "weights": "Int64", "pruned": "Int64", "module_sparsity": "float64",
-        },
-        ("experiment", "level", "module"),
-        "how many weights of one module are pruned at one level, and their share",
-    ),
-}  # fmt: skip
 
 
 def empty_table(name: str) -> pd.DataFrame:

@@ -11,8 +11,9 @@ import pandas as pd
 
 from probing_bridge import __version__
 from probing_bridge.formats.activations.layout import layer_order
+from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.origin import lineage
-from probing_bridge.formats.tables import TABLES, empty_table, write_table
+from probing_bridge.formats.tables import empty_table, write_table
 from probing_bridge.probes.intervals import interval, paired_difference, percentiles, resample, sampled_difference
 from probing_bridge.probes.measures import MEASURES, SELECTIVITY, Outcome
 from probing_bridge.probes.metrics import METRICS, Predictions, label_statistics, score

@@ -12,7 +12,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.colors import Normalize, to_hex
 
-from probing_bridge.figures import Exhibit
+from probing_bridge.figures.exhibit import Exhibit
 from probing_bridge.figures.style import SEQUENTIAL, cell_text_color
 from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import known_levels

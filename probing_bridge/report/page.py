@@ -24,7 +24,8 @@ from probing_bridge import __version__
 from probing_bridge.claims import CLAIMS, Claim, claims_table, judge
 from probing_bridge.claims.judging import VERDICTS, Judgement
 from probing_bridge.errors import InputError
-from probing_bridge.figures import FIGURES, SECTIONS, Exhibit
+from probing_bridge.figures import FIGURES, SECTIONS
+from probing_bridge.figures.exhibit import Exhibit
 from probing_bridge.figures.style import THEME, drawn, level_labels, style
 from probing_bridge.figures.svg import inline_svg, to_bytes, to_svg
 from probing_bridge.formats.files import written_beside

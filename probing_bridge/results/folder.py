@@ -14,8 +14,9 @@ from pathlib import Path
 import pandas as pd
 
 from probing_bridge.errors import InputError
+from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.origin import Origin, common_experiment
-from probing_bridge.formats.tables import TABLES, empty_table, parse_table, table_bytes
+from probing_bridge.formats.tables import empty_table, parse_table, table_bytes
 from probing_bridge.results.bounds import check_scores
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 from probing_bridge.errors import Faults, InputError
+from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.files import written_beside
-from probing_bridge.formats.tables import TABLES, parse_table, table_bytes
+from probing_bridge.formats.tables import parse_table, table_bytes
 from probing_bridge.results.folder import table_file
 
 FROM_TRAINING = ("lth", "lth_modules")

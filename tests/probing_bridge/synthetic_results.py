@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from probing_bridge.formats.tables import TABLES, write_table
+from probing_bridge.formats.columns import TABLES
+from probing_bridge.formats.tables import write_table
 from probing_bridge.results.naming import TASK_NAMES
 
 SYNTACTIC_ORDER = list(TASK_NAMES)

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from probing_bridge import __version__
+from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.files import folder_beside
-from probing_bridge.formats.tables import TABLES, write_table
+from probing_bridge.formats.tables import write_table
 from probing_bridge.similarity.measures.neuron_sim import Matches
 from probing_bridge.similarity.measures.registry import pair_measure
 from probing_bridge.similarity.run.dumps import DumpSet

@@ -11,7 +11,7 @@ from scipy import stats
 from probing_bridge.claims import CLAIMS, Claim, judge, judging
 from probing_bridge.claims.judging import FAILS, HOLDS, NOT_RUN, UNDECIDED, Value
 from probing_bridge.figures import FIGURES
-from probing_bridge.formats.tables import TABLES
+from probing_bridge.formats.columns import TABLES
 from probing_bridge.results.folder import Results, read_results
 from probing_bridge.results.statistics import Trend, holm, kendall, smallest_p, task_trends
 

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from probing_bridge.claims import CLAIMS, Claim
 from probing_bridge.claims.judging import HOLDS, Judgement
-from probing_bridge.figures import FIGURES, Exhibit
+from probing_bridge.figures import FIGURES
+from probing_bridge.figures.exhibit import Exhibit
 from probing_bridge.figures.style import mark, new_figure
 from probing_bridge.report import page
 from probing_bridge.results.folder import Results, read_results

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from probing_bridge.formats.tables import TABLES
+from probing_bridge.formats.columns import TABLES
 from probing_bridge.run import main
 
 

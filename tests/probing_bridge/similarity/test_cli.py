@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from probing_bridge import run
+from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.origin import Origin
-from probing_bridge.formats.tables import TABLES, read_table
+from probing_bridge.formats.tables import read_table
 from probing_bridge.similarity.run import plan as planning
 from probing_bridge.similarity.run import tile as runner
 
