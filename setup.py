@@ -52,6 +52,7 @@ DEV = [
     "scikit-learn>=1.3",
     "seqeval>=1.2",
     "tensorboardX>=2.6",
+    "tokenizers>=0.20",
     "types-PyYAML",
     "types-tqdm",
 ]

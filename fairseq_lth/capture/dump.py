@@ -134,7 +134,10 @@ class ActivationDump:
         self._borders: dict[str, WordBorders] = {}
         self._words: dict[str, Sequence[int]] | None = None
         if str(cfg.dump_words) != "none":
-            self._borders = {side: WordBorders(str(cfg.dump_words), one) for side, one in self._dictionaries.items()}
+            with _refusing(f"--dump-words {cfg.dump_words}: "):
+                self._borders = {
+                    side: WordBorders(str(cfg.dump_words), one) for side, one in self._dictionaries.items()
+                }
         self._recorder: Recorder | None = None
         self._writer: ActivationWriter | None = None
         self._is_done = False
@@ -267,9 +270,9 @@ class ActivationDump:
 
 
 @contextlib.contextmanager
-def _refusing() -> Iterator[None]:
-    """Turns bad input into the end of the run, in one line."""
+def _refusing(flag: str = "") -> Iterator[None]:
+    """Turns bad input into the end of the run, in one line that may begin with the flag it is about."""
     try:
         yield
     except BridgeError as error:
-        raise RunRefused(str(error)) from None
+        raise RunRefused(f"{flag}{error}") from None

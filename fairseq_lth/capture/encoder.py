@@ -24,13 +24,14 @@ from omegaconf import MISSING
 from torch import Tensor
 
 from fairseq_lth.capture.recorder import Recorder
-from fairseq_lth.capture.words import NO_WORD, Segmenter, Window, WordsError, pool
+from fairseq_lth.capture.words import NO_WORD, Segmenter, Window, pool
 from fairseq_lth.levels.checkpoints import origin_of, require_dictionary, require_loadable
 from probing_bridge import __version__
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.formats.files import file_hash
 from probing_bridge.formats.representations import RepresentationWriter
 from probing_bridge.formats.sentences import Text, read_sentences
+from probing_bridge.formats.words import WordsError
 
 logger = logging.getLogger("fairseq_lth.encode")
 ENOUGH = 256  # pieces in a batch with which matrix products run at full rate

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from probing_bridge.formats.words import JOINS
+from probing_bridge.formats.words import JOINS, require_bpe
 
 
 class WordBorders:
@@ -24,11 +24,14 @@ class WordBorders:
         Args:
             bpe: A key of JOINS.
             dictionary: fairseq's dictionary.
+
+        Raises:
+            WordsError: The pieces of the dictionary have other marks.
         """
+        require_bpe(bpe, dictionary.symbols)
         joins = torch.tensor([JOINS[bpe](symbol) for symbol in dictionary.symbols])
-        joins[: dictionary.nspecial] = False  # <s>, <pad>, </s>, <unk>
         self._next, self._previous = joins[:, 0], joins[:, 1]
-        self._special = torch.arange(len(joins)) < dictionary.nspecial
+        self._special = torch.arange(len(joins)) < dictionary.nspecial  # <s>, <pad>, </s>, <unk>
         self._special[dictionary.unk()] = False
         self._pad = dictionary.pad()
 

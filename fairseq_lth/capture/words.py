@@ -1,7 +1,8 @@
 """Words to pieces and back: which subwords the model sees for given words, and one vector a word from theirs.
 
-Every word goes through fairseq's tokenizer and BPE by itself, so words are neither merged nor lost, and every piece
-knows its word. Sentences that are longer than the model's positions become overlapping windows.
+Every word goes through fairseq's tokenizer by itself and through its BPE as the word after a space, where it has one
+before it: so words are neither merged nor lost, every piece knows its word, and BPEs that see the space (byte-level
+ones, sentencepiece without a dummy prefix) give the pieces of the whole sentence. Sentences that are longer than the model's positions become overlapping windows.
 """
 
 from __future__ import annotations
@@ -15,14 +16,11 @@ import torch
 from fairseq.tokenizer import tokenize_line
 from torch import Tensor
 
-from probing_bridge.errors import BridgeError
+from probing_bridge.formats.words import WordsError
 
 SPACE_IS_A_PIECE = ("characters", "bytes")  # in these BPEs the model sees a symbol for the space between two words
+BEFORE = "a"  # a word that stands before another while that is cut into its pieces
 NO_WORD = -1
-
-
-class WordsError(BridgeError):
-    """Words that the model cannot encode."""
 
 
 @dataclass(frozen=True)
@@ -60,22 +58,32 @@ class Segmenter:
             bpe_name: The BPE's name in fairseq's registry.
         """
         self._dictionary, self._tokenizer, self._bpe = dictionary, tokenizer, bpe
-        self._space = self._ids(" ") if bpe_name in SPACE_IS_A_PIECE else []
+        self._has_spaces = bpe_name in SPACE_IS_A_PIECE
+        self._space = self._ids(self._cut(" ")) if self._has_spaces else []
+        self._before = self._cut(BEFORE)
         self.pieces_of = lru_cache(maxsize=1 << 16)(self._pieces_of)
         self.n_pieces = self.n_unknown = 0
 
-    def _ids(self, text: str) -> list[int]:
-        if self._bpe is not None:
-            text = self._bpe.encode(text)
+    def _ids(self, pieces: Sequence[str]) -> list[int]:
         # a word that happens to be written like the padding symbol must not become padding
         pad, unknown = self._dictionary.pad(), self._dictionary.unk()
-        ids = (self._dictionary.index(piece) for piece in tokenize_line(text))
+        ids = map(self._dictionary.index, pieces)
         return [unknown if index == pad else index for index in ids]
 
-    def _pieces_of(self, word: str) -> list[int]:
+    def _cut(self, text: str) -> list[str]:
+        return tokenize_line(text if self._bpe is None else self._bpe.encode(text))
+
+    def _pieces_of(self, word: str, is_first: bool) -> list[int]:
         """Ids of a word's pieces; the unknown symbol for a word of which nothing is left (an empty one, say)."""
         text = word if self._tokenizer is None else self._tokenizer.encode(word)
-        return self._ids(text) or [self._dictionary.unk()]
+        if is_first or self._has_spaces:
+            pieces = self._cut(text)
+        else:
+            pieces = self._cut(f"{BEFORE} {text}")
+            if pieces[: len(self._before)] != self._before:
+                raise WordsError(f"the BPE makes pieces of several words, as of {word[:40]!r} with the one before it")
+            pieces = pieces[len(self._before) :]
+        return self._ids(pieces) or [self._dictionary.unk()]
 
     def windows(self, words: Sequence[str], limit: int) -> Iterator[Window]:
         """Cuts a sentence into the sequences that are encoded; one, unless it is too long.
@@ -87,9 +95,9 @@ class Segmenter:
             limit: The largest number of pieces that the encoder takes, EOS included.
 
         Raises:
-            WordsError: A single word has more pieces than that.
+            WordsError: A single word has more pieces than that, or the BPE makes pieces across words.
         """
-        pieces = [self.pieces_of(word) for word in words]
+        pieces = [self.pieces_of(word, number == 0) for number, word in enumerate(words)]
         self.n_pieces += sum(map(len, pieces))
         self.n_unknown += sum(ids.count(self._dictionary.unk()) for ids in pieces)
         widths = [len(ids) + len(self._space) for ids in pieces]

@@ -1,29 +1,71 @@
 """Which pieces make a word, by the marks of the BPE, and which symbols of a dictionary are no pieces of words.
 
-Two marks are known: that of subword-nmt (Sennrich et al., 2016), `hou@@ se`, and that of sentencepiece (Kudo &
-Richardson, 2018), `▁hou se`.
+Three marks are known: that of subword-nmt (Sennrich et al., 2016), `hou@@ se`, that of sentencepiece (Kudo &
+Richardson, 2018), `▁hou se`, and that of byte-level BPE (Radford et al., 2019, Section 2.2), `Ġhou se`. The last two
+mark the space before a word. They split it off a character that they do not know, so an unknown piece goes on with the
+word before it; subword-nmt writes its mark behind such a character, and the mark is lost with it: there an unknown
+piece ends its word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-MARK_INSIDE, MARK_START = "@@", "\u2581"
-EOS = "</s>"
-SPECIAL = frozenset({"<s>", "<pad>", EOS, "<unk>"})
-NO_WORDS = SPECIAL - {"<unk>"}  # an unknown piece is a word's
+from probing_bridge.errors import BridgeError
+
+MARK_INSIDE, MARK_START, MARK_SPACE = "@@", "\u2581", "\u0120"
+EOS, UNKNOWN = "</s>", "<unk>"
+SPECIAL = frozenset({"<s>", "<pad>", EOS, UNKNOWN})
+NO_WORDS = SPECIAL - {UNKNOWN}  # an unknown piece is a word's
+_MOST_NUMBERS = 0.9  # a dictionary with a larger share of numbers holds the numbers of pieces, not their text
+
+
+class WordsError(BridgeError):
+    """Pieces or words that cannot be told apart."""
+
 
 # What a piece says about its neighbour: (it goes on in the next piece, it continues the piece before).
 JOINS: dict[str, Callable[[str], tuple[bool, bool]]] = {
     "subword_nmt": lambda piece: (piece.endswith(MARK_INSIDE), False),
     "sentencepiece": lambda piece: (False, not piece.startswith(MARK_START)),
+    "byte_level": lambda piece: (False, not piece.startswith(MARK_SPACE)),
 }
 
 
 def bpe_of(symbols: Sequence[str]) -> str:
-    """The key of JOINS whose mark more symbols of a dictionary have; subword_nmt where none has any."""
-    starts = sum(symbol.startswith(MARK_START) for symbol in symbols)
-    return "sentencepiece" if starts > sum(symbol.endswith(MARK_INSIDE) for symbol in symbols) else "subword_nmt"
+    """The key of JOINS whose mark most symbols of a dictionary have; subword_nmt where none has any.
+
+    Raises:
+        WordsError: The symbols are numbers, as fairseq's gpt2 and hf_byte_bpe write: they have no marks.
+    """
+    ordinary = [symbol for symbol in symbols if symbol not in SPECIAL and not symbol.startswith("madeupword")]
+    numbers = sum(symbol.isdecimal() for symbol in ordinary)
+    if ordinary and numbers > _MOST_NUMBERS * len(ordinary):
+        raise WordsError(
+            "the dictionary has numbers in place of pieces, as gpt2 and hf_byte_bpe write them, which do not tell "
+            "where a word begins"
+        )
+    marked = {
+        "subword_nmt": sum(symbol.endswith(MARK_INSIDE) for symbol in ordinary),
+        "sentencepiece": sum(symbol.startswith(MARK_START) for symbol in ordinary),
+        "byte_level": sum(symbol.startswith(MARK_SPACE) for symbol in ordinary),
+    }
+    return max(marked, key=lambda bpe: marked[bpe])
+
+
+def require_bpe(bpe: str, symbols: Sequence[str]) -> None:
+    """Refuses a BPE whose mark is not that of a dictionary.
+
+    Args:
+        bpe: A key of JOINS.
+        symbols: The dictionary.
+
+    Raises:
+        WordsError: The dictionary has more pieces with another mark, none with this one, or numbers.
+    """
+    own = bpe_of(symbols)
+    if own != bpe:
+        raise WordsError(f"the pieces of the dictionary have not the marks of {bpe}; by theirs it is {own}")
 
 
 def word_starts(pieces: Sequence[str], bpe: str) -> list[bool]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from random_models import VARIANTS, save_level, validate_until_killed
 
+from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels.checkpoints import allow_checkpoint_globals
 from probing_bridge import __version__
 from probing_bridge.formats.activations.reader import (
@@ -156,12 +157,36 @@ def test_float16_keeps_the_mean_apart(validate, level, tmp_path):
     assert (tmp_path / "half.h5").stat().st_size < (tmp_path / "wide.h5").stat().st_size * 0.7
 
 
-def test_attention_between_words_sums_over_attended_and_averages_attending_pieces(validate, level, tmp_path):
-    validate(level, "--dump-activations", tmp_path / "pieces.h5", "--max-tokens", 40)
-    words = ("--dump-words", "sentencepiece")  # no piece of this corpus has its mark: a sentence is one word, and EOS
-    validate(level, "--dump-activations", tmp_path / "words.h5", "--max-tokens", 40, *words)
+@pytest.fixture(scope="module")
+def marked(corpus, tmp_path_factory):
+    """The corpus with dictionaries of which every second piece has the mark of sentencepiece."""
+    folder = tmp_path_factory.mktemp("marked")
+    for file in corpus.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    for side in ("en", "de"):
+        lines = (corpus / f"dict.{side}.txt").read_text().splitlines()
+        (folder / f"dict.{side}.txt").write_text("".join(f"{'▁' * (k % 2)}{line}\n" for k, line in enumerate(lines)))
+    return folder
+
+
+def words_of(dump, side, sentence):
+    """The places of each word's pieces in a sentence."""
+    start, stop = dump.offsets(side)[sentence : sentence + 2]
+    symbols = [dump.symbols(side)[token] for token in dump.tokens(side)[start:stop]]
+    words = []
+    for place, symbol in enumerate(symbols):
+        alone = place == 0 or symbol == "</s>" or symbols[place - 1] == "</s>" or symbol.startswith("▁")
+        words = [*words, [place]] if alone else [*words[:-1], [*words[-1], place]]
+    return words
+
+
+def test_attention_between_words_sums_over_attended_and_averages_attending_pieces(validate, level, marked, tmp_path):
+    validate(level, "--dump-activations", tmp_path / "pieces.h5", "--max-tokens", 40, data=marked)
+    flags = ("--max-tokens", 40, "--dump-words", "sentencepiece")
+    validate(level, "--dump-activations", tmp_path / "words.h5", *flags, data=marked)
     with open_dump(tmp_path / "pieces.h5") as pieces, open_dump(tmp_path / "words.h5") as pooled:
-        assert pooled.unit_offsets("source").tolist() == list(range(0, 25, 2))
+        words = {side: [words_of(pieces, side, k) for k in range(12)] for side in ("source", "target")}
+        assert np.diff(pooled.unit_offsets("source")).tolist() == [len(own) for own in words["source"]]
         np.testing.assert_array_equal(pooled.offsets("source"), pieces.offsets("source"))
         with pytest.raises(ActivationError, match=r"attention of tokens, .* of words"):
             require_same_sentences(pieces, pooled)
@@ -171,17 +196,20 @@ def test_attention_between_words_sums_over_attended_and_averages_attending_piece
                 n_queries, n_keys = (int(np.diff(pieces.offsets(side))[sentence]) for side in (query, key))
                 weights = pieces.read_attention(kind, "2", *map(int, rows[sentence : sentence + 2]))
                 weights = weights.reshape(n_queries, n_keys, -1)
-                words = {
-                    "source": lambda n: (slice(0, n - 1), slice(n - 1, n)),
-                    "target": lambda n: (slice(0, 1), slice(1, n)),
-                }
                 expected = [
                     weights[one][:, other].sum(axis=1).mean(axis=0)
-                    for one in words[query](n_queries)
-                    for other in words[key](n_keys)
+                    for one in words[query][sentence]
+                    for other in words[key][sentence]
                 ]
                 found = pooled.read_attention(kind, "2", *map(int, own[sentence : sentence + 2]))
                 np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_attention_between_words_of_another_bpe_than_the_dictionarys_is_refused(validate, level, tmp_path):
+    flags = ("--dump-activations", tmp_path / "words.h5", "--dump-words", "sentencepiece", "--max-tokens", 40)
+    with pytest.raises(RunRefused, match=r"--dump-words sentencepiece: the pieces .* have not the marks"):
+        validate(level, *flags)
+    assert not list(tmp_path.iterdir())
 
 
 def test_200_and_4000_tokens_a_batch_give_the_same_dump(validate, level, tmp_path):

@@ -20,6 +20,7 @@ from fairseq_lth.capture.words import NO_WORD, Segmenter, Window, pool
 from fairseq_lth.levels.checkpoints import allow_checkpoint_globals
 from probing_bridge.formats.files import file_hash
 from probing_bridge.formats.representations import Representations, RepresentationWriter
+from probing_bridge.formats.words import WordsError
 
 PIECES = [*"abcdefghilmnorstuvwxyz12.,-'?🙂中文▁", "&quot;", "&apos;s", "un", "der", "stand", "ing"]
 MERGES = ["u n", "d e", "de r</w>", "s t", "a n", "st an", "stan d</w>", "i n", "in g</w>"]
@@ -208,6 +209,78 @@ def test_other_segmentations_equal_the_hub_interface_too(encoded, level, data, m
                 np.testing.assert_allclose(found, expected, atol=2e-5, rtol=0, err_msg=line)
 
 
+SAMPLING = {"sentencepiece_enable_sampling": False, "sentencepiece_alpha": None}
+
+
+def byte_level(folder):
+    from tokenizers import ByteLevelBPETokenizer
+
+    model = ByteLevelBPETokenizer()
+    model.train([str(folder / "text")], vocab_size=300, min_frequency=2)
+    model.save_model(str(folder))
+    flags = {"bpe": "hf_byte_bpe", "bpe_vocab": folder / "vocab.json", "bpe_merges": folder / "merges.txt"}
+    return flags, "Ġ", lambda text: (model.encode(text).tokens, list(map(str, model.encode(text).ids)))
+
+
+def no_dummy_prefix(folder):
+    import sentencepiece
+
+    given = {"vocab_size": 40, "model_type": "bpe", "minloglevel": 2, "hard_vocab_limit": False}
+    prefix = str(folder / "nodummy")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "text"), model_prefix=prefix, add_dummy_prefix=False, **given
+    )
+    model = sentencepiece.SentencePieceProcessor(model_file=f"{prefix}.model")
+    flags = {"bpe": "sentencepiece", "sentencepiece_model": folder / "nodummy.model"}
+    return flags, "▁", lambda text: (model.encode(text, out_type=str),) * 2
+
+
+class Growing:
+    """A dictionary that has every piece."""
+
+    def __init__(self):
+        self.pieces = ["<s>", "<pad>", "</s>", "<unk>"]
+
+    def index(self, piece):
+        if piece not in self.pieces:
+            self.pieces.append(piece)
+        return self.pieces.index(piece)
+
+    def pad(self):
+        return 1
+
+    def eos(self):
+        return 2
+
+    def unk(self):
+        return 3
+
+
+@pytest.mark.parametrize("train", [byte_level, no_dummy_prefix])
+def test_a_bpe_that_sees_the_space_before_a_word_gives_the_pieces_of_the_whole_sentence(train, data, tmp_path):
+    from fairseq.data import encoders
+
+    (tmp_path / "text").write_text((data / "text").read_text())
+    flags, mark, whole = train(tmp_path)
+    settings = {name: str(value) for name, value in flags.items()}
+    bpe = encoders.build_bpe(SimpleNamespace(**settings, bpe_add_prefix_space=False, **SAMPLING))
+    dictionary = Growing()
+    segmenter = Segmenter(dictionary, None, bpe, settings["bpe"])
+    assert whole("a word")[1] != [*whole("a")[1], *whole("word")[1]]  # else there is nothing to test
+    for line in ("understanding well known words", "The ☃man smiles : it 's caf☃s", "x"):
+        (window,) = segmenter.windows(line.split(" "), 200)
+        texts, symbols = whole(line)
+        assert [dictionary.pieces[index] for index in window.ids[:-1]] == symbols
+        starts = [place == 0 or text.startswith(mark) for place, text in enumerate(texts)]
+        assert window.owners[:-1] == (np.cumsum(starts) - 1).tolist()
+
+
+def test_a_bpe_whose_pieces_span_words_is_refused():
+    joined = SimpleNamespace(encode=lambda text: text.replace(" ", "_"))
+    with pytest.raises(WordsError, match="makes pieces of several words, as of 'b' with the one before"):
+        list(Segmenter(Growing(), None, joined, None).windows(["a", "b"], 9))
+
+
 class Dictionary:
     """One id a character."""
 
@@ -229,8 +302,13 @@ class Characters:
         return " ".join(text.replace(" ", "_"))
 
 
+class Letters:
+    def encode(self, text):
+        return " ".join(text)
+
+
 def windows(words, limit, bpe_name=None):
-    segmenter = Segmenter(Dictionary(), None, Characters(), bpe_name)
+    segmenter = Segmenter(Dictionary(), None, Characters() if bpe_name else Letters(), bpe_name)
     return segmenter, list(segmenter.windows(words, limit))
 
 

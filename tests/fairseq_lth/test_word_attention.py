@@ -8,12 +8,14 @@ import torch
 
 from fairseq_lth.capture.word_attention import WordBorders, pool_attention
 
-SYMBOLS = ["<s>", "<pad>", "</s>", "<unk>", "a", "b@@", "\u2581c", "d"]
+SYMBOLS = ["<s>", "<pad>", "</s>", "<unk>", "a", "b", "c", "d"]
+MARKS = {"subword_nmt": {"b": "b@@"}, "sentencepiece": {"c": "\u2581c"}, "byte_level": {"c": "\u0120c"}}
 
 
 def borders(bpe):
-    dictionary = SimpleNamespace(symbols=SYMBOLS, nspecial=4, pad=lambda: 1, unk=lambda: 3)
-    return WordBorders(bpe, dictionary)
+    symbols = [MARKS[bpe].get(symbol, symbol) for symbol in SYMBOLS]
+    dictionary = SimpleNamespace(symbols=symbols, nspecial=4, pad=lambda: 1, unk=lambda: 3)
+    return symbols, WordBorders(bpe, dictionary)
 
 
 @pytest.mark.parametrize(
@@ -23,13 +25,16 @@ def borders(bpe):
         ("subword_nmt", "<pad> <pad> b@@ <unk> b@@ </s>", [-1, -1, 0, 0, 1, 2]),
         ("subword_nmt", "</s> a b@@ d <pad>", [0, 1, 2, 2, -1]),
         ("sentencepiece", "</s> \u2581c d d \u2581c a", [0, 1, 1, 1, 2, 2]),
-        ("sentencepiece", "</s> d \u2581c <unk> </s>", [0, 1, 2, 3, 4]),
+        ("sentencepiece", "</s> d \u2581c <unk> d </s>", [0, 1, 2, 2, 2, 3]),  # an unknown piece cuts no word
+        ("sentencepiece", "<unk> d \u2581c <unk>", [0, 0, 1, 1]),
+        ("byte_level", "</s> d \u0120c <unk> d </s>", [0, 1, 2, 2, 2, 3]),
     ],
 )
 def test_which_pieces_make_a_word(bpe, symbols, words):
-    ids = torch.tensor([[SYMBOLS.index(symbol) for symbol in symbols.split()]])
-    assert borders(bpe).words(ids).tolist() == [words]
-    assert borders(bpe).count(ids[ids != 1]) == max(words) + 1
+    known, borders_ = borders(bpe)
+    ids = torch.tensor([[known.index(symbol) for symbol in symbols.split()]])
+    assert borders_.words(ids).tolist() == [words]
+    assert borders_.count(ids[ids != 1]) == max(words) + 1
 
 
 def test_pooling_is_the_sum_over_keys_of_the_mean_over_queries():

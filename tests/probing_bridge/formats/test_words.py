@@ -2,7 +2,7 @@
 
 import pytest
 
-from probing_bridge.formats.words import bpe_of, without_marks, word_starts
+from probing_bridge.formats.words import WordsError, bpe_of, require_bpe, without_marks, word_starts
 
 
 @pytest.mark.parametrize(
@@ -11,6 +11,9 @@ from probing_bridge.formats.words import bpe_of, without_marks, word_starts
         (["the", "hou@@", "s@@", "es", "burn"], "subword_nmt", [1, 1, 0, 0, 1]),
         (["▁the", "▁hou", "s", "es", "▁", "burn"], "sentencepiece", [1, 1, 0, 0, 1, 0]),
         (["s", "▁the"], "sentencepiece", [1, 1]),
+        (["▁", "<unk>", "man", "▁caf", "<unk>", "s"], "sentencepiece", [1, 0, 0, 1, 0, 0]),
+        (["The", "Ġhou", "ses", "Ġ", "<unk>"], "byte_level", [1, 1, 0, 1, 0]),
+        (["caf@@", "<unk>", "s"], "subword_nmt", [1, 0, 1]),  # whether an unknown piece goes on is lost
         ([], "subword_nmt", []),
         (["no", "marks"], "subword_nmt", [1, 1]),
     ],
@@ -26,10 +29,20 @@ def test_words_from_subwords(pieces: list[str], bpe: str, expected: list[int]) -
         (["▁a", "b@@", "c@@"], "subword_nmt"),
         (["a", "b"], "subword_nmt"),
         (["▁a", "b@@"], "subword_nmt"),
+        (["a", "Ġb", "12"], "byte_level"),
+        ([], "subword_nmt"),
     ],
 )
 def test_the_bpe_of_a_dictionary_is_the_one_whose_marks_it_has(symbols: list[str], bpe: str) -> None:
     assert bpe_of(symbols) == bpe
+
+
+def test_numbers_in_place_of_pieces_and_the_marks_of_another_bpe_are_refused() -> None:
+    with pytest.raises(WordsError, match="numbers in place of pieces"):
+        bpe_of(["<s>", "31373", "995", "13", "madeupword0000"])
+    with pytest.raises(WordsError, match="not the marks of subword_nmt; by theirs it is sentencepiece"):
+        require_bpe("subword_nmt", ["▁a", "b"])
+    require_bpe("sentencepiece", ["▁a", "b"])
 
 
 def test_marks_are_taken_off_a_line() -> None:
