@@ -2,7 +2,8 @@
 
 Every word goes through fairseq's tokenizer by itself and through its BPE as the word after a space, where it has one
 before it: so words are neither merged nor lost, every piece knows its word, and BPEs that see the space (byte-level
-ones, sentencepiece without a dummy prefix) give the pieces of the whole sentence. Sentences that are longer than the model's positions become overlapping windows.
+ones, sentencepiece without a dummy prefix) give the pieces of the whole sentence. Sentences that are longer than the
+model's positions become overlapping windows.
 """
 
 from __future__ import annotations
