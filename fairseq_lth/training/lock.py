@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import logging
 import os
-import socket
-import time
+from collections.abc import Callable
 from multiprocessing.util import Finalize
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.guards import writing
 from fairseq_lth.levels import paths
 from fairseq_lth.training.settings import Distributed
+from probing_bridge.formats import locks
 
-logger = logging.getLogger(__name__)
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
-_held: dict[Path, FileLock] = {}  # until the process ends
+_held: dict[Path, Callable[[], None]] = {}  # lock file -> what lets go of it; until the process ends
 
 
 def hold(directory: Path) -> None:
@@ -38,24 +32,14 @@ def hold(directory: Path) -> None:
     path = (directory / paths.LOCK).resolve()
     if path in _held:
         return
-    lock = FileLock(path, blocking=False, fallback_to_soft=False)
     with writing(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise RunRefused(
-                f"{directory}: another training is writing here ({_holder(path)}): end it, wait for it, or give "
-                "another --save-dir"
-            ) from None
-        except (NotImplementedError, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
-                raise
-            logger.warning("%s: this file system has no locks: see that no second training writes here", directory)
-            return
-        since = time.strftime("%Y-%m-%d %H:%M:%S")
-        path.write_text(f"host {socket.gethostname()}, process {os.getpid()}, since {since}\n")
-    _held[path] = lock
+        let_go = locks.take(path, wait=False)
+    if let_go is None:
+        raise RunRefused(
+            f"{directory}: another training is writing here ({locks.holder(path)}): end it, wait for it, or give "
+            "another --save-dir"
+        )
+    _held[path] = let_go
     Finalize(None, _open, (path,), exitpriority=0)  # atexit does not come in processes that multiprocessing forked
 
 
@@ -67,17 +51,9 @@ def release(directory: Path) -> None:
 
 
 def _open(path: Path) -> None:
-    lock = _held.pop(path, None)
-    if lock is not None:
-        path.unlink(missing_ok=True)  # while it is ours
-        lock.release()
-
-
-def _holder(path: Path) -> str:
-    try:
-        return path.read_text().strip() or "just begun"
-    except OSError:
-        return "unknown"
+    let_go = _held.pop(path, None)
+    if let_go is not None:
+        let_go()
 
 
 def require_one_training(distributed: Distributed) -> None:

@@ -1,8 +1,8 @@
 """Finished jobs on disk: one file per task, probe, seed, measure and layer, with its rows and its predictions.
 
 A part appears whole or not at all, and the tables are assembled from parts, so a run that is killed loses only the
-job it was at, and no row is ever there twice. A job that runs is claimed by a lock that the system releases when
-its process ends, however it ends; two runners on one folder share the work.
+job it was at, and no row is ever there twice. A job that runs is locked, and two
+runners on one folder share the work.
 """
 
 from __future__ import annotations
@@ -10,14 +10,11 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.origin import Origin
@@ -147,28 +144,3 @@ def all_parts(folder: Path) -> list[Part]:
     """
     found = (load_part(path, with_predictions=False) for path in sorted(folder.rglob("*.npz")))
     return [part for part in found if part is not None]
-
-
-@contextmanager
-def claim(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Claims a name for this process; the claim ends with the process, however that ends.
-
-    Args:
-        path: A lock file; removed after use.
-        wait: Whether to wait until another process has let go of it.
-
-    Yields:
-        Whether the name is claimed.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, blocking=wait, fallback_to_soft=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        path.unlink(missing_ok=True)  # while it is ours: who waits for it sees that its file is gone, and tries again
-        lock.release()

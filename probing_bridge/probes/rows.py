@@ -12,12 +12,13 @@ import pandas as pd
 from probing_bridge import __version__
 from probing_bridge.formats.activations.layout import layer_order
 from probing_bridge.formats.columns import TABLES
+from probing_bridge.formats.locks import locked
 from probing_bridge.formats.origin import lineage
 from probing_bridge.formats.tables import empty_table, write_table
 from probing_bridge.probes.intervals import interval, paired_difference, percentiles, resample, sampled_difference
 from probing_bridge.probes.measures import MEASURES, SELECTIVITY, Outcome
 from probing_bridge.probes.metrics import METRICS, Predictions, label_statistics, score
-from probing_bridge.probes.parts import Part, PartKey, all_parts, claim, load_part
+from probing_bridge.probes.parts import Part, PartKey, all_parts, load_part
 
 _LABEL_SCORES = {name: METRICS[f"{name}_i"].score for name in ("precision", "recall", "f1")}
 
@@ -223,15 +224,8 @@ def write_tables(
     Returns:
         Name of the table -> its rows.
     """
-    current = []
-    for part in all_parts(folder):
-        key, found = part.key, part.fingerprint
-        same_data = data_hashes.get(key.task, found["data_hash"]) == found["data_hash"]
-        same_file = reps_hashes.get((key.experiment, key.model), found["reps_hash"]) == found["reps_hash"]
-        if same_data and same_file and found["package_version"] == __version__:
-            current.append(part)
-    with claim(folder / "tables.lock", wait=True):
-        tables = assemble(current, folder)
+    with locked(folder / "tables.lock", wait=True):  # parts are listed in it: the last tables written have all rows
+        tables = assemble(_current_parts(folder, data_hashes, reps_hashes), folder)
         for name, rows in tables.items():
             frame = tables[name] = rows if len(rows) else empty_table(name)
             for column, dtype in TABLES[name].columns.items():
@@ -239,3 +233,15 @@ def write_tables(
                     frame[column] = frame[column].astype("Int64")
             write_table(frame, name, output / f"{name}.csv")
     return tables
+
+
+def _current_parts(folder: Path, data_hashes: dict[str, str], reps_hashes: dict[tuple[str, str], str]) -> list[Part]:
+    """The parts of this package's version that are of the same data and files as this run's, or of none of this run."""
+    current = []
+    for part in all_parts(folder):
+        key, found = part.key, part.fingerprint
+        same_data = data_hashes.get(key.task, found["data_hash"]) == found["data_hash"]
+        same_file = reps_hashes.get((key.experiment, key.model), found["reps_hash"]) == found["reps_hash"]
+        if same_data and same_file and found["package_version"] == __version__:
+            current.append(part)
+    return current

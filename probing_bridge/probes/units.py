@@ -1,4 +1,4 @@
-"""Does units of jobs: claims each job, reads the features once, trains, measures, and saves a part for each layer.
+"""Does units of jobs: locks each job, reads the features once, trains, measures, and saves a part for each layer.
 
 What another runner is at is waited for or left, and what fails is told and does not stop the rest.
 """
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import torch
 
 from probing_bridge.errors import BridgeError
+from probing_bridge.formats.locks import locked
 from probing_bridge.formats.representations import Representations
 from probing_bridge.probes.features import Features, load_features
 from probing_bridge.probes.grid import Job, Unit, unfinished
 from probing_bridge.probes.measures import MEASURES, measure_baseline
-from probing_bridge.probes.parts import Part, claim, save_part
+from probing_bridge.probes.parts import Part, save_part
 from probing_bridge.probes.rows import detail_rows, score_rows
 
 
@@ -52,8 +53,8 @@ def iterate_unit(unit: Unit, *, wait: bool = False) -> Iterator[Ending]:
         lock = job.key(job.layers[0] if job.layers in (("mix",), ("-",)) else "layers").path(unit.folder)
         lock = lock.with_suffix(".lock")
         try:
-            with claim(lock, wait=wait) as claimed:
-                if not claimed:
+            with locked(lock, wait=wait) as ours:
+                if not ours:
                     yield Ending(job, "elsewhere")
                     continue
                 left = unfinished(job, unit.folder)

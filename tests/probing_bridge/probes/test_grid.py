@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +14,15 @@ import pytest
 
 from probing_bridge.cluster import Cluster
 from probing_bridge.corpora.instances import Instance
+from probing_bridge.formats.locks import locked
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import RepresentationWriter
 from probing_bridge.formats.tables import read_table, write_table
 from probing_bridge.probes import executors, grid, units
 from probing_bridge.probes.measures import MEASURES, TaskData, TaskSpec
-from probing_bridge.probes.parts import all_parts, claim, load_part
+from probing_bridge.probes.parts import all_parts, load_part
 from probing_bridge.probes.problem import Recipe
-from probing_bridge.probes.rows import assemble
+from probing_bridge.probes.rows import assemble, write_tables
 
 INDICES: dict[str, tuple[int, ...] | tuple[tuple[int, int], ...] | None] = {
     "tag": None,
@@ -169,42 +169,32 @@ def test_an_unexpected_error_leaves_its_traceback(
     assert "ZeroDivisionError: oh" in path.read_text()
 
 
-def test_claims_exclude_each_other(tmp_path: Path) -> None:
-    with claim(tmp_path / "x.lock", wait=False) as mine, claim(tmp_path / "x.lock", wait=False) as other:
-        assert mine and not other
-    with claim(tmp_path / "x.lock", wait=False) as again:
-        assert again
-    assert list(tmp_path.iterdir()) == []
-
-
-COUNT_UP = """
-import sys
-from pathlib import Path
-from probing_bridge.probes.parts import claim
-path = Path(sys.argv[1])
-for _ in range(20):
-    with claim(path.with_suffix(".lock"), wait=True) as mine:
-        assert mine
-        path.write_text(str(int(path.read_text()) + 1))
-"""
-
-
-def test_who_waits_for_a_claim_gets_it_alone(tmp_path: Path) -> None:
-    """Processes that add one to a number in a file, in turns; the lock file goes and comes between."""
-    number = tmp_path / "number"
-    number.write_text("0")
-    counting = [subprocess.Popen([sys.executable, "-c", COUNT_UP, str(number)]) for _ in range(4)]
-    assert [process.wait(120) for process in counting] == [0] * 4
-    assert number.read_text() == "80"
-    assert list(tmp_path.iterdir()) == [number]
-
-
 def test_a_job_that_is_claimed_is_left_to_its_owner(models: list[grid.ModelInfo], tmp_path: Path) -> None:
     todo = plan(models[:1], tmp_path / "parts")
     job = next(job for unit in todo for job in unit.jobs if job.task.name == "pair" and job.recipe is not None)
-    with claim(job.key("layers").path(tmp_path / "parts").with_suffix(".lock"), wait=False):
+    with locked(job.key("layers").path(tmp_path / "parts").with_suffix(".lock"), wait=False):
         done = endings_of(todo)
     assert [ending.job for ending in done if ending.status == "elsewhere"] == [job]
+
+
+def test_tables_hold_what_was_finished_while_they_waited(
+    models: list[grid.ModelInfo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another runner has the lock of the tables, and a third one finishes its jobs meanwhile."""
+    mine, others = plan(models[:1], tmp_path / "parts"), plan(models[1:], tmp_path / "parts")
+    endings_of(mine)
+
+    @contextmanager
+    def waiting(path: Path, *, wait: bool) -> Iterator[bool]:
+        assert wait and path == tmp_path / "parts" / "tables.lock"
+        endings_of(others)
+        with locked(path, wait=wait) as ours:
+            yield ours
+
+    monkeypatch.setattr("probing_bridge.probes.rows.locked", waiting)
+    tables = write_tables(tmp_path, tmp_path / "parts", {}, {})
+    assert set(tables["probes"]["model"]) == set(read_table(tmp_path / "probes.csv", "probes")["model"])
+    assert set(tables["probes"]["model"]) == {"-", "lth0", "lth1"} and len(tables["probes_differences"])
 
 
 def test_half_a_part_is_no_part(models: list[grid.ModelInfo], tmp_path: Path) -> None:
