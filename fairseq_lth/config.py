@@ -169,6 +169,7 @@ def _of_levels(root: RunSettings) -> dict[str, tuple[bool, str]]:
     checkpoint = root.checkpoint
     return {
         "--dump-activations": (root.task.dump_activations is not None, "it belongs to fairseq-validate"),
+        "--dump-output": (root.task.dump_output != 0, "it belongs to fairseq-validate"),
         f"--valid-subset {root.dataset.valid_subset}": (
             root.dataset.train_subset in root.dataset.valid_subset.split(","),
             f"{root.dataset.train_subset} is trained on, and fairseq would count the epochs of both in one place",

@@ -70,6 +70,8 @@ class ImpTask(TranslationTask):
             cfg.eval_bleu = cfg.eval_bleu and not cfg.dump_activations  # a dump takes one forward pass a sentence
             task = super().setup_task(cfg, **kwargs)
             task.level_state = level_metrics(evaluated)
+            if cfg.dump_output and not cfg.dump_activations:
+                raise RunRefused(f"--dump-output {cfg.dump_output}: is of a dump; give --dump-activations FILE.h5 too")
             if cfg.dump_activations:
                 assert root is not None  # the flag came with fairseq-validate's
                 task.dump = ActivationDump(task, root)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fairseq_lth.capture.output import output_of
 from fairseq_lth.capture.word_attention import WordBorders, pool_attention
 from fairseq_lth.errors import RunRefused
 from probing_bridge.formats.activations.reader import ATTENTION_KINDS, SIDES, ActivationWriter
@@ -43,6 +44,7 @@ class Batch:
             if wrong.any():
                 raise RunRefused(f"{side} sentence {ids[wrong][0]} holds the padding symbol as a word; take it out")
         self._positions = {side: self._flat(mask) for side, mask in self._masks.items()}
+        self._gold = sample["target"][self._masks["target"]]
         self._words = {side: one.words(tokens[side]) for side, one in borders.items()}
         self._pairs: dict[str, Tensor | None] = {}
 
@@ -75,6 +77,10 @@ class Batch:
         pairs = self._pairs[kind]
         rows = rows if pairs is None else rows.index_select(0, pairs)
         writer.write_attention(kind, layer, self._numbers, rows.cpu().numpy())
+
+    def write_output(self, writer: ActivationWriter, model: Any, n_best: int, scores: Tensor) -> None:
+        """Writes the output distributions of a model's scores, (n_sentences, n_positions, n_symbols)."""
+        writer.write_output(self._numbers, output_of(model, scores[self._masks["target"]], self._gold, n_best))
 
     def _units(self, side: str) -> Tensor:
         """Which tokens or words are real, (n_sentences, n_units)."""

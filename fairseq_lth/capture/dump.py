@@ -19,6 +19,7 @@ import numpy as np
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 
 from fairseq_lth.capture.batch import Batch
+from fairseq_lth.capture.output import listen_output, require_output
 from fairseq_lth.capture.recorder import Recorder
 from fairseq_lth.capture.word_attention import WordBorders
 from fairseq_lth.errors import RunRefused
@@ -54,6 +55,10 @@ class DumpConfig(FairseqDataclass):
     )
     dump_layers: Optional[str] = field(  # noqa: UP045
         default=None, metadata={"help": "layers to dump, such as 0,3,6 or 6,norm (0: embeddings); default: all"}
+    )
+    dump_output: int = field(
+        default=0,
+        metadata={"help": "also dump the output distributions: the K best tokens at each target position, 0: none"},
     )
     dump_dtype: ChoiceEnum(list(DTYPES)) = field(  # type: ignore[valid-type]
         default="float32", metadata={"help": "float16 halves the file; the mean of each layer is taken off before"}
@@ -208,7 +213,10 @@ class ActivationDump:
                     batch.write_tokens(writer)
                     on_states = partial(batch.write_states, writer)
                     on_attention = partial(batch.write_attention, writer)
-                    with recorder.listen(*self._wanted, on_states, on_attention):
+                    with (
+                        recorder.listen(*self._wanted, on_states, on_attention),
+                        self._listening_output(model, batch, writer),
+                    ):
                         yield
                 else:
                     yield
@@ -217,6 +225,13 @@ class ActivationDump:
             except BaseException:
                 writer.abort()
                 raise
+
+    def _listening_output(
+        self, model: Any, batch: Batch, writer: ActivationWriter
+    ) -> contextlib.AbstractContextManager[None]:
+        if not self._cfg.dump_output:
+            return contextlib.nullcontext()
+        return listen_output(model, partial(batch.write_output, writer, model, self._cfg.dump_output))
 
     def _open(self, model: Any) -> tuple[Recorder, ActivationWriter]:
         recorder = Recorder(model)
@@ -231,6 +246,8 @@ class ActivationDump:
                     f"--dump-layers {self._cfg.dump_layers}: the model has the layers "
                     f"{','.join(sorted(known, key=layer_order))}, and 0 and norm have no attention"
                 )
+        if self._cfg.dump_output:
+            require_output(model, len(self._dictionaries["target"]), self._cfg.dump_output)
         symbols = {side: dictionary.symbols for side, dictionary in self._dictionaries.items()}
         writer = ActivationWriter(
             self._path,
@@ -242,6 +259,7 @@ class ActivationDump:
             str(self._cfg.dump_dtype),
             self._own if self._is_shard else None,
             self._words,
+            self._cfg.dump_output,
         )
         self._recorder, self._wanted = recorder, (states, attention)
         self._writer = writer.__enter__()

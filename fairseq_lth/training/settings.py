@@ -40,6 +40,7 @@ class TaskSettings(Group, Protocol):
     dump_states: bool
     dump_attention: bool
     dump_layers: str | None
+    dump_output: int
     dump_dtype: object
     dump_words: object
 

@@ -17,6 +17,7 @@ from types import TracebackType
 import numpy as np
 
 from probing_bridge.errors import InputError
+from probing_bridge.formats.activations.output import DATASETS, GROUP
 from probing_bridge.formats.activations.reader import ATTENTION_KINDS, SIDES, Dump, layer_order
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.layers import layer_names_fault
@@ -71,6 +72,10 @@ def write_dump(dump: Dump, path: str | Path) -> None:
                 n = int(offsets[-1])
                 name = f"attention_{kind}_{layer}"
                 archive.stream(name, (n, dump.n_heads(kind)), rows(dump.read_attention, kind, layer, n))
+        if dump.n_best:
+            output = dump.read_output(0, int(dump.offsets("target")[-1]))
+            for name in DATASETS:
+                archive.add(f"{GROUP}_{name}", getattr(output, name))
 
 
 class _Npz:

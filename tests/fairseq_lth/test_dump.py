@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from random_models import VARIANTS, save_level, validate_until_killed
+from random_models import VARIANTS, random_model, save_level, validate_until_killed
 
+from fairseq_lth.capture.output import output_of, require_output
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels.checkpoints import allow_checkpoint_globals
 from probing_bridge import __version__
+from probing_bridge.formats.activations.output import DATASETS
 from probing_bridge.formats.activations.reader import (
     ATTENTION_KINDS,
     SIDES,
@@ -57,6 +59,9 @@ def everything(path):
         for kind, layers in dump.attention_kinds.items():
             stop = int(dump.attention_offsets(kind)[-1])
             arrays |= {f"{kind}/{layer}": dump.read_attention(kind, layer, 0, stop) for layer in layers}
+        if dump.n_best:
+            output = dump.read_output(0, int(dump.offsets("target")[-1]))
+            arrays |= {f"output/{name}": getattr(output, name) for name in DATASETS}
         return arrays
 
 
@@ -236,7 +241,7 @@ def corpus_tokens(level, subset):
 def test_two_processes_of_fairseq_validate_write_shards_that_read_as_one(
     start, validate, level, corpus, free_port, tmp_path
 ):
-    flags = ["--valid-subset", "train", "--max-tokens", "120"]
+    flags = ["--valid-subset", "train", "--max-tokens", "120", "--dump-output", "3"]
     validate(level, "--dump-activations", tmp_path / "one.h5", *flags)
     argv = [corpus, "--user-dir", PLUGIN, "--task", "lth_imp", "--path", level, "--cpu", "--num-workers", "0", *flags]
     argv += ["--dump-activations", tmp_path / "two.h5", "--distributed-no-spawn", "--distributed-backend", "gloo"]
@@ -250,6 +255,7 @@ def test_two_processes_of_fairseq_validate_write_shards_that_read_as_one(
         require_same_sentences(one, two)
         assert two.tokens("source").tolist() == corpus_tokens(level, "train")
     one, two = everything(tmp_path / "one.h5"), everything(tmp_path / "two.h5")
+    assert {f"output/{name}" for name in DATASETS} <= one.keys()
     for name, values in one.items():
         np.testing.assert_allclose(two[name], values, atol=1e-5, rtol=0, err_msg=name)
     shards[0].unlink()
@@ -270,6 +276,8 @@ def test_two_processes_of_fairseq_validate_write_shards_that_read_as_one(
         (["--max-tokens", 99, "--valid-subset", "other"], "has no split 'other'"),
         (["--max-tokens", 99, "--dump-layers", "1,7"], "the model has the layers 0,1,2,3,norm"),
         (["--max-tokens", 99, "--dump-layers", "0", "--dump-attention"], "have no attention"),
+        (["--max-tokens", 99, "--dump-output", 49], "--dump-output 49: expected 1 to 48, the symbols of the target"),
+        (["--max-tokens", 99, "--dump-output", -1], "--dump-output -1: expected 1 to 48"),
     ],
 )
 def test_what_cannot_be_dumped_is_refused_in_one_line(validate, level, tmp_path, flags, message):
@@ -334,3 +342,62 @@ def test_training_refuses_the_flag(train, flags, tmp_path):
     assert (
         "--dump-activations cannot be combined with --task lth_imp: it belongs to fairseq-validate" in refused.error()
     )
+
+
+def test_the_output_distributions_are_those_of_get_normalized_probs(validate, dense, tmp_path):
+    """On a trained model, sentence by sentence by fairseq's own code: the K best, the gold token, its rank, the sum."""
+    from fairseq import checkpoint_utils
+
+    level = dense / "checkpoint_lth2.pt"
+    validate(level, "--dump-activations", tmp_path / "a.h5", "--max-tokens", 40, "--dump-layers", 0, "--dump-output", 5)
+    with open_dump(tmp_path / "a.h5") as dump:
+        output = dump.read_output(0, int(dump.offsets("target")[-1]))
+        assert dump.n_best == 5
+    models, _, task = checkpoint_utils.load_model_ensemble_and_task([str(level)])
+    model = models[0].eval()
+    task.load_dataset("valid")
+    row = 0
+    for pair in task.dataset("valid"):
+        source, target = pair["source"], pair["target"]
+        shifted = torch.cat([target[-1:], target[:-1]])
+        with torch.no_grad():
+            net_output = model(source[None], torch.tensor([len(source)]), shifted[None])
+            logs = model.get_normalized_probs(net_output, log_probs=True)[0].double().numpy()
+            scores = net_output[0][0].double().numpy()
+        rows = slice(row, row + len(target))
+        assert output.gold[rows].tolist() == target.tolist()
+        own = logs[np.arange(len(target)), target]
+        np.testing.assert_allclose(output.gold_log_probability[rows], own, atol=1e-5)
+        np.testing.assert_allclose(output.log_probabilities[rows], -np.sort(-logs)[:, :5], atol=1e-5)
+        picked = np.take_along_axis(logs, output.tokens[rows].astype(int), axis=1)
+        np.testing.assert_allclose(output.log_probabilities[rows], picked, atol=1e-5)
+        np.testing.assert_allclose(output.least_log_probability[rows], logs.min(axis=1), atol=1e-5)
+        np.testing.assert_allclose(output.logsumexp[rows], np.log(np.exp(scores).sum(axis=1)), atol=1e-5)
+        apart = np.abs(logs - own[:, None]) > 1e-4
+        apart[np.arange(len(target)), target] = True
+        clear = apart.all(axis=1)  # another batch may order two tokens otherwise that are as probable
+        assert (output.gold_rank[rows] == 1 + (logs > own[:, None]).sum(axis=1))[clear].all() and clear.any()
+        row += len(target)
+    assert row == len(output)
+
+
+def test_output_distributions_of_half_precision_scores_are_a_float32_softmax(corpus):
+    model, _, _ = random_model(corpus)
+    scores = (4 * torch.randn(600, 48, generator=torch.Generator().manual_seed(1))).half()
+    gold = torch.arange(600) % 48
+    output = output_of(model.half(), scores, gold, 48)
+    exact = scores.double().log_softmax(dim=1)
+    found = np.empty((600, 48))
+    np.put_along_axis(found, output.tokens.astype(int), output.log_probabilities.astype(float), axis=1)
+    np.testing.assert_allclose(found, exact.numpy(), atol=2e-6)  # in float16 they would be off by 1e-3
+    np.testing.assert_allclose(output.logsumexp, scores.double().logsumexp(dim=1).numpy(), rtol=1e-6)
+    assert output.fault(48) is None
+
+
+def test_output_without_a_dump_and_of_an_adaptive_softmax_are_refused(validate, level, corpus, tmp_path):
+    with pytest.raises(SystemExit, match="--dump-output 3: is of a dump; give --dump-activations"):
+        validate(level, "--dump-output", 3, "--max-tokens", 99)
+    model, _, _ = random_model(corpus, "--adaptive-softmax-cutoff 10,20 --criterion adaptive_loss")
+    with pytest.raises(RunRefused, match="an adaptive softmax has no scores of all tokens"):
+        require_output(model, 48, 3)
+    assert not list(tmp_path.iterdir())

@@ -9,6 +9,7 @@ import pytest
 
 from probing_bridge.errors import BridgeError
 from probing_bridge.exchange.npz import NpzVectors
+from probing_bridge.formats.activations.output import Output
 from probing_bridge.formats.activations.reader import ActivationFile, ActivationWriter
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import INDEX, Representations, RepresentationWriter
@@ -19,12 +20,16 @@ SECRET = b"a private text of the one who exports" * 8
 def write_dump(path):
     """Two sentence pairs."""
     lengths, symbols = {"source": [2, 3], "target": [2, 2]}, {"source": ["a", "b"], "target": ["a", "b"]}
-    with ActivationWriter(path, lengths, {"encoder": {"0": 3, "1": 3}}, {}, symbols, Origin()) as dump:
+    with ActivationWriter(path, lengths, {"encoder": {"0": 3, "1": 3}}, {}, symbols, Origin(), n_best=2) as dump:
         for side, sizes in lengths.items():
             for number, size in enumerate(sizes):
                 dump.write_tokens(side, [number], np.zeros(size, np.int32))
         for layer in ("0", "1"):
             dump.write_states("encoder", layer, [0, 1], np.ones((5, 3), np.float32))
+        logs = np.tile(np.log(np.array([0.75, 0.25], np.float32)), (4, 1))
+        tokens, gold = np.tile(np.array([0, 1], np.int32), (4, 1)), np.array([0, 1, 1, 1], np.int32)
+        own, zeros = logs[np.arange(4), gold], np.zeros(4, np.float32)
+        dump.write_output([0, 1], Output(tokens, logs, gold, own, gold + 1, logs[:, 1], zeros))
 
 
 def read_dump(path):
@@ -34,6 +39,7 @@ def read_dump(path):
             dump.symbols(side)
             dump.tokens(side)
         dump.read_states("encoder", "0", 0, 5)
+        dump.read_output(0, 4)
         dump.dim("encoder")
 
 
@@ -74,7 +80,43 @@ def group(name):
     return change
 
 
+def cells(name, *values):
+    """Puts values into the first row of one array of the output."""
+
+    def change(file):
+        file[f"output/{name}"][0] = values if len(values) > 1 else values[0]
+
+    return change
+
+
+OUTPUTS = {
+    "output an array": put("output", np.zeros(3)),
+    "output without its ranks": put("output/gold_rank", None),
+    "output outside of the file": external("output/log_probabilities", (4, 2), "f4"),
+    "output of too few rows": put("output/gold", np.zeros(3, np.int32)),
+    "output of another type": put("output/gold_rank", np.ones(4, np.int64)),
+    "probabilities in float64": put("output/log_probabilities", np.zeros((4, 2))),
+    "more best tokens than symbols": put("output/tokens", np.zeros((4, 3), np.int32)),
+    "no best tokens": put("output/tokens", np.zeros((4, 0), np.int32)),
+    "gold with two columns": put("output/gold", np.zeros((4, 2), np.int32)),
+    "a best token too large": cells("tokens", 0, 2),
+    "a best token below 0": cells("tokens", -1, 1),
+    "a best token twice": cells("tokens", 0, 0),
+    "a gold token too large": cells("gold", 2),
+    "a probability that is none": cells("log_probabilities", np.nan, -1),
+    "a gold probability of infinity": cells("gold_log_probability", -np.inf),
+    "a sum that is none": cells("logsumexp", np.nan),
+    "a probability above 1": cells("log_probabilities", 0.1, -2),
+    "probabilities that ascend": cells("log_probabilities", -2, -1),
+    "probabilities that sum to 2": cells("log_probabilities", -0.01, -0.02),
+    "two probabilities of the gold token": cells("gold_log_probability", -0.5),
+    "a rank of 0": cells("gold_rank", 0),
+    "a rank beyond the symbols": cells("gold_rank", 3),
+    "a rank that the best refute": cells("gold_rank", 2),
+    "a least probability above others": cells("least_log_probability", -0.1),
+}
 DUMPS = {
+    **OUTPUTS,
     "states outside of the file": external("states/encoder/0", (5, 3), "f4"),
     "tokens outside of the file": external("tokens/source", (5,), "i4"),
     "symbols outside of the file": external("symbols/source", (2,), "S64"),

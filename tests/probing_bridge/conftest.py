@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
+from probing_bridge.formats.activations.output import Output
 from probing_bridge.report.page import build
 from probing_bridge.results.folder import Results, read_results, with_baselines
 
@@ -93,3 +95,21 @@ def _once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], Pat
             time.sleep(0.5)
         pytest.fail(f"another worker did not finish {page}")
     return make(page.parent)
+
+
+@pytest.fixture(scope="session")
+def output_of() -> Callable[[np.ndarray, np.ndarray, int], Output]:
+    """Gives what a dump stores of (n, n_symbols) log probabilities, (n,) gold tokens and a number of best tokens."""
+
+    def of(logs: np.ndarray, gold: np.ndarray, n_best: int) -> Output:
+        logs = logs.astype(np.float32)
+        tokens = np.argsort(-logs, axis=1, kind="stable")[:, :n_best].astype(np.int32)
+        own = np.take_along_axis(logs, gold[:, None], axis=1)
+        rank = 1 + (logs > own).sum(axis=1)
+        best = np.take_along_axis(logs, tokens, axis=1)
+        least = logs.min(axis=1)
+        return Output(
+            tokens, best, gold.astype(np.int32), own[:, 0], rank.astype(np.int32), least, np.zeros_like(least)
+        )
+
+    return of

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from probing_bridge.errors import BridgeError
+from probing_bridge.formats.activations.output import Output
 from probing_bridge.formats.origin import Origin
 
 FORMAT = "lth-activations"
@@ -78,6 +79,7 @@ class Dump(ABC):
         n_sentences: Sentence pairs.
         components: Layer names, in order, by component (encoder, decoder): 0 = embeddings, 1 .. L, then `norm`.
         attention_kinds: Layer names, in order, by kind: encoder_self, encoder_decoder, decoder_self.
+        n_best: Best tokens at each target position; 0 without output distributions.
     """
 
     path: Path
@@ -86,6 +88,7 @@ class Dump(ABC):
     n_sentences: int
     components: dict[str, tuple[str, ...]]
     attention_kinds: dict[str, tuple[str, ...]]
+    n_best: int
 
     @abstractmethod
     def offsets(self, side: str) -> np.ndarray:
@@ -123,6 +126,10 @@ class Dump(ABC):
     @abstractmethod
     def read_attention(self, kind: str, layer: str, start: int, stop: int) -> np.ndarray:
         """Rows start..stop of a layer's attention: (stop - start, n_heads) float32."""
+
+    @abstractmethod
+    def read_output(self, start: int, stop: int) -> Output:
+        """The output distributions at target rows start..stop: what should come after the token of the row."""
 
     @abstractmethod
     def close(self) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import re
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -32,6 +31,8 @@ from probing_bridge.formats.activations.layout import (
     require_same_sentences,
     shard_path,
 )
+from probing_bridge.formats.activations.output import DATASETS, GROUP, PER_BEST, Output, output_dtype
+from probing_bridge.formats.activations.rows import Block, read_rows
 from probing_bridge.formats.activations.shards import ShardedActivations
 from probing_bridge.formats.activations.writer import ActivationWriter
 from probing_bridge.formats.hdf5 import open_hdf5, plain_attributes, require_plain
@@ -51,17 +52,6 @@ __all__ = [
     "require_same_sentences",
     "shard_path",
 ]
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Where the rows of a dataset lie in the file."""
-
-    position: int
-    rows: int
-    columns: int
-    dtype: np.dtype
-    mean: np.ndarray | None
 
 
 class ActivationFile(Dump):
@@ -121,17 +111,18 @@ class ActivationFile(Dump):
         if self.sentences.dtype.kind not in "iu" or len(self.sentences) != self.n_sentences:
             raise self._error("damaged: sentences are not one number each; dump it again")
         self._n_symbols = {side: len(self._dataset(file, f"symbols/{side}")) for side in ("source", "target")}
-        self._blocks: dict[str, _Block] = {}
+        self._blocks: dict[str, Block] = {}
         for side in ("source", "target"):
-            self._add_block(file, f"tokens/{side}", int(self._offsets[side][-1]))
+            self._add_block(file, f"tokens/{side}", int(self._offsets[side][-1]), np.dtype("<i4"))
         self.components = self._layers(file, "states", tuple(SIDES))
         for component, layers in self.components.items():
             for layer in layers:
-                self._add_block(file, f"states/{component}/{layer}", int(self._offsets[SIDES[component]][-1]))
+                self._add_layer(file, f"states/{component}/{layer}", int(self._offsets[SIDES[component]][-1]))
         self.attention_kinds = self._layers(file, "attention", tuple(ATTENTION_KINDS))
         for kind, layers in self.attention_kinds.items():
             for layer in layers:
-                self._add_block(file, f"attention/{kind}/{layer}", int(self.attention_offsets(kind)[-1]))
+                self._add_layer(file, f"attention/{kind}/{layer}", int(self.attention_offsets(kind)[-1]))
+        self.n_best = self._add_output(file, int(self._offsets["target"][-1])) if GROUP in file else 0
 
     def _layers(self, file: h5py.File, group: str, known: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
         found = {}
@@ -163,10 +154,26 @@ class ActivationFile(Dump):
             raise self._error(f"damaged: offsets/{side} do not ascend from 0; dump it again")
         return offsets
 
-    def _add_block(self, file: h5py.File, name: str, rows: int) -> None:
+    def _add_layer(self, file: h5py.File, name: str, rows: int) -> None:
+        self._add_block(file, name, rows, DTYPES.get(str(self.attributes.get("dtype"))))
+        columns, group = self._blocks[name].columns, f"{name.rpartition('/')[0]}/"
+        others = (block for other, block in self._blocks.items() if other.startswith(group))
+        if any(block.columns != columns for block in others):
+            raise self._error(f"damaged: {name} has {columns} columns, unlike another layer; dump it again")
+
+    def _add_output(self, file: h5py.File, rows: int) -> int:
+        """Adds the output distributions; returns K, the number of best tokens at each position."""
+        for name in DATASETS:
+            self._add_block(file, f"{GROUP}/{name}", rows, output_dtype(name))
+        columns = {name: self._blocks[f"{GROUP}/{name}"].columns for name in DATASETS}
+        n_best, known = columns[PER_BEST[0]], self._n_symbols["target"]
+        if not 1 <= n_best <= known or columns != {name: n_best if name in PER_BEST else 1 for name in DATASETS}:
+            raise self._error(f"damaged: its output has {columns} columns; dump it again")
+        return n_best
+
+    def _add_block(self, file: h5py.File, name: str, rows: int, expected: np.dtype | None) -> None:
         dataset = self._dataset(file, name)
         columns = 1 if dataset.ndim == 1 else dataset.shape[-1]
-        expected = "<i4" if name.startswith("tokens") else DTYPES.get(str(self.attributes.get("dtype")))
         position = dataset.id.get_offset()
         if dataset.shape not in ((rows,), (rows, columns)) or dataset.dtype != expected:
             raise self._error(
@@ -177,11 +184,7 @@ class ActivationFile(Dump):
         mean = self._small(file, f"means/{name}") if f"means/{name}" in file else None
         if mean is not None and (mean.dtype != np.float32 or mean.shape != (columns,) or not np.isfinite(mean).all()):
             raise self._error(f"damaged: means/{name} are not {columns} finite numbers; dump it again")
-        group = f"{name.rpartition('/')[0]}/"
-        others = (block for other, block in self._blocks.items() if other.startswith(group))
-        if any(block.columns != columns for block in others):
-            raise self._error(f"damaged: {name} has {columns} columns, unlike another layer; dump it again")
-        self._blocks[name] = _Block(position or 0, rows, columns, dataset.dtype, mean)
+        self._blocks[name] = Block(position or 0, rows, columns, dataset.dtype, mean)
 
     def offsets(self, side: str) -> np.ndarray:
         """See Dump."""
@@ -235,24 +238,23 @@ class ActivationFile(Dump):
         """See Dump."""
         return self._read(f"attention/{kind}/{layer}", start, stop)
 
+    def read_output(self, start: int, stop: int) -> Output:
+        """See Dump."""
+        read = {name: self._read(f"{GROUP}/{name}", start, stop) for name in DATASETS}
+        output = Output(**{name: rows if name in PER_BEST else rows[:, 0] for name, rows in read.items()})
+        fault = output.fault(self._n_symbols["target"])
+        if fault is not None:
+            raise self._error(f"damaged: {GROUP} has {fault}; dump it again")
+        return output
+
     def _read(self, name: str, start: int, stop: int) -> np.ndarray:
         block = self._blocks.get(name)
         if block is None:
             raise self._error(f"has no {name}; it holds {', '.join(self._blocks)}")
-        if not 0 <= start <= stop <= block.rows:
-            raise ValueError(f"rows {start}..{stop} of {block.rows}")
-        rows = np.empty((stop - start, block.columns), dtype=block.dtype)
-        rest = rows.reshape(-1).view(np.uint8).data
-        position = block.position + start * block.columns * block.dtype.itemsize
-        while rest:  # the kernel gives at most 2 GB at once
-            done = os.preadv(self._fd, [rest], position)
-            if not done:
-                raise self._error(f"was cut short while it was read ({name})")
-            rest, position = rest[done:], position + done
-        if block.dtype != DTYPES["float16"]:
-            return rows
-        wide = rows.astype(np.float32)
-        return wide if block.mean is None else np.add(wide, block.mean, out=wide)
+        try:
+            return read_rows(self._fd, block, start, stop)
+        except EOFError:
+            raise self._error(f"was cut short while it was read ({name})") from None
 
     def close(self) -> None:
         """Closes the file."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from probing_bridge.formats.activations.layout import SIDES, ActivationError, Dump, offsets_of, sentence_hash
+from probing_bridge.formats.activations.output import Output
 
 if TYPE_CHECKING:
     from probing_bridge.formats.activations.reader import ActivationFile
@@ -36,9 +37,11 @@ class ShardedActivations(Dump):
                 or any(shard.attributes[name] != first.attributes[name] for name in ("dtype", "attention_unit"))
                 or shard.components != first.components
                 or shard.attention_kinds != first.attention_kinds
+                or shard.n_best != first.n_best
             ):
                 raise ActivationError(f"{shard.path}: does not belong to {first.path}; dump all shards again")
         self.components, self.attention_kinds = first.components, first.attention_kinds
+        self.n_best = first.n_best
         numbers = np.concatenate([shard.sentences for shard in self._shards])
         self.n_sentences = len(numbers)
         order = np.argsort(numbers, kind="stable")
@@ -100,6 +103,12 @@ class ShardedActivations(Dump):
         parts = self._pieces(self.attention_offsets(kind), own, start, stop)
         read = [self._shards[shard].read_attention(kind, layer, *rows) for shard, *rows in parts]
         return _joined(read, np.zeros((0, self.n_heads(kind)), np.float32))
+
+    def read_output(self, start: int, stop: int) -> Output:
+        """See Dump."""
+        parts = self._pieces(self._offsets["target"], [shard.offsets("target") for shard in self._shards], start, stop)
+        read = [self._shards[shard].read_output(*rows) for shard, *rows in parts]
+        return Output.joined(read or [self._shards[0].read_output(0, 0)])
 
     def _pieces(
         self, offsets: np.ndarray, own: Sequence[np.ndarray], start: int, stop: int

@@ -23,6 +23,7 @@ from probing_bridge.formats.activations.layout import (
     offsets_of,
     sentence_hash,
 )
+from probing_bridge.formats.activations.output import DATASETS, GROUP, PER_BEST, Output, output_dtype
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.origin import Origin
 
@@ -45,6 +46,7 @@ class ActivationWriter:
         dtype: str = "float32",
         sentences: Sequence[int] | np.ndarray | None = None,
         words: Mapping[str, Sequence[int] | np.ndarray] | None = None,
+        n_best: int = 0,
     ) -> None:
         """Describes the file; nothing is written before `with`.
 
@@ -59,6 +61,7 @@ class ActivationWriter:
                 subtracted before rounding (attention is in [0, 1] and needs none).
             sentences: For a shard: the corpus numbers of its sentences, ascending. None: all.
             words: Words of each sentence by side, if attention is between words. None: it is between tokens.
+            n_best: Best tokens at each target position; 0: no output distributions. They are float32 always.
         """
         self.path = Path(path)
         self._place: AbstractContextManager[Path] | None = None
@@ -68,6 +71,7 @@ class ActivationWriter:
         self._states, self._attention, self._symbols = states, attention, symbols
         self._origin = origin
         self._dtype = dtype
+        self._n_best = n_best
         self._sentences = None if sentences is None else np.asarray(sentences, dtype=np.int64)
         self._places: dict[str, tuple[int, np.dtype, int]] = {}  # dataset -> byte offset, dtype, columns
         self._means: dict[str, np.ndarray] = {}
@@ -100,6 +104,9 @@ class ActivationWriter:
             rows = self._attention_offsets(kind)
             for layer, heads in layers.items():
                 yield f"attention/{kind}/{layer}", rows, heads, DTYPES[self._dtype]
+        for name in DATASETS if self._n_best else ():
+            columns = self._n_best if name in PER_BEST else 1
+            yield f"{GROUP}/{name}", self._offsets["target"], columns, output_dtype(name)
 
     def _attention_offsets(self, kind: str) -> np.ndarray:
         query, key = ATTENTION_KINDS[kind]
@@ -118,7 +125,8 @@ class ActivationWriter:
         self._row_offsets = {}
         with h5py.File(self._beside, "x") as file:
             for name, offsets, columns, dtype in self._blocks():
-                shape = (int(offsets[-1]),) if name.startswith("tokens") else (int(offsets[-1]), columns)
+                has_columns = name.startswith(("states", "attention")) or name.rpartition("/")[2] in PER_BEST
+                shape = (int(offsets[-1]), columns) if has_columns else (int(offsets[-1]),)
                 space, kind = h5py.h5s.create_simple(shape), h5py.h5t.py_create(dtype, logical=True)
                 block = h5py.h5d.create(file.id, name.encode(), kind, space, dcpl=at_once, lcpl=links)
                 self._places[name] = (int(block.get_offset() or 0), dtype, columns)
@@ -145,6 +153,12 @@ class ActivationWriter:
     def write_attention(self, kind: str, layer: str, sentences: Sequence[int], rows: np.ndarray) -> None:
         """Writes one layer's attention of some sentences, (n_pairs, n_heads): sentence by sentence, query-major."""
         self._write(f"attention/{kind}/{layer}", sentences, rows)
+
+    def write_output(self, sentences: Sequence[int], output: Output) -> None:
+        """Writes the output distributions of some sentences, one sentence after the other."""
+        for name in DATASETS:
+            rows = getattr(output, name)
+            self._write(f"{GROUP}/{name}", sentences, rows if name in PER_BEST else rows[:, None])
 
     def _write(self, name: str, sentences: Sequence[int], rows: np.ndarray) -> None:
         place, dtype, columns = self._places[name]

@@ -32,7 +32,7 @@ def reps(tmp_path):
 
 
 @pytest.fixture
-def dump(tmp_path):
+def dump(tmp_path, output_of):
     """Four pairs; the third source repeats the first."""
     symbols = {"source": ["</s>", "a", "b@@", "c"], "target": ["</s>", "x", "y"]}
     tokens = {"source": [[1, 2, 3, 0], [3, 0], [1, 2, 3, 0], [0]], "target": [[0, 1], [0, 2, 2], [0, 2], [0]]}
@@ -43,12 +43,14 @@ def dump(tmp_path):
     n_pairs = sum(a * b for a, b in zip(lengths["source"], lengths["target"], strict=True))
     weights = rng.random((n_pairs, 2)).astype(np.float32)
     layers = {"encoder": {"0": 3, "1": 3}, "decoder": {"0": 3, "1": 3}}
-    with ActivationWriter(tmp_path / "d.h5", lengths, layers, {"encoder_decoder": {"1": 2}}, symbols, DUMPED) as writer:
+    attention = {"encoder_decoder": {"1": 2}}
+    with ActivationWriter(tmp_path / "d.h5", lengths, layers, attention, symbols, DUMPED, n_best=2) as writer:
         for side, component in (("source", "encoder"), ("target", "decoder")):
             writer.write_tokens(side, range(4), np.concatenate(tokens[side]))
             for layer in "01":
                 writer.write_states(component, layer, range(4), states[side][int(layer)])
         writer.write_attention("encoder_decoder", "1", range(4), weights)
+        writer.write_output(range(4), output_of(np.log(np.tile([0.2, 0.3, 0.5], (8, 1))), np.zeros(8, int), 2))
     return tmp_path / "d.h5", states, weights
 
 
@@ -81,6 +83,7 @@ def test_a_dump_as_npz_holds_every_array(dump, tmp_path):
         np.testing.assert_array_equal(archive["states_encoder_1"], states["source"][1])
         np.testing.assert_array_equal(archive["attention_encoder_decoder_1"], weights)
         np.testing.assert_array_equal(archive["offsets_target"], [0, 2, 5, 7, 8])
+        assert archive["output_tokens"].tolist() == [[2, 1]] * 8 and archive["output_gold_rank"].tolist() == [3] * 8
         assert archive["symbols_source"].tolist() == ["</s>", "a", "b@@", "c"]
         assert archive["tokens_source"].tolist() == [1, 2, 3, 0, 3, 0, 1, 2, 3, 0, 0]
 

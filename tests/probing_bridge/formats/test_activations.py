@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.activations import writer as activation_writer
+from probing_bridge.formats.activations.output import DATASETS, Output
 from probing_bridge.formats.activations.reader import (
     SIDES,
     ActivationError,
@@ -294,3 +295,56 @@ def test_memory_does_not_grow_with_what_is_read(tmp_path):
     assert int(grown.stdout) < 20_000  # kilobytes
     with ActivationFile(tmp_path / "a.h5") as dump:
         assert dump.read_states("encoder", "0", 39_950, 40_000).min() == 399
+
+
+def random_output(output_of, lengths, n_best=2):
+    """Random distributions over the target symbols, one Output a sentence."""
+    rng = np.random.default_rng(4)
+    parts = []
+    for _, n in lengths:
+        logs = np.log(rng.dirichlet(np.ones(len(SYMBOLS["target"])), n))
+        parts.append(output_of(logs, rng.integers(0, len(SYMBOLS["target"]), n), n_best))
+    return parts
+
+
+def put_output(opened, parts, numbers, places):
+    opened.write_output(places, Output.joined([parts[number] for number in numbers]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_output_distributions_come_back_from_one_file_and_from_shards(tmp_path, output_of, dtype):
+    data, parts = sentences(LENGTHS), random_output(output_of, LENGTHS)
+    with writer(tmp_path / "one.h5", LENGTHS, n_best=2, dtype=dtype) as opened:
+        for numbers in ([3, 0], [4, 1, 2]):
+            put(opened, data, numbers, numbers)
+            put_output(opened, parts, numbers, numbers)
+    for shard, numbers in enumerate(([0, 3], [1, 2, 4], [])):
+        own = [LENGTHS[number] for number in numbers]
+        path = shard_path(tmp_path / "many.h5", shard, 3)
+        with writer(path, own, sentences=numbers, n_best=2, dtype=dtype) as opened:
+            if numbers:
+                put(opened, data, numbers, list(range(len(numbers))))
+                put_output(opened, parts, numbers, list(range(len(numbers))))
+    expected = Output.joined(parts)
+    for name in ("one.h5", "many.h5"):
+        with open_dump(tmp_path / name) as dump:
+            assert dump.n_best == 2
+            for dataset in DATASETS:
+                np.testing.assert_array_equal(
+                    getattr(dump.read_output(2, 13), dataset), getattr(expected, dataset)[2:13]
+                )
+            assert len(dump.read_output(5, 5)) == 0
+    write(tmp_path / "none.h5", LENGTHS)
+    with open_dump(tmp_path / "none.h5") as dump:
+        assert dump.n_best == 0
+
+
+def test_shards_of_other_output_do_not_belong_together(tmp_path, output_of):
+    for shard, n_best in ((0, 2), (1, 3)):
+        numbers = [0, 1] if shard == 0 else [2, 3, 4]
+        own = [LENGTHS[number] for number in numbers]
+        with writer(shard_path(tmp_path / "a.h5", shard, 2), own, sentences=numbers, n_best=n_best) as opened:
+            put(opened, sentences(own), range(len(own)), range(len(own)))
+            put_output(opened, random_output(output_of, own, n_best), range(len(own)), range(len(own)))
+    with pytest.raises(ActivationError, match="does not belong to"):
+        open_dump(tmp_path / "a.h5")
