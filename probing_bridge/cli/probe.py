@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from probing_bridge.cli import command_line
-from probing_bridge.cluster import add_cluster_arguments, asked_cluster
+from probing_bridge.cluster.options import add_cluster_arguments, asked_cluster
 from probing_bridge.corpora.suite import add_suite_arguments
 from probing_bridge.probes.measures import MEASURES
 from probing_bridge.probes.problem import PROBES, Recipe

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probing_bridge.cli import command_line
-from probing_bridge.cluster import add_cluster_arguments, asked_cluster
+from probing_bridge.cluster.options import add_cluster_arguments, asked_cluster
 
 if TYPE_CHECKING:
     pass

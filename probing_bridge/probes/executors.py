@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from probing_bridge.cluster import Cluster
-from probing_bridge.probes.grid import Unit
+from probing_bridge.cluster.jobs import Cluster
+from probing_bridge.probes.grid import Job, Unit, unfinished
 from probing_bridge.probes.units import Ending, iterate_unit, run_unit
 
 Executor = Callable[[Sequence[Unit], bool], Iterator[list[Ending]]]
@@ -41,14 +41,15 @@ def run_in_processes(workers: int) -> Executor:
         from joblib import Parallel, delayed
 
         pool = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch=workers)
-        left = {job for unit in units for job in unit.jobs}
+        left = {job: unit.folder for unit in units for job in unit.jobs}
         try:
             for endings in pool(delayed(run_unit)(unit, wait) for unit in units):
-                left -= {ending.job for ending in endings}
+                for ending in endings:
+                    left.pop(ending.job)
                 yield endings
         except Exception as error:  # a worker was killed, for want of memory as a rule
             reason = f"a worker process died: {(str(error).splitlines() or [type(error).__name__])[0]}"
-            yield [Ending(job, "failed", reason) for job in left]
+            yield [_lost(job, folder, reason) for job, folder in left.items()]
 
     return run
 
@@ -66,7 +67,13 @@ def run_on_cluster(cluster: Cluster, folder: Path) -> Executor:
 
     def run(units: Sequence[Unit], wait: bool) -> Iterator[list[Ending]]:
         for ended in cluster.run(run_unit, [(unit, wait) for unit in units], folder):
-            lost = [Ending(job, "failed", ended.failure) for job in units[ended.place].jobs]
-            yield lost if ended.failure else ended.result
+            unit = units[ended.place]
+            lost = [_lost(job, unit.folder, ended.failure) for job in unit.jobs] if ended.failure else []
+            yield lost or ended.result
 
     return run
+
+
+def _lost(job: Job, folder: Path, reason: str) -> Ending:
+    """How a job ended whose worker has died: it is done if its parts are there."""
+    return Ending(job, "failed", reason) if unfinished(job, folder) else Ending(job, "done")

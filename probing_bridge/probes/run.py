@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from probing_bridge.cluster import Cluster
+from probing_bridge.cluster.jobs import Cluster
 from probing_bridge.corpora.suite import load_suite
 from probing_bridge.errors import Faults, InputError
 from probing_bridge.probes import inputs

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from probing_bridge.cluster import Cluster
+from probing_bridge.cluster.jobs import Cluster
 from probing_bridge.errors import BridgeError, Faults, InputError
 from probing_bridge.similarity.run.dumps import DumpSet
 from probing_bridge.similarity.run.group_tile import check_tags
