@@ -92,34 +92,57 @@ def _private_folder(path: Path, shared: bool) -> Iterator[Path]:
     while True:
         folder = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         folder.mkdir(mode=0o700)
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            with contextlib.suppress(OSError):  # a file system without locks: leftovers then stay
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not folder.is_dir():  # taken for a leftover before it was locked
-                continue
-            yield folder
-            return
+            with _locked(folder) as ours:
+                if ours is not False and folder.is_dir():  # else it was taken for a leftover before it was locked
+                    yield folder
+                    return
         finally:
-            os.close(lock)
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _removed(folder: Path) -> bool:
     """Removes what a killed process left; False if its writer is at work."""
     try:
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        with _locked(folder) as ours:
+            pass
     except OSError:
         return True  # gone, or nothing of ours
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    else:
+    if ours:
         shutil.rmtree(folder, ignore_errors=True)
-        return True
+    return ours is not False or not folder.exists()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[bool | None]:
+    """Locks a folder by a file in it, which file servers know of too, unlike locks on the folder itself.
+
+    Yields:
+        Whether this process has the lock; None on a file system without locks, where leftovers then stay.
+    """
+    try:
+        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            lock = os.open(".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=place)
+        finally:
+            os.close(place)
+    except FileNotFoundError:  # another process has removed it
+        yield False
+        return
+    try:
+        yield _flock(lock)
     finally:
         os.close(lock)
+
+
+def _flock(descriptor: int) -> bool | None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def _flush(path: Path) -> None:

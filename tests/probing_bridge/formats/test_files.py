@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import shutil
 import signal
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,19 +52,70 @@ def test_of_two_writers_of_one_file_the_second_is_told(tmp_path: Path) -> None:
     assert path.read_text() == "first"
 
 
+def test_a_file_server_knows_who_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS keeps locks of folders to the machine that asks, and gives exclusive ones of files open for writing only."""
+    flock, asked = fcntl.flock, []
+
+    def watched(descriptor: int, operation: int) -> None:
+        writable = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
+        asked.append((stat.S_ISREG(os.fstat(descriptor).st_mode), writable))
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", watched)
+    with written_beside(tmp_path / "a") as beside, written_beside(tmp_path / "a", shared=True) as other:
+        beside.touch(), other.touch()
+    assert asked == [(True, True)] * 3  # the second writer looked at the folder of the first
+
+
+def test_without_locks_leftovers_stay_and_stop_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    (tmp_path / ".a.0.tmp").mkdir()
+    with written_beside(tmp_path / "a") as beside:
+        beside.write_text("new")
+    assert (tmp_path / "a").read_text() == "new" and (tmp_path / ".a.0.tmp").is_dir()
+
+
+@pytest.mark.parametrize("moment", ["unlocked", "locked"])
+def test_a_folder_taken_for_a_leftover_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Another writer of the name finds it between being made and being locked."""
+    flock, mkdir = fcntl.flock, Path.mkdir
+
+    def removing(folder: Path, *arguments: Any, **options: Any) -> None:
+        monkeypatch.setattr(Path, "mkdir", mkdir)
+        mkdir(folder, *arguments, **options)
+        shutil.rmtree(folder)
+
+    def late(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        raise BlockingIOError
+
+    monkeypatch.setattr(*((Path, "mkdir", removing) if moment == "unlocked" else (fcntl, "flock", late)))
+    with written_beside(tmp_path / "a") as beside:
+        beside.write_text("new")
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("a", "new")]
+
+
 def test_nothing_can_be_planted_where_a_file_is_written(tmp_path: Path) -> None:
     """No name can be guessed, and no other user can put a link there."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
     for name in (".table.csv.tmp", ".table.csv.0.tmp"):
         (tmp_path / name).symlink_to(victim)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / ".table.csv.1.tmp").symlink_to(elsewhere)
     names = set()
     for _ in range(2):
         with written_beside(tmp_path / "table.csv") as beside:
             assert stat.S_IMODE(beside.parent.stat().st_mode) == 0o700
             names.add(beside.parent.name)
             beside.write_text("ours")
-    assert len(names) == 2 and victim.read_text() == "precious"
+    assert len(names) == 2 and victim.read_text() == "precious" and not any(elsewhere.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["link", "folder", "fifo"])
