@@ -18,8 +18,20 @@ export DRY_RUN
 
 CONFIG=${CONFIG:-recipes/wmt16_en_de/config.sh}
 [ -f "$CONFIG" ] || { echo "$(basename "$0"): CONFIG=$CONFIG: no such file" >&2; exit 2; }
+source recipes/steps.sh
+mapfile -d '' -t environment < <(env -0)
 # shellcheck source=recipes/wmt16_en_de/config.sh
 source "$CONFIG"
+# What the environment has under the name of an array takes its place, read as a shell reads words. Bash exports no array,
+# so `given` keeps the words for the jobs of Slurm.
+arrays=$(declare -a | sed -n 's/^declare -[a-zA-Z]* \([A-Z_0-9]*\)=.*/ \1 /p')
+given=()
+for entry in "${environment[@]}"; do
+    [[ $arrays == *" ${entry%%=*} "* ]] || continue
+    taken=$(xargs -r printf '%s\n' <<< "${entry#*=}" 2> /dev/null) || refuse "${entry%%=*} has an unmatched quote: ${entry#*=}"
+    mapfile -t "${entry%%=*}" < <(printf '%s' "$taken")
+    given+=("$entry")
+done
 # shellcheck disable=SC2034
 recipe=$(basename "$(dirname "$CONFIG")")
 runs=${SMOKE:+/smoke}
@@ -29,7 +41,6 @@ state=${STATE:-$(dirname "$CONFIG")/state$runs}
 text=$state/text data=$state/data
 [ -z "${SMOKE-}" ] || CORPORA=$state/made-up/corpora
 [ -n "$DRY_RUN" ] || mkdir -p "$state/done" "$state/log"
-source recipes/steps.sh
 command -v fairseq-train > /dev/null || PATH=$PWD/.venv/bin:$PATH
 [ -n "$DRY_RUN" ] || command -v fairseq-train > /dev/null || fail "no fairseq-train here: run \`make setup\` first"
 for experiment in $EXPERIMENTS; do
@@ -41,6 +52,8 @@ for experiment in $EXPERIMENTS; do
             ;;
     esac
 done
+[ "${AVERAGE:-0}" = 0 ] || [[ " $EXPERIMENTS " != *" weights "* ]] || refuse "AVERAGE=$AVERAGE trains LTH0 apart, which" \
+    "leaves no point for the experiment weights to rewind to: take one or the other"
 
 # shellcheck disable=SC2034
 suite=(--suite "$SUITE" --corpora "${CORPORA:-CORPORA}")
@@ -54,6 +67,18 @@ levels_of() {
     for k in ${SLURM_ARRAY_TASK_ID:-$(seq 0 "$ITERATIONS")}; do
         if [ "$k" -gt 0 ] || [ "$1" = magnitude ]; then echo "$k"; fi
     done
+}
+
+# epochs_of EXPERIMENT: how many it trains for its own levels.
+epochs_of() {
+    local k sum=0 rewind
+    [ "$1" != magnitude ] || sum=$EPOCHS
+    for ((k = 0; k < ITERATIONS; k++)); do
+        rewind=${REWIND[${#REWIND[@]} > 1 ? k : 0]}
+        [ "${1%-*}" != reinit ] || rewind=0
+        sum=$((sum + EPOCHS - rewind))
+    done
+    echo "$sum"
 }
 
 # Files of one level; arguments: EXPERIMENT LEVEL.

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Sourced by the recipes: steps that are done once. Needs $state with its folders done/ and log/.
 # With DRY_RUN set nothing is done: every command is printed instead.
-: "${state:?}"
 # Threads that wait sleep instead of spinning: on a busy machine training is up to thirty times faster.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 
@@ -23,6 +22,7 @@ run() {
 # step NAME TITLE COMMAND...: appends the command's output to a log, unless it has been done before.
 step() {
     local name=$1 title=$2 started=$SECONDS
+    : "${state:?}"
     shift 2
     if [ -n "${DRY_RUN-}" ]; then
         printf '\n# %s: %s\n' "$name" "$title"

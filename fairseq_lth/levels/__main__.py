@@ -4,6 +4,7 @@
     python -m fairseq_lth.levels DIR --level 3 --export plain.pt        a checkpoint that plain fairseq loads
     python -m fairseq_lth.levels DIR --level 3 --compact l3.safetensors bit mask and kept values
     python -m fairseq_lth.levels l3.safetensors --export plain.pt       back to a checkpoint
+    python -m fairseq_lth.levels DIR --average 10 --export mean.pt      the mean of the last ten epochs: no level
     python -m fairseq_lth.levels DIR --interpolate 0 3 --data DATA      the loss on the line between two levels
 
 Exit status 1 if a check fails, 2 for bad input.
@@ -37,6 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--export", type=Path, metavar="FILE.pt", help="write a checkpoint that plain fairseq loads")
     parser.add_argument("--compact", type=Path, metavar="FILE.safetensors", help="write bit mask and kept values")
     parser.add_argument(
+        "--average",
+        type=int,
+        metavar="N",
+        help="export the mean of the last N checkpoints of epochs, which is no level",
+    )
+    parser.add_argument(
         "--interpolate", nargs=2, metavar=("A", "B"), help="the loss between two levels, or checkpoints of any run"
     )
     parser.add_argument("--points", type=int, default=11, help="models on that line, with both ends (default: 11)")
@@ -44,8 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.interpolate and not arguments.data:
         parser.error("--interpolate needs --data, the binarised data that the run was trained on")
-    if arguments.interpolate and (arguments.export or arguments.compact or arguments.level is not None):
+    exports = [arguments.export, arguments.compact, arguments.level, arguments.average]
+    if arguments.interpolate and any(given is not None for given in exports):
         parser.error("--interpolate stands alone: it exports nothing")
+    if arguments.average is not None and (arguments.export is None or arguments.compact or arguments.level is not None):
+        parser.error("--average needs --export, and takes neither --level nor --compact")
     fairseq_lth.register()
     from fairseq_lth.levels.checking import run
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from fairseq_lth.levels import paths, records
+from fairseq_lth.levels.averaging import export_average
 from fairseq_lth.levels.checkpoints import ImpState, imp_state, read_checkpoint
 from fairseq_lth.levels.export import expand_compact, export_plain, write_compact
 from fairseq_lth.pruning.masks import Mask
@@ -134,6 +135,10 @@ def run(arguments: argparse.Namespace) -> int:
             raise InputError("is a compact level: give --export FILE.pt to expand it", source)
         expand_compact(source, arguments.export)
         print(f"{arguments.export}: {arguments.export.stat().st_size:,} bytes")
+        return 0
+    if arguments.average is not None:
+        epochs = export_average(source, arguments.average, arguments.export)
+        print(f"{arguments.export}: the mean of {', '.join(path.name for path in epochs)}; it is no level")
         return 0
     rows = read_run(source)
     if arguments.export is None and arguments.compact is None:

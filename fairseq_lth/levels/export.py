@@ -40,7 +40,7 @@ def export_plain(level: Path, target: Path) -> None:
         BridgeError: The level cannot be read.
     """
     checkpoint, _ = require_state(level)
-    _save_plain(checkpoint["model"], plain_config(checkpoint["cfg"]), n_updates(checkpoint), target)
+    save_plain(checkpoint["model"], plain_config(checkpoint["cfg"]), n_updates(checkpoint), target)
 
 
 def write_compact(level: Path, target: Path) -> None:
@@ -118,7 +118,7 @@ def expand_compact(compact: Path, target: Path) -> None:
                 model[name] = _scatter(tensors[f"{name}.bits"], tensors[f"{name}.values"], shapes[name])
             else:
                 model[name] = tensors[name]
-        _save_plain(model, json.loads(metadata["cfg"]), int(metadata["updates"]), target)
+        save_plain(model, json.loads(metadata["cfg"]), int(metadata["updates"]), target)
     except GateError as error:
         raise InputError(str(error), compact) from error
     except RecursionError as error:
@@ -140,7 +140,18 @@ def _scatter(bits: Tensor, values: Tensor, shape: list[int]) -> Tensor:
     return weight
 
 
-def _save_plain(model: dict[str, Tensor], cfg: dict[str, Any], updates: int, target: Path) -> None:
+def save_plain(model: dict[str, Tensor], cfg: dict[str, Any], updates: int, target: Path) -> None:
+    """Writes weights as a checkpoint that plain fairseq loads.
+
+    Args:
+        model: The weights by name.
+        cfg: What plain_config gives.
+        updates: How many made them.
+        target: The file to write.
+
+    Raises:
+        GateError: A model or configuration that is not read again.
+    """
     checkpoint = {
         "args": None,
         "cfg": cfg,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # shellcheck disable=SC2034
 # Settings of the reproduction on open data: the paper's protocol with a Transformer small enough for two cores. What is
-# written ${NAME:-...} can also be given in the environment, as in: DATA=../shared/data recipes/open_en_de/run_all.sh
+# written ${NAME:-...}, and every array, can also be given in the environment: DATA=../shared/data PAIRS="500 50 50" ...
 
 # Data
 CORPORA=${DATA:-../shared/data}             # Multi30k and the corpora of the 18 probing tasks (see README.md)
@@ -16,7 +16,7 @@ METRICS=(sacrebleu)
 # Pre-norm, unlike the paper: on this little data six post-norm layers had not learnt to read the source in 5 epochs.
 EXPERIMENTS=${EXPERIMENTS:-magnitude random}
 SEED=${SEED:-1}
-EPOCHS=12 REWIND=10 ITERATIONS=8 RATE=0.2
+EPOCHS=12 REWIND=(10) ITERATIONS=8 RATE=0.2
 MODEL=(--arch transformer --share-all-embeddings --encoder-layers 6 --decoder-layers 6
     --encoder-embed-dim 128 --decoder-embed-dim 128 --encoder-ffn-embed-dim 256 --decoder-ffn-embed-dim 256
     --encoder-attention-heads 4 --decoder-attention-heads 4 --dropout 0.1
@@ -41,7 +41,7 @@ SIMILARITY=(--pairs within dense)              # what the paper looks at: each l
 
 # SMOKE=1: every step in minutes, on the first sentences of the same files.
 if [ -n "${SMOKE-}" ]; then
-    PAIRS=(400 40 40) MERGES=400 EPOCHS=2 REWIND=1 ITERATIONS=2
+    PAIRS=(400 40 40) MERGES=400 EPOCHS=2 REWIND=(1) ITERATIONS=2
     OPTIMISATION+=(--warmup-updates 20)
     GENERATE+=(--max-len-a 0 --max-len-b 20)
     SIMILARITY=(--resamples 20)

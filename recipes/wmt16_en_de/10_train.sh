@@ -8,17 +8,52 @@
 #   reinit     the masks of magnitude, weights drawn anew, 60 epochs a level (Frankle & Carbin 2019)
 # random-2, shuffle-2, reinit-2 and so on are drawn with that seed.
 # Interrupted runs go on from the last epoch when the script is run again.
-# Hardware: 8 GPUs of 16 GB. Time: 300 epochs for the first experiment, 240 for each other; 12 to 16 minutes an epoch on
-# 8 V100, so 60 to 80 hours and 48 to 64. Disk: 25 GB an experiment. README.md has the sums.
+# With AVERAGE=N the dense epochs come first, the last N are averaged, and the same training goes on with the prunings.
+# On several nodes without Slurm: the same command on each, with NODES and RENDEZVOUS=HOST:PORT of the first.
+# Hardware: 8 GPUs of 32 GB, or of 16 GB with TOKENS=5000. Time: 300 epochs for the first experiment, 240 for each other; 12
+# to 16 minutes an epoch on 8 V100, so 60 to 80 hours and 48 to 64. Disk: 25 GB an experiment. README.md has the sums.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source recipes/chain.sh
 
+# One process a GPU, started as docs/cluster.md says.
+launch=() several=() processes=${GPUS:-1} nodes=${NODES:-1}
+if [ -n "${SLURM_JOB_ID-}" ]; then
+    launch=(srun --kill-on-bad-exit=1)
+    [ "$processes" = 1 ] || several=(--ddp-backend legacy_ddp --distributed-port $((20000 + SLURM_JOB_ID % 10000)))
+elif [ "$processes" -gt 1 ]; then
+    where=(--standalone)
+    if [ "$nodes" -gt 1 ]; then
+        [ -n "${RENDEZVOUS-}" ] || refuse "NODES=$nodes: without Slurm, give RENDEZVOUS=HOST:PORT of the first node" \
+            "and run 10_train.sh on each"
+        where=(--nnodes "$nodes" --rdzv_backend c10d --rdzv_endpoint "$RENDEZVOUS" --rdzv_id lth)
+    fi
+    launch=(torchrun "${where[@]}" --nproc_per_node $((processes / nodes)) --no-python) several=(--ddp-backend legacy_ddp)
+fi
+# train NAME TITLE EXPERIMENT FLAGS...: one training, as a step.
+train() {
+    step "$1" "$2" "${launch[@]}" \
+        fairseq-train "$data" --user-dir fairseq_lth --task lth_imp -s en -t de "${MODEL[@]}" "${OPTIMISATION[@]}" \
+        "${TRAIN_DEVICE[@]}" "${several[@]}" --max-epoch "$EPOCHS" "${@:4}" --save-dir "$state/$3/levels" \
+        --log-format simple --log-interval 100
+}
+average() {
+    run python -m fairseq_lth.levels "$state/magnitude/levels" --average "$AVERAGE" --export "$state/magnitude/average.pt"
+    for ((epoch = EPOCHS - AVERAGE + 1; epoch <= EPOCHS; epoch++)); do
+        run rm "$state/magnitude/levels/checkpoint$epoch.pt"
+    done
+}
+if [ "${AVERAGE:-0}" -gt 0 ] && [[ " $EXPERIMENTS " == *" magnitude "* ]]; then
+    [ "$AVERAGE" -le "$EPOCHS" ] || refuse "AVERAGE=$AVERAGE: there are $EPOCHS dense epochs"
+    train train-dense "$EPOCHS epochs, the last $AVERAGE kept" magnitude --imp-iterations 0 --imp-rate "$RATE" \
+        --imp-rewind-epoch "${REWIND[@]}" --imp-score magnitude --imp-rewind lr --keep-last-epochs "$AVERAGE"
+    step average "mean of the last $AVERAGE epochs of LTH0" average
+fi
 for experiment in $EXPERIMENTS; do
-    rate=$RATE rewind=$REWIND drawn=() branch=(--restore-file "$(checkpoint magnitude 0)")
+    rate=$RATE rewind=("${REWIND[@]}") drawn=() branch=(--restore-file "$(checkpoint magnitude 0)")
     [[ $experiment != *-* ]] || drawn=(--imp-seed "${experiment#*-}")
     case ${experiment%-*} in
-        magnitude) title="$EPOCHS epochs, then $ITERATIONS x (prune 20 %, $((EPOCHS - REWIND)) epochs)"
+        magnitude) title="$EPOCHS epochs, then $ITERATIONS x (prune $RATE, go on from the rate of epoch ${REWIND[*]})"
             branch=() pruning=(--imp-score magnitude --imp-rewind lr) ;;
         random) title="the same with random pruning, from LTH0"
             pruning=(--imp-score random --imp-rewind lr) ;;
@@ -29,11 +64,8 @@ for experiment in $EXPERIMENTS; do
         shuffle) title="as many of each module as by magnitude, drawn, from LTH0"
             pruning=(--imp-score shuffle --imp-rewind lr) ;;
         reinit) title="the masks of magnitude, weights drawn anew, $EPOCHS epochs each"
-            rewind=0 pruning=(--imp-reinit --imp-rewind lr) ;;
+            rewind=(0) pruning=(--imp-reinit --imp-rewind lr) ;;
     esac
-    step "train-$experiment" "$title" \
-        fairseq-train "$data" --user-dir fairseq_lth --task lth_imp -s en -t de "${MODEL[@]}" "${OPTIMISATION[@]}" \
-        "${TRAIN_DEVICE[@]}" --max-epoch "$EPOCHS" --imp-iterations "$ITERATIONS" --imp-rate "$rate" \
-        --imp-rewind-epoch "$rewind" "${pruning[@]}" "${drawn[@]}" "${branch[@]}" --no-epoch-checkpoints \
-        --save-dir "$state/$experiment/levels" --log-format simple --log-interval 100
+    train "train-$experiment" "$title" "$experiment" --imp-iterations "$ITERATIONS" --imp-rate "$rate" \
+        --imp-rewind-epoch "${rewind[@]}" "${pruning[@]}" "${drawn[@]}" "${branch[@]}" --no-epoch-checkpoints
 done

@@ -10,14 +10,27 @@ here=recipes/wmt16_en_de
 mode=local
 if [ "${1-}" = slurm ] || [ "${1-}" = local ]; then mode=$1; shift; fi
 
+source recipes/chain.sh
+# The most that lies on the disk at a time: levels (with rewind point, best and last), the epochs to average, dumps, and
+# the representations of the levels that are probed at the same time.
+disk() {
+    local experiments analysed at_once=1
+    experiments=$(wc -w <<< "$EXPERIMENTS") analysed=$(analysed | wc -l)
+    [ "$mode" = local ] || at_once=$((SLURM_PROBE_AT_ONCE * analysed))
+    awk -v data="$DATA_GB" -v levels="$(((ITERATIONS + 4) * experiments + AVERAGE + (AVERAGE > 0)))" -v each="$CHECKPOINT_GB" \
+        -v dumps="$(((ITERATIONS + 1) * analysed))" -v dump="$DUMP_GB" -v at_once="$at_once" -v reps="$REPS_GB" 'BEGIN {
+            printf "# disk: %.0f GB at most: corpus %s, %d checkpoints %.0f, %d dumps %.0f, representations of %d levels at a time %.0f\n",
+                data + levels * each + dumps * dump + at_once * reps, data, levels, levels * each, dumps, dumps * dump,
+                at_once, at_once * reps }'
+}
+[ -z "$DRY_RUN" ] || disk
 if [ "$mode" = local ]; then
-    for script in 00_data 10_train 20_generate 30_dump 40_probe 50_similarity 60_report; do
-        bash $here/$script.sh "$@"
+    for script in 00_data 10_train 15_average 20_generate 30_dump 40_probe 50_similarity 60_report; do
+        env "${given[@]}" bash $here/$script.sh  # the words of arrays, which Bash does not export
     done
     exit
 fi
 
-source recipes/chain.sh
 all=$EXPERIMENTS
 [ -n "$DRY_RUN" ] || command -v sbatch > /dev/null || fail "no sbatch here: is this a machine of the cluster?"
 
@@ -26,8 +39,8 @@ submit() {
     local name=$1 after=$2 options=()
     shift 2
     while [ "$1" != -- ]; do options+=("$1"); shift; done
-    local call=(sbatch --parsable --kill-on-invalid-dep=yes --job-name "lth-$name" --chdir "$PWD"
-        --output "$state/log/slurm-%x-%j.log" ${after:+--dependency="$after"} "${options[@]}"
+    local call=(${given[0]:+env "${given[@]}"} sbatch --parsable --kill-on-invalid-dep=yes --job-name "lth-$name" --chdir "$PWD"
+        --output "$state/log/slurm-%x-%j.log" ${after:+--dependency="$after"} "${SLURM[@]}" "${options[@]}"
         --wrap "EXPERIMENTS='$EXPERIMENTS' exec ${*:2}")  # no shell between that SIGTERM would end
     if [ -n "$DRY_RUN" ]; then
         run "${call[@]}"
@@ -38,18 +51,25 @@ submit() {
         echo "$job: $name"
     fi
 }
+jobs_of() {  # EXPERIMENT: the jobs that its epochs take, and one in case an epoch is slower
+    echo "${SLURM_TRAIN_JOBS:-$((($(epochs_of "$1") * EPOCH_MINUTES + HOURS * 60 - 1) / (HOURS * 60) + 1))}"
+}
 levels=0-$ITERATIONS
 submit data "" "${SLURM_CPU[@]}" -- bash $here/00_data.sh
 trained=$job ends=()
 for experiment in $EXPERIMENTS; do
     EXPERIMENTS=$experiment  # what the jobs below work on
     after=afterok:$trained
-    for ((part = 1; part <= SLURM_TRAIN_JOBS; part++)); do
+    links=$(jobs_of "$experiment")
+    for ((part = 1; part <= links; part++)); do
         submit "train-$experiment-$part" "$after" "${SLURM_TRAIN[@]}" -- bash $here/10_train.sh
         after=afterany:$job  # goes on where the time limit stopped it, and ends at once if nothing is left to do
     done
     own=$job
-    [ "$experiment" = magnitude ] && trained=$own  # all others branch off its LTH0
+    if [ "$experiment" = magnitude ]; then
+        trained=$own  # all others branch off its LTH0
+        [ "$AVERAGE" = 0 ] || submit average "afterok:$own" "${SLURM_GPU[@]}" -- bash $here/15_average.sh
+    fi
     submit "generate-$experiment" "afterok:$own" "${SLURM_GPU[@]}" --array "$levels" -- bash $here/20_generate.sh
     ends+=("$job")
     if [ -n "$(analysed)" ]; then

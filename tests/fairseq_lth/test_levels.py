@@ -106,6 +106,45 @@ def test_exports_are_the_level_without_the_plugin(dense, corpus, tmp_path, capsy
     assert level_record(dense / "checkpoint_lth2.pt").sparsity == pytest.approx(0.34714, abs=1e-5)
 
 
+class TestAverage:
+    @pytest.fixture
+    def epochs(self, dense, tmp_path) -> Path:
+        """A folder with three checkpoints of epochs of the dense level, each of other weights, the oldest far off."""
+        folder = tmp_path / "epochs"
+        folder.mkdir()
+        for epoch, factor in ((2, 100.0), (9, 1.0), (10, 2.0)):
+            checkpoint = torch.load(dense / "checkpoint_lth0.pt", weights_only=True)
+            for weight in {weight.data_ptr(): weight for weight in checkpoint["model"].values()}.values():
+                weight.mul_(factor)
+            torch.save(checkpoint, folder / f"checkpoint{epoch}.pt")
+        return folder
+
+    def test_is_the_mean_and_no_level(self, dense, epochs, tmp_path, capsys):
+        target = tmp_path / "mean.pt"
+        assert main([str(epochs), "--average", "2", "--export", str(target)]) == 0
+        assert "checkpoint9.pt, checkpoint10.pt; it is no level" in capsys.readouterr().out
+        mean, level = (read_checkpoint(path)["model"] for path in (target, dense / "checkpoint_lth0.pt"))
+        assert mean.keys() == level.keys()
+        for name, weight in level.items():
+            torch.testing.assert_close(mean[name], weight * 1.5, rtol=1e-6, atol=0)
+        record = level_record(target)
+        assert (record.experiment, record.level) == ("", None)
+
+    def test_what_has_no_mean_is_refused(self, dense, epochs, tmp_path, capsys):
+        shutil.copy(dense / "checkpoint_lth1.pt", epochs / "checkpoint11.pt")
+        for count, message in (("5", "has 4 checkpoints of epochs, and --average asks for 5"),
+                               ("2", "epochs of one level have a mean"), ("0", "expected at least 1")):  # fmt: skip
+            assert main([str(epochs), "--average", count, "--export", str(tmp_path / "mean.pt")]) == 2
+            error = capsys.readouterr().err
+            assert message in error and error.count("\n") == 1
+        change(epochs / "checkpoint11.pt", lambda checkpoint: checkpoint["extra_state"].pop("ImpTask"))
+        assert main([str(epochs), "--average", "1", "--export", str(tmp_path / "mean.pt")]) == 2
+        assert "was not written by --task lth_imp" in capsys.readouterr().err
+        assert not (tmp_path / "mean.pt").exists()
+        with pytest.raises(SystemExit):
+            main([str(epochs), "--average", "2"])
+
+
 def test_bad_input_is_named_in_one_line(dense, tmp_path, capsys):
     (tmp_path / "x.safetensors").write_bytes(b"no safetensors at all")
     torch.save({"model": {}}, tmp_path / "foreign.pt")

@@ -34,8 +34,16 @@ class TestDryRun:
         assert not state.exists()
         return [shlex.split(line) for line in done.stdout.splitlines() if line and not line.startswith("#")]
 
-    def test_training_is_the_papers(self, commands):
-        dense = next(words for words in commands if words[0] == "fairseq-train")
+    @pytest.fixture(scope="class")
+    def trainings(self, commands):
+        """The words of fairseq-train of each, after what starts a process for each GPU."""
+        started = [words for words in commands if "fairseq-train" in words]
+        launcher = ["torchrun", "--standalone", "--nproc_per_node", "8", "--no-python"]
+        assert all(words[:5] == launcher and words[5] == "fairseq-train" for words in started)
+        return [words[5:] for words in started]
+
+    def test_training_is_the_papers(self, trainings):
+        dense = trainings[0]
         settings = {flag: dense[place + 1] for place, flag in enumerate(dense[:-1]) if flag.startswith("--")}
         expected = {
             "--arch": "transformer_vaswani_wmt_en_de_big", "--optimizer": "adam", "--adam-betas": "(0.9, 0.98)",
@@ -48,8 +56,8 @@ class TestDryRun:
         assert {"--share-all-embeddings", "--fp16"} <= set(dense)
         assert "--restore-file" not in dense
 
-    def test_branches_share_the_dense_model(self, commands):
-        dense, random, weights = (words for words in commands if words[0] == "fairseq-train")
+    def test_branches_share_the_dense_model(self, trainings):
+        dense, random, weights = trainings
         folder = dense[dense.index("--save-dir") + 1]
         for branch, flags in ((random, ("--imp-score", "random")), (weights, ("--imp-rewind", "weights"))):
             assert branch[branch.index("--restore-file") + 1] == f"{folder}/checkpoint_lth0.pt"
@@ -81,22 +89,80 @@ class TestDryRun:
             assert kept <= 1
         assert kept == 0
 
-    @pytest.mark.parametrize("gpus", [1, 2, 4, 8, 16, 32])
-    def test_an_update_sees_as_many_tokens_with_any_number_of_gpus(self, run, gpus):
-        words = shlex.split(run("bash", RECIPE / "10_train.sh", "--dry-run", GPUS=gpus).stdout, comments=True)
+    @pytest.mark.parametrize(
+        ("gpus", "settings"),
+        [(1, {}), (2, {}), (4, {}), (8, {}), (16, {"NODES": 2, "RENDEZVOUS": "a:1"}), (8, {"TOKENS": 5000}),
+         (5, {"TOKENS": 8000})],
+    )  # fmt: skip
+    def test_an_update_sees_as_many_tokens_with_any_number_of_gpus(self, run, gpus, settings):
+        done = run("bash", RECIPE / "10_train.sh", "--dry-run", GPUS=gpus, EXPERIMENTS="magnitude", **settings)
+        words = shlex.split(done.stdout, comments=True)
         given = [
             int(words[words.index(f"--{flag}") + 1]) for flag in ("distributed-world-size", "max-tokens", "update-freq")
         ]
         assert given[0] == gpus and math.prod(given) == 80000
+        processes = int(words[words.index("--nproc_per_node") + 1]) if gpus > 1 else 1
+        assert processes * settings.get("NODES", 1) == gpus
 
-    @pytest.mark.parametrize("gpus", ["3", "64", "0", "all"])
-    def test_other_numbers_of_gpus_are_refused(self, run, gpus):
-        done = run("bash", RECIPE / "10_train.sh", "--dry-run", GPUS=gpus)
-        assert done.returncode == 2 and done.stdout == ""
-        assert (
-            done.stderr.startswith(f"wmt16_en_de: GPUS={gpus}: give 1, 2, 4, 8, 16 or 32")
-            and done.stderr.count("\n") == 1
-        )
+    @pytest.mark.parametrize(
+        ("settings", "reason"),
+        [
+            ({"GPUS": "3"}, "an update of 80000 tokens is no multiple of 3 x 10000 tokens"),
+            ({"GPUS": "8", "TOKENS": "7000"}, "no multiple of 8 x 7000"),
+            ({"GPUS": "0"}, "give whole numbers"),
+            ({"GPUS": "all"}, "give whole numbers"),
+            ({"GPUS": "a[$(touch made)]"}, "give whole numbers"),
+            ({"GPUS": "8", "NODES": "3"}, "as many GPUs on every node"),
+            ({"GPUS": "16", "NODES": "2"}, "without Slurm, give RENDEZVOUS=HOST:PORT"),
+            ({"PRECISION": "bf16"}, "give fp16 or fp32"),
+            ({"MODEL": "--arch 'a"}, "MODEL has an unmatched quote"),
+            ({"AVERAGE": "10", "EXPERIMENTS": "magnitude weights"}, "take one or the other"),
+            ({"AVERAGE": "61"}, "there are 60 dense epochs"),
+        ],
+    )
+    def test_settings_that_cannot_be_right_are_refused(self, run, settings, reason):
+        done = run("bash", RECIPE / "10_train.sh", "--dry-run", **settings)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("wmt16_en_de: ") and reason in done.stderr and done.stderr.count("\n") == 1
+
+    def test_an_array_of_the_settings_can_be_given(self, run):
+        settings = {
+            "OPTIMISATION": "--lr 1 --adam-betas '(0.9, 0.98)'",
+            "REWIND": "30 " * 6 + "12 12",
+            "TRAIN_DEVICE": "",
+        }
+        done = run("bash", RECIPE / "10_train.sh", "--dry-run", EXPERIMENTS="magnitude reinit", **settings)
+        first, second = (shlex.split(line) for line in done.stdout.splitlines() if "fairseq-train" in line)
+        assert first[first.index("--lr") : first.index("--lr") + 4] == ["--lr", "1", "--adam-betas", "(0.9, 0.98)"]
+        assert "--imp-rewind-epoch 30 30 30 30 30 30 12 12 --imp-score" in " ".join(first)
+        assert "--imp-rewind-epoch 0 --imp-reinit" in " ".join(second)
+        assert "--fp16" not in first and "--max-tokens" not in first
+
+    def test_an_average_is_made_of_the_dense_epochs_before_anything_is_pruned(self, run, tmp_path):
+        done = run("bash", RECIPE / "10_train.sh", "--dry-run", AVERAGE="2", STATE=tmp_path)
+        lines = [line for line in done.stdout.splitlines() if line and not line.startswith("#")]
+        assert "--imp-iterations 0" in lines[0] and "--keep-last-epochs 2" in lines[0]
+        folder = f"{tmp_path}/magnitude"
+        assert lines[1:4] == [
+            f"python -m fairseq_lth.levels {folder}/levels --average 2 --export {folder}/average.pt",
+            f"rm {folder}/levels/checkpoint59.pt", f"rm {folder}/levels/checkpoint60.pt",
+        ]  # fmt: skip
+        assert "--imp-iterations 8" in lines[4] and "--no-epoch-checkpoints" in lines[4]
+        words = [lines[place].split() for place in (0, 4)]
+        assert [line[line.index("--save-dir") + 1] for line in words] == [f"{folder}/levels"] * 2
+        done = run("bash", RECIPE / "15_average.sh", "--dry-run", AVERAGE="2", STATE=tmp_path)
+        assert f"--path {folder}/average.pt" in done.stdout and "score.py" in done.stdout
+
+    def test_peak_disk(self, run):
+        def disk(*words, **settings) -> list[float]:
+            done = run("bash", RECIPE / "run_all.sh", *words, "--dry-run", **settings)
+            line = done.stdout.splitlines()[0]
+            assert line.startswith("# disk: ")
+            return [float(number) for number in re.findall(r"[\d.]+", line)]
+
+        assert disk(EXPERIMENTS="magnitude") == [246, 8, 12, 25, 9, 68, 1, 145]
+        total, corpus, count, levels, *_, at_once, representations = disk("slurm", PRECISION="fp32", AVERAGE="10")
+        assert (count, at_once) == (35, 2) and abs(total - (corpus + levels + 68 + representations)) <= 1
 
     def test_wrong_words_are_refused(self, run):
         assert run("bash", RECIPE / "20_generate.sh", "--dryrun").returncode == 2
@@ -160,6 +226,7 @@ def test_shellcheck_has_nothing_to_say(run):
 SBATCH = """#!/bin/bash
 # Stands in for Slurm: notes the call and answers with a job number.
 printf '%s\\n' "${*@Q}" >> "$CALLS"
+[ "$DUMP" = "--max-tokens 5" ] || exit 1  # what is given for an array reaches the jobs
 echo "$(wc -l < "$CALLS");cluster"
 """
 
@@ -171,14 +238,17 @@ def test_slurm_jobs_wait_for_one_another(tmp_path, run):
     sbatch.chmod(0o755)
     calls = tmp_path / "calls"
     command = f'PATH="{sbatch.parent}:$PATH" bash {RECIPE}/run_all.sh slurm'
-    done = run("bash", "-c", command, CALLS=calls, STATE=tmp_path / "state")
+    settings = {"PARTITION": "gpu", "SLURM_CPU": "--partition cpu", "DUMP": "--max-tokens 5"}
+    done = run("bash", "-c", command, CALLS=calls, STATE=tmp_path / "state", **settings)
     assert done.returncode == 0, done.stderr
     jobs: dict[str, tuple[int, list[str], str]] = {}
     for number, line in enumerate(calls.read_text().splitlines(), 1):
         words = shlex.split(line)
         after = next((word.split("=")[1] for word in words if word.startswith("--dependency")), "")
         jobs[words[words.index("--job-name") + 1]] = (number, words, after)
-    last = {name: jobs[f"lth-train-{name}-4"][0] for name in ("magnitude", "random")}
+    chains = {"magnitude": 5, "random": 4}  # 300 and 240 epochs of 16 minutes in jobs of 24 hours, and one more
+    last = {name: jobs[f"lth-train-{name}-{links}"][0] for name, links in chains.items()}
+    assert all(f"lth-train-{name}-{links + 1}" not in jobs for name, links in chains.items())
     assert jobs["lth-train-magnitude-1"][2] == f"afterok:{jobs['lth-data'][0]}"
     assert jobs["lth-train-magnitude-2"][2] == f"afterany:{jobs['lth-train-magnitude-1'][0]}"
     assert jobs["lth-train-random-1"][2] == f"afterok:{last['magnitude']}"
@@ -186,9 +256,23 @@ def test_slurm_jobs_wait_for_one_another(tmp_path, run):
     assert jobs["lth-similarity-magnitude"][2] == f"afterok:{jobs['lth-dump-magnitude'][0]}"
     assert jobs["lth-generate-random"][1][-1] == "EXPERIMENTS='random' exec bash recipes/wmt16_en_de/20_generate.sh"
     assert "0-8%2" in jobs["lth-probe-magnitude"][1]
+    for name, partitions in (("train-random-1", ["gpu"]), ("data", ["gpu", "cpu"])):  # the last one counts
+        words = jobs[f"lth-{name}"][1]
+        assert [words[place + 1] for place, word in enumerate(words) if word == "--partition"] == partitions
     waited = set(jobs["lth-report"][2].removeprefix("afterok:").split(":"))
     ends = ("generate-magnitude", "probe-magnitude", "similarity-magnitude", "generate-random")
     assert waited == {str(jobs[f"lth-{name}"][0]) for name in ends}
+
+
+def test_a_job_of_slurm_starts_a_process_for_each_gpu(run):
+    done = run("bash", RECIPE / "10_train.sh", "--dry-run", SLURM_JOB_ID="123", GPUS="16", NODES="2")
+    words = shlex.split(done.stdout, comments=True)
+    assert words[:3] == ["srun", "--kill-on-bad-exit=1", "fairseq-train"]
+    assert words[words.index("--distributed-port") + 1] == "20123"
+    done = run("bash", RECIPE / "run_all.sh", "slurm", "--dry-run", GPUS="16", NODES="2")
+    job = next(shlex.split(line) for line in done.stdout.splitlines() if "lth-train-magnitude-1" in line)
+    asked = " ".join(job)
+    assert "--nodes 2 --ntasks-per-node 8 --gres gpu:8" in asked and "--signal TERM@300" in asked
 
 
 def test_an_array_task_does_its_own_level(run):
