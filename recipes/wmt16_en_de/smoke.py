@@ -2,8 +2,9 @@
 
     python smoke.py --output DIR --lines 160 20 20
 
-DIR/wmt16_en_de.tar.gz is laid out as the preprocessed WMT16 corpus, DIR/corpora as the corpora of the 18 probing
-tasks that suite.yaml names. Sentences come from a ten-line grammar, so every layer of annotation can be written down.
+DIR/wmt16_en_de.tar.gz is laid out as the preprocessed WMT16 corpus, four files beside it as those of statmt.org that
+it was made from, DIR/corpora as the corpora of the 18 probing tasks that suite.yaml names. Sentences come from a
+ten-line grammar, so every layer of annotation can be written down.
 """
 
 from __future__ import annotations
@@ -87,7 +88,9 @@ def main() -> int:
     try:
         with folder_beside(arguments.output) as beside:
             (beside / "corpora").mkdir()
-            write_archive(draw, arguments.lines, beside / "wmt16_en_de.tar.gz")
+            texts = plain_texts(draw, arguments.lines)
+            write_archive(texts, beside / "wmt16_en_de.tar.gz")
+            write_published(texts, beside)
             write_corpora(draw, beside / "corpora")
     except (BridgeError, OSError) as error:
         print(f"smoke: {error}", file=sys.stderr)
@@ -95,29 +98,72 @@ def main() -> int:
     return 0
 
 
-def write_archive(draw: random.Random, lines: list[int], path: Path) -> None:
-    """Writes the translation corpus: Moses tokens, BPE, plain references, in one archive."""
-    counts = dict(zip(("train.tok.clean", "newstest2013.tok", "newstest2014.tok"), lines, strict=True))
-    files: dict[str, list[str]] = {}
-    for name, count in counts.items():
+def plain_texts(draw: random.Random, lines: list[int]) -> dict[str, dict[str, list[str]]]:
+    """The sentences of train, newstest2013 and newstest2014 in both languages."""
+    texts: dict[str, dict[str, list[str]]] = {}
+    for name, count in zip(("train", "newstest2013", "newstest2014"), lines, strict=True):
         english = [[word.form for word in sentence(draw)] for _ in range(count)]
-        plain = {"en": english, "de": [[GERMAN[word] for word in words] for words in english]}
-        for language, sentences in plain.items():
-            untokenised = [" ".join(words[:-1]) + words[-1] for words in sentences]
-            if name == "newstest2014.tok":
-                files[f"newstest2014.{language}"] = untokenised
+        sides = {"en": english, "de": [[GERMAN[word] for word in words] for words in english]}
+        texts[name] = {
+            language: [" ".join(words[:-1]) + words[-1] for words in side] for language, side in sides.items()
+        }
+    return texts
+
+
+def write_archive(texts: dict[str, dict[str, list[str]]], path: Path) -> None:
+    """Writes the translation corpus as Google's archive has it: Moses tokens, BPE, plain references."""
+    files = {f"newstest2014.{language}": lines for language, lines in texts["newstest2014"].items()}
+    names = {"train": "train.tok.clean", "newstest2013": "newstest2013.tok", "newstest2014": "newstest2014.tok"}
+    for text, name in names.items():
+        for language, lines in texts[text].items():
             tokenizer = MosesTokenizer(lang=language)
-            files[f"{name}.{language}"] = [tokenizer.tokenize(line, return_str=True) for line in untokenised]
+            files[f"{name}.{language}"] = [tokenizer.tokenize(line, return_str=True) for line in lines]
     codes = io.StringIO()
-    learn_bpe([line for language in ("en", "de") for line in files[f"train.tok.clean.{language}"]], codes, MERGES)
+    learn_bpe([line for language in ("de", "en") for line in files[f"train.tok.clean.{language}"]], codes, MERGES)
     files["bpe.32000"] = codes.getvalue().splitlines()
     bpe = BPE(io.StringIO(codes.getvalue()))
-    for name in counts:
+    for name in names.values():
         for language in ("en", "de"):
             files[f"{name}.bpe.32000.{language}"] = [bpe.process_line(line) for line in files[f"{name}.{language}"]]
+    write_tar({name: "".join(f"{line}\n" for line in text) for name, text in sorted(files.items())}, path)
+
+
+def write_published(texts: dict[str, dict[str, list[str]]], folder: Path) -> None:
+    """Writes the same corpus as statmt.org has it; each training corpus ends with three pairs that cleaning drops."""
+    third = len(texts["train"]["en"]) // 3
+    bases = {
+        "de-en.tgz": "europarl-v7.de-en",
+        "training-parallel-commoncrawl.tgz": "commoncrawl.de-en",
+        "training-parallel-nc-v11.tgz": "training-parallel-nc-v11/news-commentary-v11.de-en",
+    }
+    dropped = {
+        "en": ["", "a " * 81, "one two three four five six seven eight nine ten"],
+        "de": ["x", "b " * 79, "eins"],
+    }
+    for place, (archive, base) in enumerate(bases.items()):
+        part = slice(place * third, None if place == 2 else (place + 1) * third)
+        sides = {language: [*lines[part], *dropped[language]] for language, lines in texts["train"].items()}
+        members = {f"{base}.{language}": "".join(f"{line}\n" for line in lines) for language, lines in sides.items()}
+        write_tar({f"{base}.fr-en.en": "of another pair\n", **members}, folder / archive)
+    dev = {
+        f"dev/newstest2013.{language}": "".join(f"{line}\n" for line in texts["newstest2013"][language])
+        for language in ("en", "de")
+    }
+    for language, kind in (("de", "src"), ("en", "ref")):
+        segments = [
+            f'<seg id="{number}">{line}</seg>' if number % 2 else f'<seg id="{number}"> {line}\n</seg>'
+            for number, line in enumerate(texts["newstest2014"][language], 1)
+        ]
+        text = "\n".join([f'<{kind}set setid="newstest2014">', "<hl>", *segments, "</hl>", f"</{kind}set>", ""])
+        dev[f"dev/newstest2014-deen-{kind}.{language}.sgm"] = text
+    write_tar(dev, folder / "dev.tgz")
+
+
+def write_tar(files: dict[str, str], path: Path) -> None:
+    """Writes texts as the members of a gzipped tar archive."""
     with tarfile.open(path, "w:gz") as archive:
-        for name, text in sorted(files.items()):
-            content = "".join(f"{line}\n" for line in text).encode()
+        for name, text in files.items():
+            content = text.encode()
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))

@@ -373,6 +373,111 @@ class TestText:
         assert "train.tok.clean.bpe.32000.en" in done.stderr
 
 
+class TestStatmt:
+    """The corpus from the published files, against Google's archive of the same text (both made up)."""
+
+    def make(self, run, downloads, output, *lines):
+        command = ("python", "-m", "recipes.wmt16_en_de.statmt", "--downloads", downloads, "--output", output)
+        return run(*command, "--merges", "80", "--jobs", "2", "--lines", *(lines or ("80", "20", "20")))
+
+    def test_gives_what_the_archive_has(self, made_up, tmp_path, run):
+        done = self.make(run, made_up, tmp_path / "made")
+        assert done.returncode == 0, done.stderr
+        run("python", RECIPE / "text.py", "--archive", made_up / "wmt16_en_de.tar.gz",
+            "--lines", "80", "20", "20", "--output", tmp_path / "taken")  # fmt: skip
+        names = sorted(path.name for path in (tmp_path / "taken").iterdir())
+        assert sorted(path.name for path in (tmp_path / "made").iterdir()) == names and len(names) == 10
+        for name in names:
+            assert (tmp_path / "made" / name).read_bytes() == (tmp_path / "taken" / name).read_bytes(), name
+        assert "well-known" in (tmp_path / "made/newstest2014.en").read_text()
+        assert "-@" not in (tmp_path / "made/newstest2014.tok.bpe.32000.en").read_text().replace("@@", "")
+
+    def test_half_a_download_and_other_numbers_are_refused(self, made_up, tmp_path, run):
+        folder = tmp_path / "downloads"
+        folder.mkdir()
+        for name in ("de-en.tgz", "training-parallel-commoncrawl.tgz", "training-parallel-nc-v11.tgz", "dev.tgz"):
+            shutil.copy(made_up / name, folder)
+        lines = {("100", "20", "20"): "80 training pairs are left after cleaning, not about 100",
+                 ("80", "21", "20"): "dev.tgz: newstest2013 has 20 pairs, not 21"}  # fmt: skip
+        for numbers, reason in lines.items():
+            done = self.make(run, folder, tmp_path / "made", *numbers)
+            assert done.returncode == 2 and done.stderr.startswith("statmt: ") and reason in done.stderr
+        half = (folder / "dev.tgz").read_bytes()
+        (folder / "dev.tgz").write_bytes(half[: len(half) // 2])
+        done = self.make(run, folder, tmp_path / "made")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "dev.tgz: not a whole .tar.gz archive" in done.stderr
+        assert not list(tmp_path.glob("made*")) and not list(tmp_path.glob(".made*"))
+
+    @pytest.mark.parametrize(
+        ("english", "german", "kept"),
+        [
+            ("a", "b", True), ("a", "", False), (" ".join("a" * 80), " ".join("b" * 80), True),
+            (" ".join("a" * 81), " ".join("b" * 80), False), (" ".join("a" * 9), "b", True),
+            ("b", " ".join("a" * 10), False), ("a" * 1000, "b", True), ("a", "b" * 1001, False),
+        ],
+    )  # fmt: skip
+    def test_cleans_as_moses_does(self, english, german, kept):
+        from recipes.wmt16_en_de.statmt import cleaned
+
+        assert cleaned([(english, german)]) == ([(english, german)] if kept else [])
+
+    def test_the_dry_run_downloads_what_has_a_hash_with_it(self, run, tmp_path):
+        done = run("bash", RECIPE / "00_data.sh", "--dry-run", STATE=tmp_path)
+        fetched = [shlex.split(line) for line in done.stdout.splitlines() if "fetch.sh" in line]
+        assert [(Path(words[3]).name, words[4][:12]) for words in fetched] == [
+            ("de-en.tgz", ""), ("training-parallel-commoncrawl.tgz", "sha256:c7a74"),
+            ("training-parallel-nc-v11.tgz", "sha256:cfe8a"), ("dev.tgz", ""),
+        ]  # fmt: skip
+        done = run("bash", RECIPE / "00_data.sh", "--dry-run", STATE=tmp_path, SOURCE="archive")
+        assert done.stdout.count("fetch.sh") == 1 and "drive.google.com" in done.stdout
+        assert run("bash", RECIPE / "00_data.sh", "--dry-run", SOURCE="drive").returncode == 2
+
+
+@pytest.mark.slow
+class TestBinarised:
+    @pytest.fixture(scope="class")
+    def copy(self, made_up, tmp_path_factory, run):
+        """A copy as fairseq-preprocess makes it, with the codes and the reference beside."""
+        folder = tmp_path_factory.mktemp("binarised")
+        assert run("python", RECIPE / "text.py", "--archive", made_up / "wmt16_en_de.tar.gz",
+                   "--lines", "80", "20", "20", "--output", folder / "text").returncode == 0  # fmt: skip
+        names = {"train": "train.tok.clean", "valid": "newstest2013.tok", "test": "newstest2014.tok"}
+        splits = [f"--{split}pref={folder}/text/{name}.bpe.32000" for split, name in names.items()]
+        done = run(
+            "fairseq-preprocess", "-s", "en", "-t", "de", "--joined-dictionary", *splits, "--destdir", folder / "data"
+        )
+        assert done.returncode == 0, done.stderr
+        for name in ("bpe.32000", "newstest2014.de"):
+            shutil.copy(folder / "text" / name, folder / "data")
+        return folder / "data"
+
+    def test_is_taken_as_it_is(self, copy, tmp_path, run, made_up):
+        done = run("bash", RECIPE / "00_data.sh", DATA=copy, STATE=tmp_path / "state", PAIRS="80 20 20",
+                   CORPORA=made_up / "corpora")  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        data = tmp_path / "state/data"
+        assert (data / "train.en-de.de.bin").resolve() == copy / "train.en-de.de.bin"
+        assert (data / "codes").read_bytes() == (copy / "bpe.32000").read_bytes()
+        assert (tmp_path / "state/text/newstest2014.de").read_text().count("\n") == 20
+
+    def test_what_is_no_such_copy_is_refused(self, copy, tmp_path, run):
+        def refused(folder, *lines) -> str:
+            done = run(
+                "python", RECIPE / "text.py", "--binarised", folder, "--lines", *lines, "--output", tmp_path / "data"
+            )
+            assert done.returncode == 2 and not (tmp_path / "data").exists()
+            return done.stderr.splitlines()[-1]
+
+        assert "test.en-de.en has 20 sentences, not 21: another corpus" in refused(copy, "80", "20", "21")
+        shutil.copytree(copy, tmp_path / "copy")
+        with (tmp_path / "copy/dict.de.txt").open("a") as file:
+            file.write("more 1\n")
+        assert "dict.en.txt and dict.de.txt differ" in refused(tmp_path / "copy", "80", "20", "20")
+        (tmp_path / "copy/bpe.32000").unlink()
+        assert "has no bpe.32000" in refused(tmp_path / "copy", "80", "20", "20")
+
+
 class TestChecker:
     def check(self, run, corpora):
         done = run("python", RECIPE / "check_data.py", "--suite", SUITE, "--corpora", corpora)
