@@ -18,7 +18,7 @@ from probing_bridge.similarity.run.group_tile import check_tags
 from probing_bridge.similarity.run.plan import GroupTile, Plan, Tile, level_pairs, plan_tiles
 from probing_bridge.similarity.run.rows import collect
 from probing_bridge.similarity.run.tile import TileRunner
-from probing_bridge.similarity.run.work import finish, is_finished, open_work, read_plan
+from probing_bridge.similarity.run.work import finish, is_finished, open_work, read_plan, sole_run
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ def run(plan: Plan, output: Path, cluster: Cluster | None = None) -> Finished:
         fingerprint = plan.fingerprint()
         if is_finished(output, fingerprint):
             return Finished(False, [])
-        output.mkdir(parents=True, exist_ok=True)
-        plan, work = open_work(plan, dumps, output)
-        tiles = plan_tiles(dumps, plan.pairs)
-        missing = [tile for tile in tiles if not (work / "tiles" / tile.name).exists()]
-        do(missing, plan, dumps, work, cluster)
-        notes = collect(work, [tile.name for tile in tiles], output)
-        finish(output, fingerprint)
+        with sole_run(output):
+            plan, work = open_work(plan, dumps, output)
+            tiles = plan_tiles(dumps, plan.pairs)
+            missing = [tile for tile in tiles if not (work / "tiles" / tile.name).exists()]
+            do(missing, plan, dumps, work, cluster)
+            notes = collect(work, [tile.name for tile in tiles], output)
+            finish(output, fingerprint)
     return Finished(True, notes)
 
 

@@ -6,8 +6,7 @@ Layout of the work folder: `plan.json`; `layers/<component>.<place>-<layer>.npz`
 
 from __future__ import annotations
 
-import os
-import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,17 +93,14 @@ class TileRunner:
             counter = DistributionCounter(
                 DISTRIBUTION_MEASURES, len(layers), blocks.n_blocks, component.units, self._plan.threshold
             )
-        products = self._work / f"products.{tile.name}.{os.getpid()}" if tile.on_disk else None
-        if products is not None:
-            products.mkdir(parents=True)
-        try:
+        with tempfile.TemporaryDirectory(prefix=f"products.{tile.name}.", dir=self._work) as products:
             moments = accumulate(
                 layers,
                 [take_pilot(layer, component.n_rows) for layer in layers],
                 blocks,
                 tile.pairs(component, self._wanted),
                 self._gemm,
-                folder=products,
+                folder=Path(products) if tile.on_disk else None,
                 on_chunk=counter,
                 on_block=lambda rows: advance(rows / component.n_rows),
             )
@@ -112,9 +108,6 @@ class TileRunner:
             scoring = _TileScoring(self._plan, self._dumps, self._work, component, keys, moments, draws)
             with one_thread():
                 return scoring.rows(tile.own, counter)
-        finally:
-            if products is not None:
-                shutil.rmtree(products, ignore_errors=True)
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """The command on dumps: numbers, tables, stopping and going on, shards, jobs, bad input."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -164,8 +165,63 @@ def test_a_stopped_run_goes_on(
     again.clear()
     assert similarity(dumps, tmp_path / "stopped", *few) == 0
     assert not again
-    assert similarity(dumps, tmp_path / "stopped", *few, "--absolute") == 0  # another request: everything anew
-    assert set(done) <= set(again)
+
+
+def test_other_options_leave_the_finished_tiles_of_a_stopped_run(
+    make_dumps: Callable[..., Any], tmp_path: Path, small_tiles: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job of the stopped run may still be at work on a cluster; its tiles never come among those of other options."""
+    maker = make_dumps(n_sentences=12, n_layers=1, components=("encoder",))
+    dumps = [maker.level(k).path for k in range(2)]
+    work, asked = runner.TileRunner.run, list[str]()
+
+    def one_tile(self: runner.TileRunner, tile: Any, *rest: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(tile.name)
+        work(self, tile, *rest)
+
+    monkeypatch.setattr(runner.TileRunner, "run", one_tile)
+    for options, first in ((), "encoder.0-0"), (("--absolute",), "encoder.0-0"), ((), "encoder.1-1"):
+        with pytest.raises(KeyboardInterrupt):
+            similarity(dumps, tmp_path / "results", "--resamples", "0", *options)
+        assert asked.pop() == first
+    kept = [path.parent.parent.name for path in (tmp_path / "results").glob(".similarity/*/tiles/encoder.0-0")]
+    assert len(set(kept)) == 2
+    monkeypatch.undo()
+    assert similarity(dumps, tmp_path / "results", "--resamples", "0") == 0
+    assert not (tmp_path / "results" / ".similarity").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--absolute",)])
+def test_a_second_run_on_one_output_is_refused(
+    make_dumps: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+) -> None:
+    """While a tile of the first is computed; nothing of the first is touched."""
+    maker = make_dumps(n_sentences=12, n_layers=1, components=("encoder",))
+    dumps = [maker.level(k).path for k in range(2)]
+    output, refused = tmp_path / "results", []
+    work = runner.TileRunner.run
+
+    def second(self: runner.TileRunner, *rest: Any) -> None:
+        before = sorted(output.rglob("*"))
+        refused.append(similarity(dumps, output, "--resamples", "30", *options))
+        assert sorted(output.rglob("*")) == before
+        work(self, *rest)
+
+    monkeypatch.setattr(runner.TileRunner, "run", second)
+    assert similarity(dumps, output, "--resamples", "30") == 0
+    assert set(refused) == {2}
+    lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    who = rf"host \S+, process {os.getpid()}, since \d{{4}}-\d\d-\d\d [\d:]+"
+    assert len(lines) == len(refused)
+    for line in lines:
+        assert re.search(rf"{re.escape(str(output))}: another `similarity` is at work here \({who}\): wait", line), line
+    assert not list(output.glob(".similarity*lock"))
 
 
 @pytest.mark.parametrize("n_sentences", [1, 2, 40])
