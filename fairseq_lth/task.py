@@ -30,6 +30,7 @@ from fairseq_lth.training.engine import PruningEngine
 from fairseq_lth.training.experiment import check_data
 from fairseq_lth.training.lr_scheduler import rewindable
 from fairseq_lth.training.processes import refused_together
+from fairseq_lth.training.pruning_flags import check_pruning, resolve_masks
 from fairseq_lth.training.settings import RunSettings, TaskSettings, is_master
 from fairseq_lth.training.start import find_start
 from fairseq_lth.training.stopping import stop_between_epochs, stop_when_asked
@@ -79,7 +80,7 @@ class ImpTask(TranslationTask):
         try:
             with refused_together():
                 check_data(cfg, root.dataset.train_subset)
-                config.check_pruning(cfg, root.optimization.max_epoch)
+                check_pruning(cfg, root.optimization.max_epoch)
                 config.check_flags(root)
                 lock.require_one_training(root.distributed_training)
                 if is_master(root):
@@ -87,7 +88,7 @@ class ImpTask(TranslationTask):
             with refused_together():
                 task = super().setup_task(cfg, **kwargs)
                 resolve_alias(root)
-                config.resolve_masks(cfg, root)
+                resolve_masks(cfg, root)
                 start = find_start(cfg, root)
                 task.engine = PruningEngine(cfg, root, start)
                 config.check_saving(root, task.engine.schedule)
@@ -116,6 +117,12 @@ class ImpTask(TranslationTask):
         if self.engine is not None:
             self.engine.attach(model, build)
         return model
+
+    def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> None:
+        """Loads a split; the engine gets to know the training set."""
+        super().load_dataset(split, *args, **kwargs)
+        if self.engine is not None and split == self.cfg.train_subset:
+            self.engine.take_data(self.datasets[split])
 
     def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         """Builds the training batches with the seed of epoch 1 in every process.
@@ -153,7 +160,7 @@ class ImpTask(TranslationTask):
         """One forward and backward pass, after which the gradients of pruned weights are zero."""
         if self.engine is None:
             return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
-        self.engine.before_backward(optimizer, update_num)
+        self.engine.before_backward(criterion, optimizer, update_num)
         result = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
         self.engine.after_backward()
         return result

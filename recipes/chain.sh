@@ -4,8 +4,8 @@
 #   CONFIG=FILE      the settings (default: config.sh of the recipe)
 #   SEED=N           another training run (default: 1), in a folder of its own
 #   STATE=DIR        where everything goes (default: state/ in the recipe's folder; with SEED=N, state/seedN)
-#   EXPERIMENTS=...  some of: magnitude weights control random shuffle reinit (default: those of the settings); random-N,
-#                    shuffle-N and reinit-N are drawn with another seed
+#   EXPERIMENTS=...  some of: magnitude weights control random shuffle reinit wanda gradient (default: those of the
+#                    settings); the last five are drawn with another seed as random-N, shuffle-N and so on
 # In a Slurm array job the task's number is the level; otherwise all levels are done one after the other.
 set -euo pipefail
 
@@ -45,10 +45,11 @@ command -v fairseq-train > /dev/null || PATH=$PWD/.venv/bin:$PATH
 [ -n "$DRY_RUN" ] || command -v fairseq-train > /dev/null || fail "no fairseq-train here: run \`make setup\` first"
 for experiment in $EXPERIMENTS; do
     case $experiment in
-        magnitude | weights | control | random | shuffle | reinit) ;;
+        magnitude | weights | control | random | shuffle | reinit | wanda | gradient) ;;
         *)
-            [[ $experiment =~ ^(random|shuffle|reinit)-[1-9][0-9]*$ ]] || refuse "EXPERIMENTS has '$experiment', which is" \
-                "none of magnitude, weights, control, random, shuffle, reinit, nor of the last three with a seed (random-2)"
+            [[ $experiment =~ ^(random|shuffle|reinit|wanda|gradient)-[1-9][0-9]*$ ]] || refuse "EXPERIMENTS has '$experiment', which is" \
+                "none of magnitude, weights, control, random, shuffle, reinit, wanda, gradient, nor of the last five with a seed" \
+                "(random-2)"
             ;;
     esac
 done

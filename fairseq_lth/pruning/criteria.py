@@ -2,7 +2,8 @@
 
 Movva & Zhao (2020, Section 3.2) rank all weights but embeddings together by magnitude and remove the smallest 20 % of
 what is left; here LayerNorm is kept too, and biases are ranked with the weights. To add a criterion, write a function
-of a weight and a stream of random bits and add one line to PRUNING_CRITERIA.
+of a weight and a stream of random bits and add one line to PRUNING_CRITERIA. A score that sees data is the magnitude of
+a weight that the data have been multiplied into before (fairseq_lth/training/calibration.py).
 """
 
 from __future__ import annotations
@@ -54,20 +55,28 @@ class Criterion:
 
     Attributes:
         score: Scores of the kept weights of one parameter; the smallest go.
-        is_drawn: Whether they are drawn with the seed.
+        is_drawn: Whether the seed counts: it draws the scores, or the batches that they look at.
         counts: The criterion that decides how many each module loses; empty where the scores do.
+        data: What each weight is multiplied by before it is scored, `input_norms` or `gradients`; empty: by nothing.
     """
 
     score: Callable[[np.ndarray, np.random.Philox], np.ndarray]
     is_drawn: bool = False
     counts: str = ""
+    data: str = ""
 
 
 # shuffle: magnitude's sparsity of every module, other weights in it (Su et al. 2020, arXiv 2009.11094)
+# wanda: |weight| times the norm of its input (Sun et al. 2024, Section 3). They rank within each output of a layer;
+#     here the scope says what is ranked together, as for every score, so that it differs from magnitude in the score.
+# gradient: |weight times gradient|, by how much the loss would change to the first order (Molchanov et al. 2019,
+#     Section 3.1, whose squares have the same order; Lee et al. 2019, Section 4)
 PRUNING_CRITERIA: dict[str, Criterion] = {
     "magnitude": Criterion(magnitude),
     "random": Criterion(random, is_drawn=True),
     "shuffle": Criterion(random, is_drawn=True, counts="magnitude"),
+    "wanda": Criterion(magnitude, is_drawn=True, data="input_norms"),
+    "gradient": Criterion(magnitude, is_drawn=True, data="gradients"),
 }
 
 
@@ -107,7 +116,7 @@ def prune(weights: dict[str, Tensor], mask: Mask, rate: float, score: str, scope
     so every rank and every machine chooses the same.
 
     Args:
-        weights: The prunable parameters by name, any float dtype.
+        weights: The prunable parameters by name, any float dtype; under a criterion with `data` times their factors.
         mask: The mask of the level before.
         rate: The share of the remaining weights that goes, in [0, 1).
         score: A key of PRUNING_CRITERIA.

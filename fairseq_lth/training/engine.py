@@ -17,7 +17,6 @@ from typing import Any
 from fairseq import checkpoint_utils
 from torch import nn
 
-from fairseq_lth.config import rewind_epochs
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.guards import writing
 from fairseq_lth.levels import paths
@@ -27,13 +26,8 @@ from fairseq_lth.pruning.criteria import prunable_parameters
 from fairseq_lth.pruning.masks import Mask
 from fairseq_lth.pruning.zeros import GradientMasks, Optimizer, zero_pruned
 from fairseq_lth.training.lr_scheduler import ATTRIBUTE, RewindMixin, Rewound
-from fairseq_lth.training.mask_choice import (
-    check_given_masks,
-    how_pruned,
-    next_mask,
-    require_one_mask,
-    require_same_weights,
-)
+from fairseq_lth.training.mask_choice import MaskChoice, how_pruned, require_same_weights
+from fairseq_lth.training.pruning_flags import rewind_epochs
 from fairseq_lth.training.rewind import (
     draw_weights,
     fetch_rewind_points,
@@ -72,10 +66,10 @@ class PruningEngine:
         self.level = start.level
         self.mask: Mask | None = None
         self._cfg = cfg
+        self._choice = MaskChoice(cfg, root)
         self._mode = str(cfg.imp_rewind)
         self._start = start
         self._directory = Path(root.checkpoint.save_dir)
-        self._distributed = root.distributed_training
         self._is_master = is_master(root)
         self._transition: dict[str, Any] = {}
         self._seconds = 0.0
@@ -109,22 +103,30 @@ class PruningEngine:
         n_prunable = sum(parameter.numel() for parameter in self._parameters.values())
         self._counts = WeightCounts(n_weights, n_prunable, 0)
         self._start.require_same_model(model)
-        if self._cfg.imp_masks_from is not None:
-            to_come = range(self._start.level + 1, self.schedule.iterations + 1)
-            try:
-                check_given_masks(self._cfg.imp_masks_from, to_come, self._parameters)
-            except BridgeError as error:
-                raise RunRefused(str(error)) from None
+        to_come = range(self._start.level + 1, self.schedule.iterations + 1)
+        self._choice.attach(model, self._parameters, to_come)
+
+    def take_data(self, dataset: Any) -> None:
+        """Takes the training set, which some scores look at.
+
+        Args:
+            dataset: fairseq's dataset.
+
+        Raises:
+            RunRefused: It is too small for what the score is to look at, or the score cannot judge this model.
+        """
+        self._choice.take_data(dataset)
 
     def begin_epoch(self, epoch: int) -> None:
         """Notes the epoch; what it needs is done at its first update, where the optimizer is at hand."""
         self._epoch = epoch
         self._pending = True
 
-    def before_backward(self, optimizer: Optimizer, update_num: int) -> None:
+    def before_backward(self, criterion: Any, optimizer: Optimizer, update_num: int) -> None:
         """Called before each forward and backward pass; starts the level at the first of an epoch.
 
         Args:
+            criterion: fairseq's criterion.
             optimizer: fairseq's optimizer.
             update_num: Updates made so far.
         """
@@ -134,15 +136,15 @@ class PruningEngine:
         self._optimizer = optimizer
         level = self.schedule.level(self._epoch)
         if level > self.level:
-            self._start_level(level, optimizer)
+            self._start_level(level, criterion, optimizer)
         elif level == 0 and update_num == 0 and self._is_master:
             with writing(self._directory):
                 save_initialisation(self._directory, self._model, self._start.dense)
 
-    def _start_level(self, level: int, optimizer: Optimizer) -> None:
+    def _start_level(self, level: int, criterion: Any, optimizer: Optimizer) -> None:
         """Prunes, rewinds and starts the search for the best checkpoint anew; the training goes on from there."""
         rewind_epoch = self.schedule.rewind_epoch(level)
-        mask = self._prune(level)
+        mask = self._choice.next_mask(self.mask, level, criterion)
         if self._mode == "weights":
             point = load_rewind_point(self._directory, rewind_epoch, self._start.dense)
             rewind_weights(point, self._model, optimizer)
@@ -269,16 +271,6 @@ class PruningEngine:
         if level > 0:
             pruning = how_pruned(self._cfg, self.schedule.rewind_epoch(level), Rewound(**self._transition))
         record_level(self._directory, state, mask, self._counts, updates, pruning)
-
-    def _prune(self, level: int) -> Mask:
-        """The mask of the next level, the same on every process."""
-        cfg, before = self._cfg, self.mask or Mask.full(self._parameters)
-        try:
-            mask = next_mask(cfg, self._parameters, before, level)
-        except BridgeError as error:
-            raise RunRefused(str(error)) from None
-        require_one_mask(mask, self._distributed)
-        return mask
 
     def _use_mask(self, mask: Mask) -> None:
         self.mask = Mask({name: kept.to(self._parameters[name].device) for name, kept in mask.kept.items()})

@@ -36,7 +36,7 @@ _OPTIMIZATION = ("max_epoch", "clip_norm", "sentence_avg", "lr", "skip_remainder
 _TASK = (
     "source_lang", "target_lang", "left_pad_source", "left_pad_target", "max_source_positions",
     "max_target_positions", "upsample_primary", "truncate_source", "num_batch_buckets", "imp_rate", "imp_rewind",
-    "imp_score", "imp_scope", "imp_prune_embeddings", "imp_keep_biases", "imp_reinit",
+    "imp_score", "imp_scope", "imp_calibration_batches", "imp_prune_embeddings", "imp_keep_biases", "imp_reinit",
 )  # fmt: skip
 
 

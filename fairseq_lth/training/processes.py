@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from fairseq_lth.errors import RunRefused
 
@@ -41,6 +42,17 @@ def gather(value: T) -> list[T]:
     values = [value] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(values, value)
     return values
+
+
+def copy_from_first(tensors: Iterable[Tensor]) -> None:
+    """Overwrites tensors with those of the first process.
+
+    Args:
+        tensors: Of the same shapes and dtypes, in the same order, on every process.
+    """
+    if torch.distributed.is_initialized():
+        for tensor in tensors:
+            torch.distributed.broadcast(tensor, 0)
 
 
 def own_rank() -> int:

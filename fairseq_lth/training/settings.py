@@ -25,6 +25,10 @@ class TaskSettings(Group, Protocol):
     target_lang: str | None
     train_subset: str
     eval_bleu: bool
+    max_source_positions: int
+    max_target_positions: int
+    required_seq_len_multiple: int
+    num_batch_buckets: int
     imp_iterations: int
     imp_rate: float
     imp_rewind_epoch: Sequence[int]
@@ -33,6 +37,7 @@ class TaskSettings(Group, Protocol):
     imp_scope: object
     imp_prune_embeddings: bool
     imp_keep_biases: bool
+    imp_calibration_batches: int | None
     imp_seed: int
     imp_masks_from: str | None
     imp_reinit: bool
@@ -101,6 +106,9 @@ class Dataset(Group, Protocol):
 
     train_subset: str
     valid_subset: str
+    max_tokens: int | None
+    batch_size: int | None
+    required_batch_size_multiple: int
     curriculum: int
     update_ordered_indices_seed: bool
 

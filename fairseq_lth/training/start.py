@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from fairseq_lth.config import rewind_epochs
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.guards import writing
 from fairseq_lth.levels import paths
@@ -30,6 +29,7 @@ from fairseq_lth.levels.checkpoints import (
     require_state,
 )
 from fairseq_lth.training.experiment import experiment_id
+from fairseq_lth.training.pruning_flags import rewind_epochs
 from fairseq_lth.training.settings import RunSettings, TaskSettings, is_master
 from probing_bridge.errors import BridgeError
 

@@ -126,16 +126,18 @@ TABLES: dict[str, Table] = {
         {
             "experiment": "str", "level": "Int64", "epoch": "Int64", "updates": "Int64", "lr": "float64",
             "sparsity_prunable": "float64", "sparsity": "float64", "weights": "Int64", "prunable_weights": "Int64",
-            "pruned_weights": "Int64", "rate": "float64", "score": "str", "scope": "str", "seed": "Int64",
-            "masks_from": "str", "rewind": "str", "rewind_epoch": "Int64", "lr_before": "float64", "lr_rise": "float64",
+            "pruned_weights": "Int64", "rate": "float64", "score": "str", "scope": "str",
+            "calibration_batches": "Int64", "seed": "Int64", "masks_from": "str", "rewind": "str",
+            "rewind_epoch": "Int64", "lr_before": "float64", "lr_rise": "float64",
             "updates_before": "Int64", "updates_after": "Int64",
             "parent": "str", "mask_hash": "str", "wall_seconds": "float64", "checkpoint": "str",
             "checkpoint_hash": "str",
         },
         ("experiment", "level"),
         "one level of a run: sparsity of the prunable and of all weights; how it was pruned and rewound (empty for the "
-        "dense level; seed of what is drawn, masks_from the experiment whose masks were used); `lr` is the learning "
-        "rate after the rewind, `lr_rise` by what share of the rate before it is higher",
+        "dense level; calibration_batches: how many the score looked at; seed of what is drawn, masks_from the "
+        "experiment whose masks were used); `lr` is the learning rate after the rewind, `lr_rise` by what share of the "
+        "rate before it is higher",
     ),
     "interpolation": Table(
         {

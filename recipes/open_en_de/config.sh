@@ -17,6 +17,7 @@ METRICS=(sacrebleu)
 EXPERIMENTS=${EXPERIMENTS:-magnitude random}
 SEED=${SEED:-1}
 EPOCHS=12 REWIND=(10) ITERATIONS=8 RATE=0.2
+CALIBRATION=32                              # batches that wanda and gradient look at
 MODEL=(--arch transformer --share-all-embeddings --encoder-layers 6 --decoder-layers 6
     --encoder-embed-dim 128 --decoder-embed-dim 128 --encoder-ffn-embed-dim 256 --decoder-ffn-embed-dim 256
     --encoder-attention-heads 4 --decoder-attention-heads 4 --dropout 0.1
@@ -41,7 +42,7 @@ SIMILARITY=(--pairs within dense)              # what the paper looks at: each l
 
 # SMOKE=1: every step in minutes, on the first sentences of the same files.
 if [ -n "${SMOKE-}" ]; then
-    PAIRS=(400 40 40) MERGES=400 EPOCHS=2 REWIND=(1) ITERATIONS=2
+    PAIRS=(400 40 40) MERGES=400 EPOCHS=2 REWIND=(1) ITERATIONS=2 CALIBRATION=2
     OPTIMISATION+=(--warmup-updates 20)
     GENERATE+=(--max-len-a 0 --max-len-b 20)
     SIMILARITY=(--resamples 20)

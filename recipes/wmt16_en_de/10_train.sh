@@ -6,7 +6,9 @@
 #   control    nothing is pruned: the same epochs at the same rates
 #   shuffle    each module loses as many weights as by magnitude, but which ones is drawn (Su et al. 2020)
 #   reinit     the masks of magnitude, weights drawn anew, 60 epochs a level (Frankle & Carbin 2019)
-# random-2, shuffle-2, reinit-2 and so on are drawn with that seed.
+#   wanda      scores times the norm of a weight's input, over CALIBRATION batches (Sun et al. 2024)
+#   gradient   scores times the gradient, over CALIBRATION batches (Molchanov et al. 2019)
+# random-2, shuffle-2, reinit-2, wanda-2 and so on are drawn with that seed, of the last two the batches.
 # Interrupted runs go on from the last epoch when the script is run again.
 # With AVERAGE=N the dense epochs come first, the last N are averaged, and the same training goes on with the prunings.
 # On several nodes without Slurm: the same command on each, with NODES and RENDEZVOUS=HOST:PORT of the first.
@@ -65,6 +67,8 @@ for experiment in $EXPERIMENTS; do
             pruning=(--imp-score shuffle --imp-rewind lr) ;;
         reinit) title="the masks of magnitude, weights drawn anew, $EPOCHS epochs each"
             rewind=(0) pruning=(--imp-reinit --imp-rewind lr) ;;
+        wanda | gradient) title="the same by ${experiment%-*} over $CALIBRATION batches, from LTH0"
+            pruning=(--imp-score "${experiment%-*}" --imp-calibration-batches "$CALIBRATION" --imp-rewind lr) ;;
     esac
     train "train-$experiment" "$title" "$experiment" --imp-iterations "$ITERATIONS" --imp-rate "$rate" \
         --imp-rewind-epoch "${rewind[@]}" "${pruning[@]}" "${drawn[@]}" "${branch[@]}" --no-epoch-checkpoints

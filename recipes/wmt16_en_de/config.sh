@@ -29,6 +29,7 @@ SEED=${SEED:-1}
 EPOCHS=${EPOCHS:-60} ITERATIONS=${ITERATIONS:-8} RATE=${RATE:-0.2}
 REWIND=(30)                                 # an epoch, or one a pruning: the authors' code has 30 30 30 30 30 30 12 12
 AVERAGE=${AVERAGE:-0}                       # last epochs of LTH0 to average (fairseq's recipe: 10); 0: no average
+CALIBRATION=16                              # batches that wanda and gradient look at
 MODEL=(--arch transformer_vaswani_wmt_en_de_big --share-all-embeddings --dropout 0.3)
 OPTIMISATION=(--optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 0.0
     --lr-scheduler inverse_sqrt --lr 7e-4 --warmup-updates 4000 --warmup-init-lr 1e-7
@@ -82,7 +83,7 @@ DATA_GB=8 CHECKPOINT_GB=2.1 DUMP_GB=7.5 REPS_GB=145
 # SMOKE=1: every script once on two cores, on a tiny corpus in the same layouts that 00_data.sh makes up. The model and
 # its flags stay; the epochs, the prunings, the corpora and what needs a GPU are less.
 if [ -n "${SMOKE-}" ]; then
-    PAIRS=(80 8 20) MERGES=80 DICTIONARY=1000 EPOCHS=2 REWIND=(1) ITERATIONS=1 AVERAGE=2 GPUS=1 NODES=1
+    PAIRS=(80 8 20) MERGES=80 DICTIONARY=1000 EPOCHS=2 REWIND=(1) ITERATIONS=1 CALIBRATION=1 AVERAGE=2 GPUS=1 NODES=1
     TRAIN_DEVICE=(--cpu --max-tokens 1000) DEVICE=(--cpu) PROBE=() MLP_PROBE=() SIMILARITY=(--resamples 20)
     OPTIMISATION+=(--log-interval 1)
     GENERATE+=(--max-len-a 0 --max-len-b 10)

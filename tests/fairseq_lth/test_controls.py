@@ -9,6 +9,8 @@ import torch
 from fairseq_lth.levels.checkpoints import imp_state, read_checkpoint
 from fairseq_lth.pruning.masks import Mask
 
+WANDA = ["--imp-score", "wanda", "--imp-calibration-batches", "2"]
+
 
 def rows(folder):
     with open(folder / "lth.csv", newline="") as file:
@@ -118,6 +120,45 @@ def test_the_rise_of_the_rate_is_recorded_and_logged(branch):
     assert f"({float(rows(folder)[0]['lr_rise']):+.1%})" in training.output
 
 
+GRADIENT = ["--imp-score", "gradient", *WANDA[2:]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("score", [WANDA, GRADIENT])
+def test_scores_that_see_data_choose_the_same_after_a_kill(branch, dense, same_level, tmp_path, score):
+    whole, _ = branch("whole", *score)
+    for event in (1, 9):  # right after each pruning, of which nothing has been saved
+        _, killed = branch(f"killed{event}", *score, die=("update", event + 1))
+        assert killed.status < 0
+        folder, _ = branch(f"killed{event}", *score)
+        for level in (1, 2):
+            same_level(whole / f"checkpoint_lth{level}.pt", folder / f"checkpoint_lth{level}.pt")
+    assert {(row["score"], row["calibration_batches"], row["seed"]) for row in rows(whole)} == {(score[1], "2", "1")}
+    assert [row["pruned_weights"] for row in rows(whole)] == [row["pruned_weights"] for row in rows(dense)][1:]
+    other, _ = branch("other", *score, "--imp-seed", "2")
+    assert len({rows(folder)[0]["mask_hash"] for folder in (whole, other, dense)}) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", [(), ("--memory-efficient-fp16",)])
+@pytest.mark.parametrize(
+    "control", [WANDA, GRADIENT, ["--imp-reinit", "--imp-rewind-epoch", "0"], ["--imp-masks-from", "DENSE"]]
+)
+def test_controls_in_half_precision(train, flags, tmp_path, control, precision):
+    """Zeros hold after every update, given masks are kept, and a score depends on what it looks at only."""
+    half, dense = [*flags, "--fp16", "--fp16-init-scale", "4", *precision], tmp_path / "dense"
+    train([*half, "--save-dir", dense], fake_cuda=not precision).succeed()
+    control = [str(dense) if word == "DENSE" else word for word in control]
+    for name in ("run", "again"):
+        argv = [*half, *control, "--restore-file", dense / "checkpoint_lth0.pt", "--save-dir", tmp_path / name]
+        train(argv, check=True, fake_cuda=not precision).succeed()
+    hashes = [
+        [row["mask_hash"] for row in rows(tmp_path / name) if row["level"] != "0"] for name in ("run", "again", "dense")
+    ]
+    assert hashes[0] == hashes[1] and (hashes[0] == hashes[2]) == ("--imp-score" not in control)
+    assert all(weight.isfinite().all() for weight in weights(tmp_path / "run", 2).values())
+
+
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
@@ -136,6 +177,14 @@ def test_the_rise_of_the_rate_is_recorded_and_logged(branch):
         (["--imp-masks-from", "DENSE", "--imp-iterations", "0"], "give --imp-iterations"),
         (["--imp-masks-from", "RUN"], "is the --save-dir of this run"),
         (["--imp-rate", "-0.1"], "must be 0 or more and below 1"),
+        (["--imp-score", "wanda"], "say how many with --imp-calibration-batches"),
+        (["--imp-calibration-batches", "2"], "--imp-score magnitude looks at no data: leave it out"),
+        ([*WANDA, "--imp-calibration-batches", "0"], "must be 1 or more"),
+        ([*WANDA, "--imp-prune-embeddings"], "not features whose norm could be taken"),
+        ([*WANDA, "--num-batch-buckets", "2"], "the padding would count as words"),
+        ([*WANDA, "--required-seq-len-multiple", "8"], "the padding would count as words"),
+        ([*WANDA, "--imp-rate", "0"], "nothing is pruned, so nothing is chosen"),
+        ([*WANDA, "--imp-masks-from", "DENSE"], "the masks are chosen already"),
     ],
 )
 def test_what_makes_no_sense_is_refused(refusal, flags, dense, tmp_path, extra, message):
@@ -166,3 +215,9 @@ def test_masks_that_keep_what_is_pruned_are_refused(train, flags, dense, branch,
     assert (
         "branch from a level of the same run" in train([*argv, "--restore-file", other / "checkpoint_lth1.pt"]).error()
     )
+
+
+def test_more_calibration_batches_than_there_are_are_refused_before_training(train, flags, tmp_path):
+    training = train([*flags, *WANDA[:3], "1000", "--save-dir", tmp_path / "run"])
+    assert "--imp-calibration-batches 1000: the training set has only " in training.error()
+    assert "begin training epoch" not in training.output

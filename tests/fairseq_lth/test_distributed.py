@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
+SLOW = pytest.mark.slow
+SHUFFLE = ("--imp-score", "shuffle")
+WANDA = ("--imp-score", "wanda", "--imp-calibration-batches", "3")
+GRADIENT = ("--imp-score", "gradient", "--imp-calibration-batches", "3")
 RUNS = [
-    ("legacy_ddp", "magnitude"),
-    ("pytorch_ddp", "magnitude"),
-    pytest.param("legacy_ddp", "shuffle", marks=pytest.mark.slow),
-    pytest.param("no_c10d", "magnitude", marks=pytest.mark.slow),  # another name of legacy_ddp
+    ("legacy_ddp", ()),
+    ("pytorch_ddp", ()),
+    pytest.param("legacy_ddp", SHUFFLE, marks=SLOW),
+    pytest.param("legacy_ddp", WANDA, marks=SLOW),
+    pytest.param("pytorch_ddp", GRADIENT, marks=SLOW),
+    pytest.param("no_c10d", (), marks=SLOW),  # another name of legacy_ddp
 ]
 LEVELS = 4
 
@@ -68,12 +74,9 @@ def check(one_process, same_level, tmp_path):
 
 @pytest.mark.parametrize(("backend", "score"), RUNS)
 def test_two_processes(both, check, tmp_path, backend, score):
-    for rank in both("--imp-score", score, "--save-dir", tmp_path, "--ddp-backend", backend):
+    for rank in both(*score, "--save-dir", tmp_path, "--ddp-backend", backend):
         rank.succeed()
-    check("--imp-score", score)
-
-
-SLOW = pytest.mark.slow
+    check(*score)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +103,25 @@ def test_either_process_is_killed(both, check, tmp_path, rank, die, mode):
 def test_a_branch(both, check, one_process, tmp_path):
     dense = one_process() / "checkpoint_lth0.pt"
     extra = ("--imp-score", "random", "--imp-rewind", "weights", "--restore-file", dense)
+    for rank in both(*extra, "--save-dir", tmp_path):
+        rank.succeed()
+    check(*extra, levels=range(1, LEVELS))
+
+
+@SLOW
+@pytest.mark.parametrize(
+    "control",
+    [
+        ("--imp-reinit", "--imp-rewind-epoch", "0", "--restore-file", "LTH0"),
+        ("--imp-masks-from", "RUN", "--seed", "8"),
+        (*WANDA, "--restore-file", "LTH0"),
+    ],
+)
+def test_a_control(both, check, one_process, tmp_path, control):
+    """Also where the first process dies at the pruning and all of them make it again."""
+    names = {"RUN": one_process(), "LTH0": one_process() / "checkpoint_lth0.pt"}
+    extra = tuple(names.get(word, word) for word in control)
+    assert both(*extra, "--save-dir", tmp_path, rank=0, die=("update", 2))[0].status < 0
     for rank in both(*extra, "--save-dir", tmp_path):
         rank.succeed()
     check(*extra, levels=range(1, LEVELS))

@@ -25,7 +25,7 @@ IDENTITY = {
     "optimizer": "_name adam_betas adam_eps weight_decay use_old_adam fp16_adam_stats tpu lr",
     "task": "source_lang target_lang left_pad_source left_pad_target max_source_positions max_target_positions "
     "upsample_primary truncate_source num_batch_buckets imp_rate imp_rewind imp_rewind_epoch imp_score imp_scope "
-    "imp_prune_embeddings imp_keep_biases imp_reinit",
+    "imp_calibration_batches imp_prune_embeddings imp_keep_biases imp_reinit",
 }
 FIELDS = [(group, name) for group, names in IDENTITY.items() for name in names.split()]
 OTHER_NAMES = {  # components that exist, since their own flags are looked up
@@ -99,7 +99,9 @@ def test_the_model_counts_only_with_its_own_flags(settings):
         assert Root(settings, "model", name, "x").experiment() == expected, name
 
 
-@pytest.mark.parametrize(("name", "value"), [("imp_score", "random"), ("imp_score", "shuffle"), ("imp_reinit", True)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("imp_score", "random"), ("imp_score", "shuffle"), ("imp_score", "wanda"), ("imp_reinit", True)]
+)
 def test_the_seed_of_what_is_drawn_counts(settings, name, value):
     drawn, seeded = (Root(settings, "task", name, value) for _ in range(2))
     seeded.task.imp_seed = 9

@@ -35,7 +35,7 @@ def check_killed(train, flags, uninterrupted, same_level, tmp_path):
 
         def rows(folder):
             lines = (folder / "lth.csv").read_text().splitlines()
-            return [line.split(",")[:20] for line in lines]
+            return [line.split(",")[:21] for line in lines]
 
         assert rows(whole) == rows(tmp_path / "run")
         assert (whole / "lth_modules.csv").read_text() == (tmp_path / "run" / "lth_modules.csv").read_text()

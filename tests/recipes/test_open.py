@@ -92,7 +92,7 @@ def test_dry_run_is_the_chain_of_the_paper(tmp_path, run):
 
 
 def test_controls_branch_off_the_dense_level_and_have_pages_of_their_own(tmp_path, run):
-    names = "magnitude shuffle-3 control reinit random-2"
+    names = "magnitude shuffle-3 control reinit random-2 wanda gradient-2"
     done = run(
         "bash", RECIPE / "run_all.sh", "--dry-run", STATE=tmp_path, EXPERIMENTS=names, ANALYSED="magnitude control"
     )
@@ -112,6 +112,8 @@ def test_controls_branch_off_the_dense_level_and_have_pages_of_their_own(tmp_pat
         "control": {"--imp-rate": "0", "--imp-rewind": "lr", "--imp-rewind-epoch": "10"},
         "reinit": {"--imp-reinit": "--imp-rewind", "--imp-rewind": "lr", "--imp-rewind-epoch": "0"},
         "random-2": {"--imp-score": "random", "--imp-seed": "2", "--imp-rewind-epoch": "10"},
+        "wanda": {"--imp-score": "wanda", "--imp-calibration-batches": "32", "--imp-rewind-epoch": "10"},
+        "gradient-2": {"--imp-score": "gradient", "--imp-calibration-batches": "32", "--imp-seed": "2"},
     }
     for name, flags in expected.items():
         assert {flag: trained[name].get(flag) for flag in flags} == flags, name
@@ -138,15 +140,19 @@ def test_data_that_is_not_there_is_one_line(tmp_path, run):
 
 
 @pytest.mark.slow
-def test_every_step_on_the_first_sentences(tmp_path, run, shared):
+@pytest.mark.parametrize("experiments", ["magnitude random", "magnitude shuffle control"])
+def test_every_step_on_the_first_sentences(tmp_path, run, shared, experiments):
     state = tmp_path / "state"
-    done = run("bash", RECIPE / "run_all.sh", SMOKE="1", STATE=state, DATA=shared / "data")
+    chosen = {"EXPERIMENTS": experiments, "ANALYSED": experiments, "DATA": shared / "data"}
+    done = run("bash", RECIPE / "run_all.sh", SMOKE="1", STATE=state, **chosen)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("LTH2") >= 4 and "sem_arc_classification" in done.stdout
-    for experiment in ("magnitude", "random"):
+    for experiment in experiments.split():
         assert (state / experiment / "report/index.html").stat().st_size > 10_000
         probes = pd.read_csv(state / experiment / "tables/probes.csv")
         assert probes["task"].nunique() == 18 and set(probes["level"].dropna()) == {0, 1, 2}
-    again = run("bash", RECIPE / "run_all.sh", SMOKE="1", STATE=state, DATA=shared / "data")
+        similarity = pd.read_csv(state / experiment / "tables/similarity.csv")
+        assert set(similarity["level_b"].dropna()) == {0, 1, 2}
+    again = run("bash", RECIPE / "run_all.sh", SMOKE="1", STATE=state, **chosen)
     assert again.returncode == 0
     assert "..." not in again.stdout  # no step was done again
