@@ -37,6 +37,7 @@ _PROVENANCE = {"package_version": "str", "command": "str"}
 BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("sparsity", "sparsity_prunable", "module_sparsity", "rate", "threshold"), (0.0, 1.0)),
     **dict.fromkeys(("p", "cumulative_variance"), (0.0, 1.0)),
+    **dict.fromkeys(("divergence_low", "divergence_high", "probability_a", "probability_b"), (0.0, 1.0)),
     **dict.fromkeys(("correlation", "own_correlation"), (-1.0, 1.0)),
     **dict.fromkeys(("lr", "lr_before"), (0.0, float("inf"))),
 }
@@ -121,6 +122,17 @@ TABLES: dict[str, Table] = {
         },
         ("experiment", "component", "level", "layer", "variant", "k"),
         "share of a layer's variance in its first k principal directions",
+    ),
+    "disagreements": Table(
+        {
+            "experiment": "str", "level_a": "Int64", "level_b": "Int64", "sentence": "Int64", "position": "Int64",
+            "divergence_low": "float64", "divergence_high": "float64", "gold": "str", "best_a": "str", "best_b": "str",
+            "probability_a": "float64", "probability_b": "float64", "source": "str", "target": "str",
+        },
+        ("experiment", "level_a", "level_b", "sentence", "position"),
+        "a sentence (position empty) or a target token on which the outputs of two levels differ most: bounds of the "
+        "Jensen-Shannon divergence in bits (of a sentence: the mean), the gold token and its probabilities, the best "
+        "token of each; sentences and positions are counted from 0",
     ),
     "lth": Table(
         {

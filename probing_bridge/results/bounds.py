@@ -38,6 +38,7 @@ def _of_measures() -> Bounds:
         **{name: measure.bounds for name, measure in {**registry.HEAD_MEASURES, **registry.MEASURES}.items()},
         **{name: measure.bounds for name, measure in registry.SPECTRUM_MEASURES.items()},
         **{name: measure.bounds for name, measure in registry.DISTRIBUTION_MEASURES.items()},
+        **{name: measure.bounds for name, measure in registry.OUTPUT_MEASURES.items()},
     }
 
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from probing_bridge.similarity.measures import cka, neuron_sim
+from probing_bridge.similarity.measures import cka, neuron_sim, outputs
 from probing_bridge.similarity.measures.attention_distributions import DistributionMeasure, concentrated, entropy
+from probing_bridge.similarity.measures.divergences import jensen_shannon, kullback_leibler
+from probing_bridge.similarity.measures.outputs import OutputMeasure
 from probing_bridge.similarity.measures.predictivity import linear_predictivity, ridge_predictivity
 from probing_bridge.similarity.measures.procrustes import procrustes
 from probing_bridge.similarity.measures.pwcca import pwcca
@@ -94,6 +96,25 @@ DISTRIBUTION_MEASURES: dict[str, DistributionMeasure] = {  # means over the atte
     ),
     "attention_entropy": DistributionMeasure(entropy, (0.0, np.inf), "Shannon 1948, Section 6"),
 }
+
+LOWER, UPPER = "lower", "upper"  # variants of what is known between two bounds
+OUTPUT_MEASURES: dict[str, OutputMeasure] = {  # of output distributions, over target positions
+    "js_divergence": OutputMeasure(
+        jensen_shannon, (0.0, 1.0), "Lin 1991, IEEE Trans. Inf. Theory 37, eq. 4.1", True, (LOWER, UPPER)
+    ),
+    "kl_divergence": OutputMeasure(
+        kullback_leibler, (0.0, np.inf), "Kullback & Leibler 1951, Section 2", True, (LOWER, UPPER)
+    ),
+    "best_token_agreement": OutputMeasure(outputs.agreement, (0.0, 1.0), "share of equal best tokens", True),
+    "gold_rank": OutputMeasure(outputs.gold_rank, (1.0, np.inf), "mean rank", False),
+    "gold_reciprocal_rank": OutputMeasure(
+        outputs.gold_reciprocal_rank, (0.0, 1.0), "Voorhees 1999, TREC-8 Question Answering Track Report", False
+    ),
+    "calibration_error": OutputMeasure(
+        outputs.calibration_gaps, (0.0, 1.0), "Guo et al. 2017 (arXiv 1706.04599), eq. 3", False,
+        score=outputs.calibration_error,
+    ),
+}  # fmt: skip
 
 
 def pair_measure(name: str) -> Measure | None:

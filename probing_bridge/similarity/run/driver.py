@@ -15,7 +15,7 @@ from probing_bridge.cluster.jobs import Cluster
 from probing_bridge.errors import BridgeError, Faults, InputError
 from probing_bridge.similarity.run.dumps import DumpSet
 from probing_bridge.similarity.run.group_tile import check_tags
-from probing_bridge.similarity.run.plan import GroupTile, Plan, Tile, level_pairs, plan_tiles
+from probing_bridge.similarity.run.plan import AnyTile, Plan, level_pairs, plan_tiles
 from probing_bridge.similarity.run.rows import collect
 from probing_bridge.similarity.run.tile import TileRunner
 from probing_bridge.similarity.run.work import finish, is_finished, open_work, read_plan, sole_run
@@ -95,7 +95,7 @@ def checked(plan: Plan, output: Path) -> Iterator[DumpSet]:
         yield dumps
 
 
-def do(tiles: Sequence[Tile | GroupTile], plan: Plan, dumps: DumpSet, work: Path, cluster: Cluster | None) -> None:
+def do(tiles: Sequence[AnyTile], plan: Plan, dumps: DumpSet, work: Path, cluster: Cluster | None) -> None:
     """Computes tiles, here or on a cluster, under a progress bar."""
     wanted = level_pairs(dumps.levels, plan.pairs)
     with _progress(sum(_cost(tile, dumps, wanted) for tile in tiles)) as bar:
@@ -123,7 +123,7 @@ def run_tile(work: Path, name: str) -> None:
         TileRunner(plan, dumps, work).run(tile)
 
 
-def _run_on(cluster: Cluster, work: Path, tiles: Sequence[Tile | GroupTile]) -> Iterator[Tile | GroupTile]:
+def _run_on(cluster: Cluster, work: Path, tiles: Sequence[AnyTile]) -> Iterator[AnyTile]:
     """Computes tiles that do not need each other on a cluster; gives each as it ends.
 
     Raises:
@@ -138,12 +138,9 @@ def _run_on(cluster: Cluster, work: Path, tiles: Sequence[Tile | GroupTile]) -> 
         raise BridgeError("; ".join([*failed, "run the same command again"]))
 
 
-def _cost(tile: Tile | GroupTile, dumps: DumpSet, wanted: set[tuple[int, int]]) -> float:
+def _cost(tile: AnyTile, dumps: DumpSet, wanted: set[tuple[int, int]]) -> float:
     """Expected time in arbitrary units: products, and reading, which weighs as much as 200 products of a value."""
-    component = dumps.components[tile.component]
-    n_levels = 2 if isinstance(tile, GroupTile) else len(tile.places)
-    reading = 400.0 * component.n_rows * component.width * len(component.layers) * n_levels
-    return tile.work(component, wanted) + reading
+    return tile.work(dumps, wanted) + 400.0 * tile.reading(dumps)
 
 
 def _advance(bar: tqdm, cost: float, share: float) -> None:

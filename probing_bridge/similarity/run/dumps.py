@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from probing_bridge.errors import Faults
+from probing_bridge.formats.activations.output import Output
 from probing_bridge.formats.activations.reader import (
     ATTENTION_KINDS,
     SIDES,
@@ -117,9 +118,22 @@ class DumpSet:
         read = dump.read_attention if component in ATTENTION_KINDS else dump.read_states
         return Layer(name, self.components[component].width, lambda start, stop: read(component, layer, start, stop))
 
-    def tokens(self, side: str) -> np.ndarray:
-        """Token ids of a side, (n_tokens,) int32."""
-        return self._dumps[0].tokens(side)
+    @property
+    def n_best(self) -> int:
+        """Best tokens at each target position; 0 where the dumps have no output distributions."""
+        return self._dumps[0].n_best
+
+    def output(self, place: int, start: int, stop: int) -> Output:
+        """The output distributions of the dump at a place (not level), at target rows start..stop."""
+        return self._dumps[place].read_output(start, stop)
+
+    def offsets(self, side: str) -> np.ndarray:
+        """Rows of each sentence on a side, (n_sentences + 1,) int64."""
+        return self._dumps[0].offsets(side)
+
+    def tokens(self, side: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Token ids of rows start..stop of a side (default: all), (n_tokens,) int32."""
+        return self._dumps[0].tokens(side, start, stop)
 
     def symbols(self, side: str) -> list[str]:
         """The dictionary of a side."""
@@ -157,6 +171,11 @@ def _require_comparable(first: Dump, other: Dump) -> None:
                 f"{other.path}: {other.offsets(side)[-1]} {side} tokens, but {first.path} has "
                 f"{first.offsets(side)[-1]}; dump both with the same sentences"
             )
+    if first.n_best != other.n_best:
+        raise ActivationError(
+            f"{other.path}: has {other.n_best} best tokens of the output at each position, but {first.path} has "
+            f"{first.n_best}; dump both with the same --dump-output"
+        )
     sizes, other_sizes = _sizes(first), _sizes(other)
     differences = [
         f"{name} has {other_sizes.get(name, 'nothing')}, but in {first.path} it has {sizes.get(name, 'nothing')}"

@@ -153,9 +153,14 @@ class Tile:
             if i == j or (place[i], place[j]) in wanted
         ]
 
-    def work(self, component: Component, wanted: set[tuple[int, int]]) -> float:
+    def work(self, dumps: DumpSet, wanted: set[tuple[int, int]]) -> float:
         """Floating-point operations of the tile's products."""
+        component = dumps.components[self.component]
         return 2.0 * component.n_rows * component.width**2 * len(self.pairs(component, wanted))
+
+    def reading(self, dumps: DumpSet) -> float:
+        """Values that are read."""
+        return _values(dumps.components[self.component]) * len(self.places)
 
 
 @dataclass(frozen=True)
@@ -175,12 +180,51 @@ class GroupTile:
         """Name of its folder."""
         return f"groups.{self.component}.{self.place}"
 
-    def work(self, component: Component, wanted: set[tuple[int, int]]) -> float:
+    def work(self, dumps: DumpSet, wanted: set[tuple[int, int]]) -> float:
         """Floating-point operations of its products, about: frequency and one kind of tags."""
+        component = dumps.components[self.component]
         return 8.0 * component.n_rows * component.width**2 * len(component.layers)
 
+    def reading(self, dumps: DumpSet) -> float:
+        """Values that are read."""
+        return _values(dumps.components[self.component]) * 2
 
-def plan_tiles(dumps: DumpSet, pairs: Sequence[str]) -> list[Tile | GroupTile]:
+
+@dataclass(frozen=True)
+class OutputTile:
+    """Output distributions of the level at one place, and with those of level 0 if that is asked for."""
+
+    place: int
+    with_dense: bool
+
+    @property
+    def own(self) -> bool:
+        """Whether it needs no other tile: so it may be made with those that make the layers' own moments."""
+        return True
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return f"output.{self.place}"
+
+    def work(self, dumps: DumpSet, wanted: set[tuple[int, int]]) -> float:
+        """Floating-point operations of its products: it has none."""
+        return 0.0
+
+    def reading(self, dumps: DumpSet) -> float:
+        """Values that are read: tokens and their probabilities."""
+        return 2.0 * dumps.n_best * float(dumps.offsets("target")[-1]) * (1 + self.with_dense)
+
+
+AnyTile = Tile | GroupTile | OutputTile
+
+
+def _values(component: Component) -> float:
+    """Values of a component in one dump."""
+    return float(component.n_rows) * component.width * len(component.layers)
+
+
+def plan_tiles(dumps: DumpSet, pairs: Sequence[str]) -> list[AnyTile]:
     """Cuts the work into tiles; tiles of one span of levels come first.
 
     Args:
@@ -191,11 +235,14 @@ def plan_tiles(dumps: DumpSet, pairs: Sequence[str]) -> list[Tile | GroupTile]:
         Tiles that together hold each wanted pair of layers once.
     """
     wanted = level_pairs(dumps.levels, pairs)
-    tiles: list[Tile | GroupTile] = []
+    tiles: list[AnyTile] = []
     for component in dumps.components.values():
         tiles += _cut(component, len(dumps.levels), wanted)
         if component.units is None and dumps.levels[0] == 0:
             tiles += [GroupTile(component.name, b) for a, b in sorted(wanted) if a == 0 and b != 0]
+    if dumps.n_best:
+        is_dense = dumps.levels[0] == 0
+        tiles += [OutputTile(place, is_dense and (0, place) in wanted) for place in range(len(dumps.levels))]
     return sorted(tiles, key=lambda tile: not tile.own)
 
 

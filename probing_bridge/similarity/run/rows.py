@@ -21,7 +21,7 @@ from probing_bridge.similarity.run.dumps import DumpSet
 from probing_bridge.similarity.run.plan import Plan
 from probing_bridge.similarity.run.scoring import Score
 
-RESULT_TABLES = ("similarity", "neurons", "heads", "spectrum")
+RESULT_TABLES = ("similarity", "neurons", "heads", "spectrum", "disagreements")
 Key = tuple[int, str]  # place of the level, layer
 
 
@@ -135,13 +135,14 @@ def collect(work: Path, tiles: Sequence[str], output: Path) -> list[str]:
 
 
 def summary(table: pd.DataFrame) -> str:
-    """Mean similarity of each level with the lowest one, layer by layer, as text.
+    """Mean similarity of each level with the lowest one, layer by layer, and the divergence of outputs, as text.
 
     Args:
         table: The similarity table.
 
     Returns:
-        One line a measure and component, of measures of two layers in their first variant that was scored.
+        One line a measure and component, of measures of two layers in their first variant that was scored; one line
+        of Jensen-Shannon divergences, each between its bounds, where there are outputs.
     """
     base = table["level_a"].min()
     rows = table[(table["group"] == "") & (table["level_a"] == base) & (table["layer_a"] == table["layer_b"])]
@@ -149,7 +150,17 @@ def summary(table: pd.DataFrame) -> str:
     rows = rows[rows["variant"] == rows.groupby("measure")["variant"].transform("first")]
     means = rows.pivot_table(index=["measure", "component"], columns="level_b", values="score", aggfunc="mean")
     text = means.round(3).rename(columns=lambda level: f"LTH{level}").to_string()
-    return f"mean over the layers, each with the same layer of LTH{base}:\n{text}"
+    return f"mean over the layers, each with the same layer of LTH{base}:\n{text}{_divergences(table)}"
+
+
+def _divergences(table: pd.DataFrame) -> str:
+    """The line of Jensen-Shannon divergences; empty without any."""
+    rows = table[(table["measure"] == "js_divergence") & (table["group"] == "") & (table["level_b"] != 0)]
+    if not len(rows):
+        return ""
+    bounds = rows.pivot(index="level_b", columns="variant", values="score")
+    spans = (f"LTH{row.Index} {row.lower:.3f} to {row.upper:.3f}" for row in bounds.itertuples())
+    return f"\nJensen-Shannon divergence of the output to LTH0 in bits, within these bounds: {', '.join(spans)}"
 
 
 def _read_tile(path: Path, columns: dict[str, str]) -> Iterator[pd.DataFrame]:

@@ -21,7 +21,17 @@ from probing_bridge.similarity.measures.neuron_sim import own_index_share
 from probing_bridge.similarity.measures.registry import DISTRIBUTION_MEASURES, HEAD_MEASURES, MEASURES, Measure
 from probing_bridge.similarity.run.dumps import Component, DumpSet
 from probing_bridge.similarity.run.group_tile import group_scores, token_groups
-from probing_bridge.similarity.run.plan import ATTENTION_ROWS, CHUNK_ROWS, GroupTile, Plan, Tile, level_pairs
+from probing_bridge.similarity.run.output_tile import run_output
+from probing_bridge.similarity.run.plan import (
+    ATTENTION_ROWS,
+    CHUNK_ROWS,
+    AnyTile,
+    GroupTile,
+    OutputTile,
+    Plan,
+    Tile,
+    level_pairs,
+)
 from probing_bridge.similarity.run.rows import RowMaker, TileRows
 from probing_bridge.similarity.run.scoring import Scored, Scorer, describe_layer, score_spectrum, with_interval
 from probing_bridge.similarity.sums import resampling
@@ -50,7 +60,7 @@ class TileRunner:
         self._wanted = level_pairs(dumps.levels, plan.pairs)
         self._gemm = GEMMS[plan.gemm]()
 
-    def run(self, tile: Tile | GroupTile, advance: Callable[[float], object] = lambda share: None) -> None:
+    def run(self, tile: AnyTile, advance: Callable[[float], object] = lambda share: None) -> None:
         """Computes a tile, unless it is there.
 
         Args:
@@ -63,7 +73,10 @@ class TileRunner:
         folder = self._work / "tiles" / tile.name
         if folder.exists():
             return
-        rows = self._run_groups(tile, advance) if isinstance(tile, GroupTile) else self._run_pairs(tile, advance)
+        if isinstance(tile, OutputTile):
+            rows = run_output(tile, self._plan, self._dumps, advance)
+        else:
+            rows = self._run_groups(tile, advance) if isinstance(tile, GroupTile) else self._run_pairs(tile, advance)
         rows.write(folder)
 
     def _run_groups(self, tile: GroupTile, advance: Callable[[float], object]) -> TileRows:

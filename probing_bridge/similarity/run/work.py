@@ -78,7 +78,7 @@ def open_work(plan: Plan, dumps: DumpSet, output: Path) -> tuple[Plan, Path]:
         return read_plan(work), work
     (work / "tiles").mkdir(parents=True, exist_ok=True)
     wanted = level_pairs(dumps.levels, plan.pairs)
-    flop = sum(tile.work(dumps.components[tile.component], wanted) for tile in plan_tiles(dumps, plan.pairs))
+    flop = sum(tile.work(dumps, wanted) for tile in plan_tiles(dumps, plan.pairs))
     plan = replace(plan, gemm=choose_gemm(flop).name)
     with written_beside(work / "plan.json") as beside:
         beside.write_text(plan.to_json())

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from probing_bridge.formats.activations.output import Output
 from probing_bridge.formats.activations.reader import ATTENTION_KINDS, SIDES, ActivationWriter, shard_path
 from probing_bridge.formats.origin import Origin
 
@@ -19,6 +20,7 @@ class Level:
     path: Path
     states: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     attention: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    logs: np.ndarray | None = None
 
 
 WORDS = ["<s>", "<pad>", "</s>", "<unk>", "the", "▁of", "hou@@", "se", "dog", "saw", "cat@@", "s"]
@@ -35,14 +37,18 @@ class DumpMaker:
         n_layers: int = 2,
         n_heads: int = 3,
         components: Sequence[str] = (*SIDES, *ATTENTION_KINDS),
+        n_best: int = 0,
+        output_of: Callable[[np.ndarray, np.ndarray, int], Output] | None = None,
     ) -> None:
         self.folder = folder
+        self.n_best, self.output_of = n_best, output_of
         self.components = components
         self.width, self.n_layers, self.n_heads = width, n_layers, n_heads
         random = np.random.default_rng(7)
         self.lengths = {side: random.integers(2, 9, n_sentences) for side in ("source", "target")}
         self.tokens = {side: [np.append(random.integers(4, len(WORDS), n - 1), 2) for n in lengths]
                        for side, lengths in self.lengths.items()}  # fmt: skip
+        self.gold = np.concatenate(self.tokens["target"])
         self.origin = Origin("made-up")
 
     def level(self, level: int, shards: int = 1) -> Level:
@@ -71,6 +77,10 @@ class DumpMaker:
                 rows = rows + 0.4 * np.tanh(rows @ fixed.standard_normal((self.width, self.width)))
                 moved = rows + 0.2 * level * drift.standard_normal(rows.shape)
                 made.states[component, str(layer)] = (mean + moved).astype(np.float32)
+        if self.n_best:
+            scores = 3 * fixed.standard_normal((int(self.lengths["target"].sum()), len(WORDS)))
+            scores += 0.5 * level * drift.standard_normal(scores.shape)
+            made.logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
         for kind, (query, key) in ATTENTION_KINDS.items():
             if kind not in self.components:
                 continue
@@ -101,8 +111,19 @@ class DumpMaker:
         symbols = {side: WORDS for side in self.lengths}
         every = np.arange(len(numbers))
         with ActivationWriter(
-            path, lengths, states, attention, symbols, origin, sentences=None if shards == 1 else numbers
+            path,
+            lengths,
+            states,
+            attention,
+            symbols,
+            origin,
+            sentences=None if shards == 1 else numbers,
+            n_best=self.n_best,
         ) as writer:
+            if made.logs is not None:
+                assert self.output_of is not None
+                own = self._rows(self.lengths["target"], numbers)
+                writer.write_output(every, self.output_of(made.logs[own], self.gold[own], self.n_best))
             for side in lengths:
                 writer.write_tokens(side, every, np.concatenate([self.tokens[side][s] for s in numbers]))
             for (component, layer), rows in made.states.items():
@@ -114,13 +135,20 @@ class DumpMaker:
                 writer.write_attention(kind, layer, every, rows[own])
 
 
+@pytest.fixture(scope="session")
+def output_dumps(output_of: Callable[..., Output], tmp_path_factory: pytest.TempPathFactory) -> DumpMaker:
+    """A maker of small dumps that hold output distributions, 4 best tokens of 12."""
+    options = {"components": ("decoder",), "width": 4, "n_layers": 1, "n_sentences": 60}
+    return DumpMaker(tmp_path_factory.mktemp("outputs"), n_best=4, output_of=output_of, **options)
+
+
 @pytest.fixture
-def make_dumps(tmp_path: Path) -> Callable[..., DumpMaker]:
+def make_dumps(tmp_path: Path, output_of: Callable[..., Output]) -> Callable[..., DumpMaker]:
     """A maker of dumps in the test's folder."""
 
     def make(**options: Any) -> DumpMaker:
         folder = tmp_path / options.pop("folder", "dumps")
         folder.mkdir(exist_ok=True)
-        return DumpMaker(folder, **options)
+        return DumpMaker(folder, output_of=output_of, **options)
 
     return make
