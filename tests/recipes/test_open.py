@@ -127,7 +127,7 @@ def test_controls_branch_off_the_dense_level_and_have_pages_of_their_own(tmp_pat
 def test_another_seed_is_another_run_in_its_own_folder(run, recipe):
     config = f"recipes/{recipe}/config.sh"
     done = run("bash", "recipes/wmt16_en_de/10_train.sh", "--dry-run", CONFIG=config, SEED="2", EXPERIMENTS="magnitude")
-    words = shlex.split(next(line for line in done.stdout.splitlines() if line.startswith("fairseq-train")))
+    words = shlex.split(next(line for line in done.stdout.splitlines() if "fairseq-train " in line))
     settings = [words[words.index(flag) + 1] for flag in ("--seed", "--save-dir")]
     assert settings == ["2", f"recipes/{recipe}/state/seed2/magnitude/levels"]
 
