@@ -48,9 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--points", type=int, default=11, help="models on that line, with both ends (default: 11)")
     parser.add_argument("--data", help="the binarised data with the validation set, for --interpolate")
+    parser.add_argument(
+        "--bleu",
+        choices=("subword_nmt", "sentencepiece", "wordpiece", "none"),
+        help="also BLEU on that line, with subwords undone as by fairseq's --post-process",
+    )
     arguments = parser.parse_args(argv)
     if arguments.interpolate and not arguments.data:
         parser.error("--interpolate needs --data, the binarised data that the run was trained on")
+    if arguments.bleu and not arguments.interpolate:
+        parser.error("--bleu is for --interpolate; `score` of the bridge is for translations")
     exports = [arguments.export, arguments.compact, arguments.level, arguments.average]
     if arguments.interpolate and any(given is not None for given in exports):
         parser.error("--interpolate stands alone: it exports nothing")
@@ -65,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return run(arguments)
             from fairseq_lth.levels.interpolation import run_interpolation
 
-            run_interpolation(arguments.source, arguments.interpolate, arguments.points, arguments.data)
+            run_interpolation(arguments.source, arguments.interpolate, arguments.points, arguments.data, arguments.bleu)
             return 0
     except BridgeError as error:
         print(f"error: {error}", file=sys.stderr)

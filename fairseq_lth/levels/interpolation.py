@@ -1,4 +1,4 @@
-"""`--interpolate A B`: the validation loss on the line between two levels, and the barrier on it.
+"""`--interpolate A B`: validation loss, and BLEU if asked for, on the line between two levels, and the barrier on it.
 
 Linear mode connectivity (Frankle et al. 2020, Section 2): two models lie in one valley if no mixture of their weights
 is worse than they are. A level and the one before it, or levels of two runs, of one model.
@@ -24,7 +24,7 @@ from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.tables import write_table
 
 
-def run_interpolation(directory: Path, ends: list[str], points: int, data: str) -> None:
+def run_interpolation(directory: Path, ends: list[str], points: int, data: str, bleu: str | None = None) -> None:
     """Writes and prints the losses between two levels.
 
     Args:
@@ -32,6 +32,7 @@ def run_interpolation(directory: Path, ends: list[str], points: int, data: str) 
         ends: Two levels of it by number, or checkpoints of levels of any runs.
         points: Models on the line, both ends included.
         data: The folder of the binarised data.
+        bleu: How subwords are undone for BLEU; None for no BLEU.
 
     Raises:
         BridgeError: Fewer than two points, a checkpoint or data that cannot be used, or two different models.
@@ -41,34 +42,36 @@ def run_interpolation(directory: Path, ends: list[str], points: int, data: str) 
     files = [paths.level_checkpoint(directory, int(end)) if end.isdigit() else Path(end) for end in ends]
     states = [require_state(path)[1] for path in files]
     alphas = np.linspace(0.0, 1.0, points)
-    losses = losses_between(files[0], files[1], alphas, data)
+    frame = measures_between(files[0], files[1], alphas, data, bleu)
+    losses = frame["loss"].tolist()
     own = states[0]["experiment"]
     names = [
         f"lth{state['level']}" if state["experiment"] == own else f"{state['experiment']}-lth{state['level']}"
         for state in states
     ]
-    frame = pd.DataFrame({"alpha": alphas, "loss": losses, "experiment": own, "level": states[0]["level"]})
+    frame = frame.assign(experiment=own, level=states[0]["level"])
     frame = frame.assign(other_experiment=states[1]["experiment"], other_level=states[1]["level"])
     stem = directory / f"interpolation_{names[0]}_{names[1]}"
     write_table(frame, "interpolation", stem.with_suffix(".csv"))
     with written_beside(stem.with_suffix(".png")) as beside:
         draw(alphas, losses, names).savefig(beside, format="png", dpi=150)
-    print(frame[["alpha", "loss"]].to_string(index=False, float_format="{:.4f}".format))
+    print(frame[["alpha", "loss", *(["bleu"] if bleu else [])]].to_string(index=False, float_format="{:.4f}".format))
     print(f"barrier {barrier(losses):+.4f} (highest loss less the mean of both ends)")
     print(f"{stem}.csv, {stem}.png")
 
 
-def losses_between(first: Path, second: Path, alphas: np.ndarray, data: str) -> list[float]:
-    """The validation loss of (1 - alpha) A + alpha B, in float32 on the CPU or the first GPU.
+def measures_between(first: Path, second: Path, alphas: np.ndarray, data: str, bleu: str | None) -> pd.DataFrame:
+    """The validation loss of (1 - alpha) A + alpha B, and BLEU if asked for, in float32 on the CPU or the first GPU.
 
     Args:
         first: Checkpoint A, whose configuration and first validation set are used.
         second: Checkpoint B.
         alphas: Shares of B in [0, 1].
         data: The folder of the binarised data.
+        bleu: fairseq's `--eval-bleu-remove-bpe`; None for no BLEU.
 
     Returns:
-        The criterion's `loss` for each, as fairseq validates.
+        `alpha`, the criterion's `loss` and, if asked for, `bleu`, as fairseq validates with the flags of A's training.
 
     Raises:
         InputError: No such folder, or the two are different models.
@@ -80,7 +83,7 @@ def losses_between(first: Path, second: Path, alphas: np.ndarray, data: str) -> 
     for name in sorted(a.keys() | b.keys()):
         if name not in a or name not in b or a[name].shape != b[name].shape:
             raise InputError(f"is of another model than {first}: {name} differs", second)
-    overrides = {"data": data}
+    overrides = {"data": data, "eval_bleu": bleu is not None, "eval_bleu_remove_bpe": bleu}
     models, cfg, task = checkpoint_utils.load_model_ensemble_and_task([str(first)], arg_overrides=overrides)
     require_dictionary(own, task.source_dictionary, data)
     model = models[0].float().eval()
@@ -88,11 +91,11 @@ def losses_between(first: Path, second: Path, alphas: np.ndarray, data: str) -> 
         model.cuda()
     criterion = task.build_criterion(cfg.criterion).eval()
     batches = _validation_batches(task, cfg, model)
-    losses = []
+    rows = []
     for alpha in alphas:
         model.load_state_dict({name: _mixed(a[name], b[name], float(alpha)) for name in a})
-        losses.append(_loss(task, model, criterion, batches))
-    return losses
+        rows.append({"alpha": alpha, **_measures(task, model, criterion, batches)})
+    return pd.DataFrame(rows)
 
 
 def _mixed(a: Tensor, b: Tensor, alpha: float) -> Tensor:
@@ -117,10 +120,11 @@ def _validation_batches(task: Any, cfg: Any, model: Any) -> list[Any]:
 
 
 @torch.no_grad()
-def _loss(task: Any, model: Any, criterion: Any, batches: list[Any]) -> float:
+def _measures(task: Any, model: Any, criterion: Any, batches: list[Any]) -> dict[str, float]:
     with metrics.aggregate(new_root=True) as meters:
         task.reduce_metrics([task.valid_step(batch, model, criterion)[2] for batch in batches], criterion)
-    return float(meters["loss"].avg)  # the smoothed value is rounded
+    found = {"loss": float(meters["loss"].avg)}  # the smoothed value is rounded
+    return found | ({"bleu": float(meters.get_smoothed_value("bleu"))} if "bleu" in meters else {})
 
 
 def barrier(losses: list[float]) -> float:

@@ -154,10 +154,11 @@ TABLES: dict[str, Table] = {
     "interpolation": Table(
         {
             "experiment": "str", "level": "Int64", "other_experiment": "str", "other_level": "Int64",
-            "alpha": "float64", "loss": "float64",
+            "alpha": "float64", "loss": "float64", "bleu": "float64",
         },
         ("experiment", "level", "other_experiment", "other_level", "alpha"),
-        "validation loss of a mixture of two levels' weights; alpha is the share of the other level",
+        "validation loss, and BLEU if asked for, of a mixture of two levels' weights; alpha is the share of the other "
+        "level",
     ),
     "lth_modules": Table(
         {

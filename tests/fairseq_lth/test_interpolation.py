@@ -16,27 +16,31 @@ from probing_bridge.formats.tables import read_table
 def line(dense, corpus, tmp_path_factory):
     """A run directory after an interpolation, and what was written."""
     folder = shutil.copytree(dense, tmp_path_factory.mktemp("line") / "run")
-    assert main([str(folder), "--interpolate", "0", "2", "--points", "5", "--data", str(corpus)]) == 0
+    argv = [str(folder), "--interpolate", "0", "2", "--points", "5", "--data", str(corpus), "--bleu", "subword_nmt"]
+    assert main(argv) == 0
     return folder, read_table(folder / "interpolation_lth0_lth2.csv", "interpolation")
 
 
 @pytest.fixture(scope="module")
 def validated(flags, train):
-    """The loss that fairseq-validate gives a checkpoint, with three digits."""
+    """The loss and the BLEU that fairseq-validate gives a checkpoint, with three and two digits."""
 
-    def loss(path) -> float:
+    def loss(path) -> tuple[float, float]:
         argv = [*flags[:3], "--task", "lth_imp", "--path", path, "--cpu", "--max-tokens", "150", "--num-workers", "0"]
+        argv += ["--eval-bleu", "--eval-bleu-remove-bpe", "subword_nmt"]
         output = train([*argv, "--log-format", "simple"], command="validate").succeed().output
         said = next(text for text in output.splitlines() if "valid on" in text and "| loss " in text)
-        return float(said.split("| loss ")[1].split()[0])
+        return tuple(float(said.split(f"| {name} ")[1].split()[0]) for name in ("loss", "bleu"))
 
     return loss
 
 
 def test_the_ends_are_the_levels(line, validated):
     folder, table = line
-    for level, loss in ((0, table["loss"].iloc[0]), (2, table["loss"].iloc[-1])):
-        assert loss == pytest.approx(validated(folder / f"checkpoint_lth{level}.pt"), abs=6e-4)
+    for level, row in ((0, table.iloc[0]), (2, table.iloc[-1])):
+        loss, bleu = validated(folder / f"checkpoint_lth{level}.pt")
+        assert (row["loss"], row["bleu"]) == (pytest.approx(loss, abs=6e-4), bleu)
+    assert table["bleu"].max() > 0
     assert table["alpha"].tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]
     assert (folder / "interpolation_lth0_lth2.png").read_bytes().startswith(b"\x89PNG")
 
@@ -46,7 +50,7 @@ def test_the_middle_is_the_mean_of_the_weights(line, validated, tmp_path):
     mixed, other = (read_checkpoint(folder / f"checkpoint_lth{level}.pt") for level in (0, 2))
     mixed["model"] = {name: (weight + other["model"][name]) / 2 for name, weight in mixed["model"].items()}
     torch.save(mixed, tmp_path / "mixed.pt")
-    assert table["loss"].iloc[2] == pytest.approx(validated(tmp_path / "mixed.pt"), abs=6e-4)
+    assert table["loss"].iloc[2] == pytest.approx(validated(tmp_path / "mixed.pt")[0], abs=6e-4)
 
 
 def test_a_level_and_itself_have_no_barrier(dense, corpus, tmp_path, capsys):
@@ -79,7 +83,11 @@ def test_what_cannot_be_interpolated_is_one_line(dense, corpus, tmp_path, capsys
         assert main([str(dense), "--data", str(corpus), "--interpolate", *words]) == 2
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1
-    for words in (["--interpolate", "0", "1"], ["--interpolate", "0", "1", "--data", "x", "--export", "y.pt"]):
+    for words in (
+        ["--bleu", "none"],
+        ["--interpolate", "0", "1"],
+        ["--interpolate", "0", "1", "--data", "x", "--export", "y.pt"],
+    ):
         with pytest.raises(SystemExit) as refused:
             main([str(dense), *words])
         assert refused.value.code == 2
