@@ -24,9 +24,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         dump, raw = Path(scratch) / "a.h5", Path(scratch) / "a.raw"
         lengths = {side: [LENGTH] * SENTENCES for side in ("source", "target")}
-        symbols = {side: ["a"] for side in lengths}
+        symbols, counts = {side: ["a"] for side in lengths}, {side: [1] for side in lengths}
         with (
-            ActivationWriter(dump, lengths, {"encoder": {"0": DIM}}, {}, symbols, Origin()) as writer,
+            ActivationWriter(dump, lengths, {"encoder": {"0": DIM}}, {}, symbols, counts, Origin()) as writer,
             open(raw, "wb") as file,
         ):
             for start in range(0, SENTENCES, 100):

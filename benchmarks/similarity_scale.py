@@ -34,7 +34,8 @@ def write_dump(path: Path, level: int) -> None:
     symbols = ["<s>", "<pad>", "</s>", "<unk>", *(f"w{k}" for k in range(N_SYMBOLS))]
     states = {name: {str(k): WIDTH for k in range(1, N_LAYERS + 1)} for name in ("encoder", "decoder")}
     origin = Origin("scale", level, checkpoint_hash=str(level))
-    with ActivationWriter(path, lengths, states, {}, dict.fromkeys(lengths, symbols), origin) as writer:
+    dictionary = dict.fromkeys(lengths, symbols), dict.fromkeys(lengths, range(len(symbols), 0, -1))
+    with ActivationWriter(path, lengths, states, {}, *dictionary, origin) as writer:
         for component, side in (("encoder", "source"), ("decoder", "target")):
             ids = np.minimum(fixed.zipf(1.3, int(lengths[side].sum())), N_SYMBOLS - 1) + 3
             writer.write_tokens(side, range(N_SENTENCES), ids)

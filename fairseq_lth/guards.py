@@ -21,7 +21,7 @@ from fairseq import checkpoint_utils
 from fairseq.distributed import utils as distributed_utils
 
 from fairseq_lth.errors import RunRefused
-from fairseq_lth.levels.checkpoints import require_loadable
+from fairseq_lth.levels.checkpoints import require_loadable, without_wrapper
 from fairseq_lth.levels.gate import without_paths
 from probing_bridge.errors import BridgeError
 
@@ -47,6 +47,7 @@ def _gated(load: Callable[..., Any]) -> Callable[..., Any]:
     def gated(path: str, arg_overrides: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> Any:
         _pass_gate(path)
         state = load(path, arg_overrides, *args, **kwargs)
+        state["model"] = without_wrapper(state["model"])
         cfg, given = state.get("cfg") or {}, arg_overrides or {}
         for part, own in ((cfg.get("model"), "model"), (cfg.get("task"), "task"), (state.get("args"), "")):
             if part is not None:

@@ -255,6 +255,7 @@ class ActivationDump:
             states,
             attention,
             symbols,
+            {side: dictionary.count for side, dictionary in self._dictionaries.items()},
             self._origin,
             str(self._cfg.dump_dtype),
             self._own if self._is_shard else None,

@@ -32,6 +32,10 @@ from probing_bridge.formats.origin import Origin
 STATE_KEY = "ImpTask"  # the name of the task class: fairseq stores get_checkpoint_dict under it
 STATE_FORMAT = 1
 _NEVER_WRITTEN_IN_PLACE = re.compile(r"checkpoint(\d+|_\d+_\d+)\.pt")
+_WAY_OUT = (
+    "; where you trust the file, load it once with the fairseq that wrote it and save its cfg as plain dictionaries "
+    "(omegaconf.OmegaConf.to_container), without its optimizer"
+)
 
 
 class CheckpointError(BridgeError):
@@ -57,7 +61,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         path: The file.
 
     Returns:
-        The checkpoint as fairseq wrote it.
+        The checkpoint as fairseq wrote it, names of weights without the prefix of a wrapper.
 
     Raises:
         CheckpointError: Missing, cut short, no fairseq checkpoint, or with a global that is not allowed (named).
@@ -67,6 +71,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         is_zip = check_archive(path)  # torch before 1.6 wrote another format, which cannot be memory-mapped
         checkpoint = torch.load(path, map_location="cpu", mmap=is_zip, weights_only=True)
         check_checkpoint(checkpoint)
+        checkpoint["model"] = without_wrapper(checkpoint["model"])
         _check_imp_state(checkpoint)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
@@ -75,11 +80,18 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         unexpected = re.search(r"(?:Unsupported global|GLOBAL) (\S+)", str(error))
         if unexpected:
-            raise CheckpointError(f"{path}: holds {unexpected[1]}, which is not loaded for safety") from error
+            raise CheckpointError(f"{path}: holds {unexpected[1]}, which is not loaded for safety{_WAY_OUT}") from error
         raise CheckpointError(f"{path}: is not a checkpoint that can be loaded safely") from error
     except Exception as error:  # torch's safe unpickler ends in any of them on bytes that are no pickle
         raise CheckpointError(f"{path}: cannot be read; it is cut short or no checkpoint") from error
     return checkpoint
+
+
+def without_wrapper(model: dict[str, Any]) -> dict[str, Any]:
+    """Weights by the names of the model, where DistributedDataParallel's `module.` stands before all of them."""
+    while all(name.startswith("module.") for name in model):
+        model = {name.removeprefix("module."): tensor for name, tensor in model.items()}
+    return model
 
 
 def _check_imp_state(checkpoint: dict[str, Any]) -> None:
@@ -144,6 +156,7 @@ class ImpState(TypedDict):
         sparsity: Share of all weights that are pruned, in [0, 1].
         mask: The level's mask as Mask.pack gives it; None at level 0.
         transition: The level's Rewound, by field; empty at level 0.
+        sample_hash: That of the weights, see levels.state.
         seconds: Wall time spent on the level.
     """
 
@@ -159,6 +172,7 @@ class ImpState(TypedDict):
     sparsity: float
     mask: dict[str, Any] | None
     transition: dict[str, Any]
+    sample_hash: str
     seconds: float
 
 

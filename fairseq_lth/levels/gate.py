@@ -35,6 +35,7 @@ _DTYPES = frozenset(
     {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool}
 )
 _LONGEST_TEXT = 4096
+_NO_PATHS = frozenset({"restore_file"})  # of a training; fairseq needs it to be a text where it reads `args`
 _MOST_POSITIONS = 2**17  # fairseq computes a table of sinusoids for all of them
 _MOST_VALUES = 100_000  # in a configuration; fairseq's have about 500
 
@@ -255,7 +256,7 @@ def without_paths(part: Any, keep: Mapping[str, Any]) -> None:
     """
     names = list(vars(part) if isinstance(part, argparse.Namespace) else part)
     for name in names:
-        if name not in keep and (name.endswith(("_path", "_file")) or name == "dump_activations"):
+        if name not in {*keep, *_NO_PATHS} and (name.endswith(("_path", "_file")) or name == "dump_activations"):
             setattr(part, name, None)
 
 

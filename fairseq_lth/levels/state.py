@@ -2,11 +2,13 @@
 
 A level's number, its sparsity and its mask end up in tables and figures, and what it prunes is copied from level to
 level, so nothing of it is taken on trust: every field has its type, the mask is one of this model, every weight that it
-prunes is zero, and the sparsity is the share of weights that it prunes.
+prunes is zero, the sparsity is the share of weights that it prunes, and a sample of the weights is that of the weights
+that were saved with it. fairseq's average_checkpoints.py writes the state of one of its inputs beside the mean of all.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -22,6 +24,7 @@ _EXPERIMENT = re.compile(r"[0-9a-f]{16}")
 _PARENT = re.compile(r"|[0-9a-f]{16}/lth[0-9]{1,4}")
 _TRANSITION = frozenset({"updates_before", "updates_after", "lr_before", "lr_after"})
 _MOST = 2**31 - 1  # levels, epochs
+_SAMPLED = 64  # elements of a tensor, about
 
 
 def check_state(state: Mapping[str, Any], model: Mapping[str, Tensor]) -> None:
@@ -47,6 +50,26 @@ def check_state(state: Mapping[str, Any], model: Mapping[str, Tensor]) -> None:
     except MaskError as error:
         raise GateError(str(error)) from error
     _check_sparsity(state["sparsity"], mask, model)
+    if sample_hash(model) != state["sample_hash"]:
+        raise GateError(
+            f"its state of lth_imp (level {state['level']}) was not saved with these weights: they are the mean of "
+            "several checkpoints, or were changed, so they are of no level; average what `python -m "
+            "fairseq_lth.levels DIR --export FILE.pt` wrote, which has no state"
+        )
+
+
+def sample_hash(model: Mapping[str, Tensor]) -> str:
+    """A hash (sha256, hex) of about 64 elements of every tensor, spread evenly, exact in any floating-point format.
+
+    Args:
+        model: Tensors by name, as they are saved.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(model):
+        values = model[name].detach().reshape(-1)
+        values = values[:: max(1, len(values) // _SAMPLED)].to("cpu", torch.float64)
+        digest.update(name.encode() + values.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _mask(stored: Mapping[str, Any], model: Mapping[str, Tensor]) -> Mask:
@@ -123,6 +146,7 @@ _FIELDS: dict[str, Any] = {
     "sparsity": _is_share,
     "mask": lambda value: value is None or type(value) is dict,
     "transition": _is_transition,
+    "sample_hash": lambda value: type(value) is str,
     "seconds": lambda value: _is_number(value) and value >= 0,
 }
 

@@ -22,6 +22,7 @@ from fairseq_lth.guards import writing
 from fairseq_lth.levels import paths
 from fairseq_lth.levels.checkpoints import STATE_FORMAT, ImpState, archive_best, place
 from fairseq_lth.levels.records import WeightCounts, is_recorded, record_level
+from fairseq_lth.levels.state import sample_hash
 from fairseq_lth.pruning.criteria import prunable_parameters
 from fairseq_lth.pruning.masks import Mask
 from fairseq_lth.pruning.zeros import GradientMasks, Optimizer, zero_pruned
@@ -201,6 +202,7 @@ class PruningEngine:
             "sparsity": self._counts.sparsity,
             "mask": None if self.mask is None else self.mask.pack(),
             "transition": self._transition,
+            "sample_hash": sample_hash(self._model.state_dict()),
             "seconds": self._seconds + time.monotonic() - self._since,
         }
         return self._state

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     if "numpy" not in sys.modules:  # let OpenBLAS take the kernel of this CPU: an inherited choice may cost half
         os.environ.pop("OPENBLAS_CORETYPE", None)
     from probing_bridge.similarity.measures.registry import MEASURES, default_measures
+    from probing_bridge.similarity.run.plan import FREQUENCIES
 
     add = parser.add_argument
     add("--dumps", required=True, type=Path, nargs="+", metavar="H5", help="dumps of the same sentences, one a level")
@@ -49,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--tags", nargs="+", default=[], type=_tag_file, metavar="KIND=FILE",
         help="tags of the source words, e.g. pos=FILE semtag=FILE: a sentence a line, a tag a word",
+    )  # fmt: skip
+    add(
+        "--frequencies", choices=FREQUENCIES, default=FREQUENCIES[0],
+        help="whose counts rank the pieces for groups by frequency: those of the dictionary, that is of the training "
+        "data, or of the dumped sentences (default: %(default)s)",
     )  # fmt: skip
     add_cluster_arguments(parser, "tiles")
     add("--resamples", type=int, default=1000, metavar="N", help="bootstrap resamples, 0 for none (default: 1000)")
@@ -77,6 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
         threshold=arguments.threshold,
         n_resamples=arguments.resamples,
         tags=tuple(arguments.tags),
+        frequencies=arguments.frequencies,
         gemm="",
         command=command_line(),
     )

@@ -16,6 +16,7 @@ from probing_bridge.errors import BridgeError
 MARK_INSIDE, MARK_START, MARK_SPACE = "@@", "\u2581", "\u0120"
 EOS, UNKNOWN = "</s>", "<unk>"
 SPECIAL = frozenset({"<s>", "<pad>", EOS, UNKNOWN})
+FILLER = "madeupword"  # what fairseq-preprocess fills a dictionary up with, to a multiple of eight
 NO_WORDS = SPECIAL - {UNKNOWN}  # an unknown piece is a word's
 _MOST_NUMBERS = 0.9  # a dictionary with a larger share of numbers holds the numbers of pieces, not their text
 
@@ -38,7 +39,7 @@ def bpe_of(symbols: Sequence[str]) -> str:
     Raises:
         WordsError: The symbols are numbers, as fairseq's gpt2 and hf_byte_bpe write: they have no marks.
     """
-    ordinary = [symbol for symbol in symbols if symbol not in SPECIAL and not symbol.startswith("madeupword")]
+    ordinary = [symbol for symbol in symbols if symbol not in SPECIAL and not symbol.startswith(FILLER)]
     numbers = sum(symbol.isdecimal() for symbol in ordinary)
     if ordinary and numbers > _MOST_NUMBERS * len(ordinary):
         raise WordsError(

@@ -20,7 +20,10 @@ SECRET = b"a private text of the one who exports" * 8
 def write_dump(path):
     """Two sentence pairs."""
     lengths, symbols = {"source": [2, 3], "target": [2, 2]}, {"source": ["a", "b"], "target": ["a", "b"]}
-    with ActivationWriter(path, lengths, {"encoder": {"0": 3, "1": 3}}, {}, symbols, Origin(), n_best=2) as dump:
+    counts = {"source": [5, 3], "target": [4, 4]}
+    with ActivationWriter(
+        path, lengths, {"encoder": {"0": 3, "1": 3}}, {}, symbols, counts, Origin(), n_best=2
+    ) as dump:
         for side, sizes in lengths.items():
             for number, size in enumerate(sizes):
                 dump.write_tokens(side, [number], np.zeros(size, np.int32))
@@ -37,6 +40,7 @@ def read_dump(path):
     with ActivationFile(path) as dump:
         for side in ("source", "target"):
             dump.symbols(side)
+            dump.counts(side)
             dump.tokens(side)
         dump.read_states("encoder", "0", 0, 5)
         dump.read_output(0, 4)
@@ -124,6 +128,9 @@ DUMPS = {
     "a second name": lambda file: put("states/encoder/0", file["states/encoder/1"])(file),
     "a link to a file": put("states/encoder/0", h5py.ExternalLink("secret", "/x")),
     "packed states": packed,
+    "no counts": put("counts/source", None),
+    "counts of other symbols": put("counts/source", np.ones(3, dtype=np.int64)),
+    "counts outside of the file": external("counts/source", (2,), "<i8"),
     "no symbols": put("symbols/source", None),
     "symbols a number": put("symbols/source", 3),
     "symbols of numbers": put("symbols/source", np.zeros(2)),

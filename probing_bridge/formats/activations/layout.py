@@ -105,7 +105,11 @@ class Dump(ABC):
 
     @abstractmethod
     def symbols(self, side: str) -> list[str]:
-        """The dictionary of a side; a token id is an index into it, and fairseq gives frequent tokens low ids."""
+        """The dictionary of a side; a token id is an index into it."""
+
+    @abstractmethod
+    def counts(self, side: str) -> np.ndarray:
+        """How often each symbol of a side is in the training data, as the dictionary says: (n_symbols,) int64."""
 
     @abstractmethod
     def dim(self, component: str) -> int:

@@ -213,6 +213,14 @@ class ActivationFile(Dump):
         except UnicodeDecodeError as error:
             raise self._error(f"damaged: {name} holds {error.object[:40]!r}, which is not UTF-8") from error
 
+    def counts(self, side: str) -> np.ndarray:
+        """See Dump."""
+        with h5py.File(self.path, "r") as file:
+            counts = self._small(file, f"counts/{side}")
+        if counts.dtype != np.int64 or len(counts) != self._n_symbols[side]:
+            raise self._error(f"damaged: counts/{side} are not one number a symbol; dump it again")
+        return counts
+
     def dim(self, component: str) -> int:
         """See Dump."""
         return self._blocks[f"states/{component}/{self.components[component][0]}"].columns

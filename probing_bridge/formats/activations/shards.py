@@ -75,6 +75,10 @@ class ShardedActivations(Dump):
         """See Dump."""
         return self._shards[0].symbols(side)
 
+    def counts(self, side: str) -> np.ndarray:
+        """See Dump."""
+        return self._shards[0].counts(side)
+
     def dim(self, component: str) -> int:
         """See Dump."""
         return self._shards[0].dim(component)

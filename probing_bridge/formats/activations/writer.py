@@ -42,6 +42,7 @@ class ActivationWriter:
         states: Mapping[str, Mapping[str, int]],
         attention: Mapping[str, Mapping[str, int]],
         symbols: Mapping[str, Sequence[str]],
+        counts: Mapping[str, Sequence[int]],
         origin: Origin,
         dtype: str = "float32",
         sentences: Sequence[int] | np.ndarray | None = None,
@@ -56,6 +57,7 @@ class ActivationWriter:
             states: Neurons of each layer, by component: {"encoder": {"0": 512, ...}, ...}.
             attention: Heads of each layer, by kind: {"encoder_self": {"1": 8, ...}, ...}.
             symbols: The dictionary, by side.
+            counts: How often each symbol is in the training data, as the dictionary says, by side.
             origin: Where the values come from, but for sentence_hash, which the writer finds.
             dtype: float32, or float16: then the mean of the first rows of each layer of states is stored and
                 subtracted before rounding (attention is in [0, 1] and needs none).
@@ -68,7 +70,7 @@ class ActivationWriter:
         self._lengths = {side: np.asarray(lengths[side], dtype=np.int64) for side in ("source", "target")}
         self._offsets = {side: offsets_of(self._lengths[side]) for side in self._lengths}
         self._word_offsets = {side: offsets_of(np.asarray(counts)) for side, counts in (words or {}).items()}
-        self._states, self._attention, self._symbols = states, attention, symbols
+        self._states, self._attention, self._symbols, self._counts = states, attention, symbols, counts
         self._origin = origin
         self._dtype = dtype
         self._n_best = n_best
@@ -135,6 +137,7 @@ class ActivationWriter:
             for side, offsets in self._offsets.items():
                 file[f"offsets/{side}"] = offsets
                 file.create_dataset(f"symbols/{side}", data=list(self._symbols[side]), dtype=h5py.string_dtype())
+                file[f"counts/{side}"] = np.asarray(self._counts[side], dtype=np.int64)
             for side, offsets in self._word_offsets.items():
                 file[f"offsets/words/{side}"] = offsets
             for kind in self._attention:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from probing_bridge.cluster.jobs import Cluster
 from probing_bridge.errors import BridgeError, Faults, InputError
 from probing_bridge.similarity.run.dumps import DumpSet
-from probing_bridge.similarity.run.group_tile import check_tags
+from probing_bridge.similarity.run.group_tile import check_frequencies, check_tags
 from probing_bridge.similarity.run.plan import AnyTile, Plan, level_pairs, plan_tiles
 from probing_bridge.similarity.run.rows import collect
 from probing_bridge.similarity.run.tile import TileRunner
@@ -90,6 +90,7 @@ def checked(plan: Plan, output: Path) -> Iterator[DumpSet]:
     assert dumps is not None
     with dumps:
         faults.of(level_pairs, dumps.levels, plan.pairs)
+        check_frequencies(plan, dumps, faults)
         check_tags(plan.tags, dumps, faults)
         faults.tell()
         yield dumps

@@ -139,6 +139,10 @@ class DumpSet:
         """The dictionary of a side."""
         return self._dumps[0].symbols(side)
 
+    def counts(self, side: str) -> np.ndarray:
+        """How often each symbol of a side is in the training data, as the dictionary says: (n_symbols,) int64."""
+        return self._dumps[0].counts(side)
+
     def close(self) -> None:
         """Closes all dumps."""
         for dump in self._dumps:

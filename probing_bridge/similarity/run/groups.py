@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from probing_bridge.formats.tags import read_tags
-from probing_bridge.formats.words import NO_WORDS, SPECIAL, bpe_of, word_starts
+from probing_bridge.formats.words import FILLER, NO_WORDS, SPECIAL, bpe_of, word_starts
 from probing_bridge.similarity.measures.cka import HsicBlocks
 from probing_bridge.similarity.sums.blocks import Blocks
 from probing_bridge.similarity.sums.layers import Layer
@@ -25,18 +25,28 @@ GRAM_ROWS = 256
 FEW_TOKENS = 200  # groups below this take float64 Gram matrices
 
 
-def frequency_groups(tokens: np.ndarray, symbols: Sequence[str]) -> dict[str, np.ndarray]:
-    """Tokens by the rank of their frequency in the training data, which is the order of the dictionary.
+def are_placeholders(counts: np.ndarray, symbols: Sequence[str]) -> bool:
+    """Whether a dictionary gives all of its pieces one count, as vocabularies made into a dict.txt do."""
+    own = counts[[symbol not in SPECIAL and not symbol.startswith(FILLER) for symbol in symbols]]
+    return len(own) > 1 and bool((own == own[0]).all())
+
+
+def frequency_groups(tokens: np.ndarray, symbols: Sequence[str], counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Tokens by the rank of their frequency, that of the most frequent symbol being 0.
 
     Args:
         tokens: (n_tokens,) ids, indices into `symbols`.
         symbols: The dictionary.
+        counts: (n_symbols,) how often each symbol occurs; of equals the first in the dictionary has the lower rank.
 
     Returns:
         Group name, e.g. "frequency:100-500" for ranks 100 to 499, -> rising rows; special symbols are in none.
     """
     ordinary = np.array([symbol not in SPECIAL for symbol in symbols])
-    rank = np.where(ordinary, np.cumsum(ordinary) - 1, -1)[tokens]
+    order = np.argsort(np.where(ordinary, -counts, 1), kind="stable")
+    ranks = np.full(len(symbols), -1)
+    ranks[order[: ordinary.sum()]] = np.arange(ordinary.sum())
+    rank = ranks[tokens]
     groups = {}
     for low, high in pairwise([*FREQUENCY_EDGES, len(symbols)]):
         name = f"frequency:{low}-" if low == FREQUENCY_EDGES[-1] else f"frequency:{low}-{high}"

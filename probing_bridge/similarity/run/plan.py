@@ -25,6 +25,8 @@ ROWS_BYTES = 0.4e9  # one chunk of tokens of all layers of a tile
 CHUNK_ROWS = 8192
 ATTENTION_ROWS = 16384
 
+FREQUENCIES = ("dictionary", "dump")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -38,6 +40,7 @@ class Plan:
         threshold: Mass from which an attention distribution counts as concentrated.
         n_resamples: Of the bootstrap.
         tags: (kind, path) of tag files for groups of source tokens.
+        frequencies: One of FREQUENCIES: whose counts rank the pieces for groups by frequency.
         gemm: Key of GEMMS.
         command: The command line.
     """
@@ -49,6 +52,7 @@ class Plan:
     threshold: float
     n_resamples: int
     tags: tuple[tuple[str, str], ...]
+    frequencies: str
     gemm: str
     command: str
 

@@ -43,8 +43,8 @@ def dump(tmp_path, output_of):
     n_pairs = sum(a * b for a, b in zip(lengths["source"], lengths["target"], strict=True))
     weights = rng.random((n_pairs, 2)).astype(np.float32)
     layers = {"encoder": {"0": 3, "1": 3}, "decoder": {"0": 3, "1": 3}}
-    attention = {"encoder_decoder": {"1": 2}}
-    with ActivationWriter(tmp_path / "d.h5", lengths, layers, attention, symbols, DUMPED, n_best=2) as writer:
+    attention, counts = {"encoder_decoder": {"1": 2}}, {"source": [1] * 4, "target": [1] * 3}
+    with ActivationWriter(tmp_path / "d.h5", lengths, layers, attention, symbols, counts, DUMPED, n_best=2) as writer:
         for side, component in (("source", "encoder"), ("target", "decoder")):
             writer.write_tokens(side, range(4), np.concatenate(tokens[side]))
             for layer in "01":
@@ -95,9 +95,8 @@ def exported_level(folder, name, origin):
     lengths = {side: [len(own) for own in ids] for side in ("source", "target")}
     states = {"encoder": {"0": 4, "1": 4, "norm": 4}}
     rng = np.random.default_rng(5)
-    with ActivationWriter(
-        folder / f"{name}.h5", lengths, states, {}, dict.fromkeys(lengths, symbols), origin
-    ) as writer:
+    dictionary = dict.fromkeys(lengths, symbols), dict.fromkeys(lengths, range(len(symbols)))
+    with ActivationWriter(folder / f"{name}.h5", lengths, states, {}, *dictionary, origin) as writer:
         for side in lengths:
             writer.write_tokens(side, range(len(ids)), np.concatenate(ids))
         for layer in states["encoder"]:

@@ -25,6 +25,7 @@ from probing_bridge.formats.activations.reader import (
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import RepresentationWriter
 
+COUNTS = {"source": [1, 9, 4, 4], "target": [1, 7, 5, 2, 0]}
 SYMBOLS = {"source": ["<s>", "ein", "Käse", "🙂"], "target": ["<s>", "a", "cheese", "now", "x"]}
 
 
@@ -48,7 +49,7 @@ def writer(path, lengths, **options):
     origin = options.pop("origin", Origin("e", 1, checkpoint_hash="ab"))
     sides = {side: [pair[number] for pair in lengths] for number, side in enumerate(SYMBOLS)}
     states = {"encoder": {"10": 3, "0": 3}, "decoder": {"norm": 3, "2": 3}}
-    return ActivationWriter(path, sides, states, {"encoder_decoder": {"1": 2}}, SYMBOLS, origin, **options)
+    return ActivationWriter(path, sides, states, {"encoder_decoder": {"1": 2}}, SYMBOLS, COUNTS, origin, **options)
 
 
 def put(opened, data, numbers, places):
@@ -96,6 +97,7 @@ def test_rows_come_back_whatever_the_order_of_the_batches(tmp_path, data):
             part = dump.read_states("decoder", "2", int(rows[number]), int(rows[number + 1]))
             np.testing.assert_array_equal(part, contents["states/decoder/2"][number])
         assert dump.symbols("source") == SYMBOLS["source"]
+        assert dump.counts("target").tolist() == COUNTS["target"]
 
 
 def test_the_layout_is_what_the_documentation_says(tmp_path):
@@ -284,8 +286,8 @@ with ActivationFile(sys.argv[1]) as dump:
 
 def test_memory_does_not_grow_with_what_is_read(tmp_path):
     lengths = {"source": [100] * 400, "target": [1] * 400}
-    symbols = {"source": ["a"], "target": ["a"]}
-    with ActivationWriter(tmp_path / "a.h5", lengths, {"encoder": {"0": 512}}, {}, symbols, Origin()) as opened:
+    symbols, counts = {"source": ["a"], "target": ["a"]}, {"source": [1], "target": [1]}
+    with ActivationWriter(tmp_path / "a.h5", lengths, {"encoder": {"0": 512}}, {}, symbols, counts, Origin()) as opened:
         for number in range(400):
             opened.write_tokens("source", [number], np.zeros(100, np.int32))
             opened.write_tokens("target", [number], np.zeros(1, np.int32))

@@ -50,6 +50,7 @@ class DumpMaker:
                        for side, lengths in self.lengths.items()}  # fmt: skip
         self.gold = np.concatenate(self.tokens["target"])
         self.origin = Origin("made-up")
+        self.counts = [1, 1, 1, 1, *range(len(WORDS), 4, -1)]
 
     def level(self, level: int, shards: int = 1) -> Level:
         """Writes the dump of a level, in one file or several shards."""
@@ -109,6 +110,7 @@ class DumpMaker:
             attention.setdefault(kind, {})[layer] = self.n_heads
         lengths = {side: lengths[numbers] for side, lengths in self.lengths.items()}
         symbols = {side: WORDS for side in self.lengths}
+        counts = {side: self.counts for side in self.lengths}
         every = np.arange(len(numbers))
         with ActivationWriter(
             path,
@@ -116,6 +118,7 @@ class DumpMaker:
             states,
             attention,
             symbols,
+            counts,
             origin,
             sentences=None if shards == 1 else numbers,
             n_best=self.n_best,

@@ -9,7 +9,7 @@ from probing_bridge.errors import InputError
 from probing_bridge.similarity import compare
 from probing_bridge.similarity.run.dumps import Component
 from probing_bridge.similarity.run.group_tile import group_scores
-from probing_bridge.similarity.run.groups import frequency_groups, gram_cka, tag_groups
+from probing_bridge.similarity.run.groups import are_placeholders, frequency_groups, gram_cka, tag_groups
 from probing_bridge.similarity.sums.gemm import NumpyGemm
 from probing_bridge.similarity.sums.layers import array_layer
 
@@ -18,11 +18,29 @@ SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 
 def test_frequency_ranks_leave_out_special_symbols() -> None:
     symbols = SPECIAL + [f"w{k}" for k in range(3000)]
-    groups = frequency_groups(np.array([4, 2, 9, 3, 8, 104, 28, 29, 2503, 2504, 3003, 504]), symbols)
+    tokens, counts = np.array([4, 2, 9, 3, 8, 104, 28, 29, 2503, 2504, 3003, 504]), np.arange(3004, 0, -1)
+    groups = frequency_groups(tokens, symbols, counts)
     assert {name: rows.tolist() for name, rows in groups.items()} == {
         "frequency:0-5": [0, 4], "frequency:5-25": [2, 6], "frequency:25-100": [7], "frequency:100-500": [5],
         "frequency:500-2500": [8, 11], "frequency:2500-": [9, 10],
     }  # fmt: skip
+
+
+def test_ranks_are_those_of_the_counts_whatever_the_order_of_the_dictionary() -> None:
+    random = np.random.default_rng(1)
+    counts = random.integers(0, 900, 3004)
+    tokens = random.integers(0, 3004, 5000)
+    groups = frequency_groups(tokens, SPECIAL + [f"w{k}" for k in range(3000)], counts)
+    by_count = sorted(range(4, 3004), key=lambda symbol: (-counts[symbol], symbol))
+    expected = {row for row, token in enumerate(tokens) if token in set(by_count[100:500])}
+    assert set(groups["frequency:100-500"].tolist()) == expected
+
+
+def test_equal_counts_are_placeholders_whatever_special_symbols_and_fillers_have() -> None:
+    symbols = [*SPECIAL, "a", "b", "madeupword0000"]
+    assert are_placeholders(np.array([1, 1, 1, 1, 100, 100, 0]), symbols)
+    assert not are_placeholders(np.array([1, 1, 1, 1, 100, 99, 0]), symbols)
+    assert not are_placeholders(np.array([1, 1, 1, 1, 100]), symbols[:5])
 
 
 def test_subwords_take_the_tag_of_their_word(tmp_path: Path) -> None:
