@@ -88,10 +88,8 @@ class ActivationFile(Dump):
             raise self._error(f"holds {found}, not an activation dump; expected the file of --dump-activations")
         version = self.attributes.get("format_version")
         if version != FORMAT_VERSION:
-            raise self._error(
-                f"has format version {version}, but this probing_bridge {__version__} reads version {FORMAT_VERSION};"
-                " install the version that wrote it or dump again"
-            )
+            ours = f"this probing_bridge {__version__} reads version {FORMAT_VERSION}"
+            raise self._error(f"has format version {version}, but {ours}; install the one that wrote it or dump again")
         if self.attributes.get("complete") is not True:
             raise self._error("is not complete; dump it again")
         self.origin = Origin.of(self.attributes, self.path)
@@ -176,9 +174,8 @@ class ActivationFile(Dump):
         columns = 1 if dataset.ndim == 1 else dataset.shape[-1]
         position = dataset.id.get_offset()
         if dataset.shape not in ((rows,), (rows, columns)) or dataset.dtype != expected:
-            raise self._error(
-                f"damaged: {name} is {dataset.shape} {dataset.dtype}, expected {rows} rows; dump it again"
-            )
+            found = f"{dataset.shape} {dataset.dtype}"
+            raise self._error(f"damaged: {name} is {found}, expected {rows} rows; dump it again")
         if dataset.size and (position is None or position + dataset.nbytes > self._size):
             raise self._error(f"damaged: {name} does not lie inside the file; dump it again")
         mean = self._small(file, f"means/{name}") if f"means/{name}" in file else None
@@ -231,8 +228,7 @@ class ActivationFile(Dump):
 
     def tokens(self, side: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """See Dump."""
-        stop = int(self._offsets[side][-1]) if stop is None else stop
-        ids = self._read(f"tokens/{side}", start, stop)[:, 0]
+        ids = self._read(f"tokens/{side}", start, int(self._offsets[side][-1]) if stop is None else stop)[:, 0]
         known = self._n_symbols[side]
         if len(ids) and not (ids.min() >= 0 and ids.max() < known):
             raise self._error(f"damaged: tokens/{side} has an id beyond its {known} symbols; dump it again")
