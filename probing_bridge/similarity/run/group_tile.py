@@ -78,9 +78,9 @@ def frequency_counts(plan: Plan, dumps: DumpSet, side: str) -> np.ndarray:
 
 def check_frequencies(plan: Plan, dumps: DumpSet, faults: Faults) -> None:
     """Adds what keeps tokens from being grouped by frequency to the faults."""
-    for name, side in SIDES.items():
-        if name in dumps.components:
-            faults.of(frequency_counts, plan, dumps, side)
+    sides = {side for name, side in SIDES.items() if name in dumps.components}
+    for side in sorted(sides | ({"target"} if dumps.n_best else set())):
+        faults.of(frequency_counts, plan, dumps, side)
 
 
 def check_tags(tags: Sequence[tuple[str, str]], dumps: DumpSet, faults: Faults) -> None:

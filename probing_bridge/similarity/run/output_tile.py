@@ -13,7 +13,7 @@ from probing_bridge.formats.activations.output import Output
 from probing_bridge.similarity.measures.outputs import OutputMeasure
 from probing_bridge.similarity.measures.registry import OUTPUT_MEASURES
 from probing_bridge.similarity.run.dumps import DumpSet
-from probing_bridge.similarity.run.group_tile import FEWEST
+from probing_bridge.similarity.run.group_tile import FEWEST, frequency_counts
 from probing_bridge.similarity.run.groups import frequency_groups
 from probing_bridge.similarity.run.plan import CHUNK_ROWS, OutputTile, Plan
 from probing_bridge.similarity.run.rows import RowMaker, TileRows
@@ -42,7 +42,7 @@ def run_output(tile: OutputTile, plan: Plan, dumps: DumpSet, advance: Callable[[
         Rows of the similarity table and, of two different levels, of the table of disagreements.
 
     Raises:
-        BridgeError: The two dumps have other gold tokens.
+        BridgeError: The two dumps have other gold tokens, or the dictionary has no counts.
     """
     result = TileRows()
     measures = {name: one for name, one in OUTPUT_MEASURES.items() if tile.with_dense or not one.of_pair}
@@ -50,12 +50,12 @@ def run_output(tile: OutputTile, plan: Plan, dumps: DumpSet, advance: Callable[[
     blocks = cut_blocks(offsets, N_BLOCKS, None, max(1, min(CHUNK_ROWS, _VALUES // (dumps.n_best + 1))))
     sums = _Sums(measures, blocks.n_blocks)
     divergence = np.empty((blocks.n_rows, 2))
-    symbols = dumps.symbols("target")
+    symbols, counts = dumps.symbols("target"), frequency_counts(plan, dumps, "target")
     for block, chunks in enumerate(blocks.chunks):
         for start, stop in chunks:
             dense, level = _outputs(tile, dumps, start, stop)
             groups = {"": np.arange(stop - start), **_positions(offsets, start, stop)}
-            values = sums.add(block, dense, level, groups | frequency_groups(level.gold, symbols))
+            values = sums.add(block, dense, level, groups | frequency_groups(level.gold, symbols, counts))
             divergence[start:stop] = values.get(_DIVERGENCE, np.nan)
             advance((stop - start) / blocks.n_rows)
     maker = RowMaker(plan, dumps, COMPONENT, attention=False)
