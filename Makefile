@@ -1,4 +1,5 @@
-# make setup      a virtual environment in .venv with everything installed into it
+# make setup      a virtual environment in .venv with everything installed into it that is not under the GPL;
+#                 make setup EXTRAS=jiant-runtime adds what jiant needs, in which Levenshtein is under the GPL
 # make quickstart train, prune, probe and compare a small Transformer on real text (recipes/quickstart)
 # make test       ruff, mypy, import contracts and pytest; make test PYTHON=python3.12 likewise with that interpreter
 SHELL := /bin/bash
@@ -6,14 +7,15 @@ DEFAULT_PYTHON := $(shell command -v python3.11 >/dev/null 2>&1 && python3.11 -V
 PYTHON ?= $(DEFAULT_PYTHON)
 VENV := .venv$(if $(filter $(PYTHON),$(DEFAULT_PYTHON)),,-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+EXTRAS ?=
+STAMP := $(VENV)/.installed$(if $(EXTRAS),-$(EXTRAS))
 
 .PHONY: setup quickstart test
 setup: $(STAMP)
 
 $(STAMP): setup.py constraints.txt tools/setup.sh
-	bash tools/setup.sh "$(PYTHON)" "$(VENV)"
-	touch $@
+	bash tools/setup.sh "$(PYTHON)" "$(VENV)" "$(EXTRAS)"
+	touch "$@"
 
 quickstart: $(STAMP)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/quickstart/run.sh

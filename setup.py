@@ -27,6 +27,7 @@ BRIDGE = [
     "tqdm>=4.66",
 ]
 SLURM = ["submitit>=1.5"]
+# Asked for by name only: Levenshtein and python-Levenshtein are under the GPL (2 or later).
 # jiant 2.2.0 pins versions that no longer install: `pip install --no-deps jiant==2.2.0` is the second step.
 JIANT_RUNTIME = [
     "Levenshtein>=0.20",

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# setup.sh PYTHON VENV: makes the virtual environment with the tested versions. Run by `make setup`.
+# setup.sh PYTHON VENV [EXTRAS]: makes the virtual environment with the tested versions. Run by `make setup`. EXTRAS are
+# extras of setup.py with commas between, beyond `dev`, in which there is nothing under the GPL.
 set -euo pipefail
-python=$1 venv=$2
+python=$1 venv=$2 extras=${3:-}
 
 if ! "$python" -c '' 2>/dev/null; then
     # A pyenv shim answers only for the versions pyenv has switched on: take the newest installed one.
@@ -16,5 +17,7 @@ pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 echo "setup: installing into $venv (the first time takes a few minutes)"
 # torch first and by its exact version: a CPU build is then kept where one is offered.
 pip install -qq -c constraints.txt torch==2.13.0
-pip install -qq -c constraints.txt -e '.[dev,slurm,jiant-runtime]'
-pip install -qq --no-deps jiant==2.2.0  # its own pins no longer install; see docs/jiant.md
+pip install -qq -c constraints.txt -e ".[dev${extras:+,$extras}]"
+if [[ ",$extras," == *,jiant-runtime,* ]]; then
+    pip install -qq --no-deps jiant==2.2.0  # its own pins no longer install; see docs/jiant.md
+fi

@@ -1,5 +1,6 @@
 """Tasks as edge-probing files, and the round trip through jiant's own task class, head and metric."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -11,6 +12,9 @@ from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import Representations, RepresentationWriter
 from probing_bridge.run import main
 
+needs_jiant = pytest.mark.skipif(
+    importlib.util.find_spec("jiant") is None, reason="jiant is not installed: make setup EXTRAS=jiant-runtime"
+)
 TAGS = {"the": "DET", "otter": "NOUN", "river": "NOUN", "naps": "VERB", "sees": "VERB", "it": "PRON", "-": "PUNCT"}
 
 
@@ -75,6 +79,7 @@ def test_a_word_with_white_space_is_refused(exported, tmp_path, capsys):
     assert not (tmp_path / "pos").exists()
 
 
+@needs_jiant
 @pytest.mark.parametrize("task", ["pos", "syn_arc_classification"])
 def test_the_round_trip_gives_jiants_own_f1_beside_ours(exported, task, capsys):
     argv = ["--task", str(exported / "o" / task), "--reps", str(exported / "reps.hdf5"), "--layer", "norm"]
@@ -89,6 +94,7 @@ def test_the_round_trip_gives_jiants_own_f1_beside_ours(exported, task, capsys):
     assert blind.jiant_f1 < 0.6  # layer 0 is zeros: jiant's head really sees the layer
 
 
+@needs_jiant
 def test_jiants_class_is_jiants_own_with_the_labels_of_the_files(exported):
     from jiant.tasks.lib.edge_probing import pos
 
@@ -99,6 +105,7 @@ def test_jiants_class_is_jiants_own_with_the_labels_of_the_files(exported):
     assert "NOUN" not in pos.PosTask.LABELS  # the original is left alone
 
 
+@needs_jiant
 def test_bad_input_is_one_line(exported, tmp_path, capsys):
     argv = ["--task", str(exported / "o" / "pos"), "--reps", str(exported / "reps.hdf5"), "--layer", "7"]
     assert jiant_adapter.main(argv) == 2
