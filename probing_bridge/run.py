@@ -17,6 +17,7 @@ from probing_bridge.errors import BridgeError, full_disk_told
 
 COMMANDS = {
     "tasks": "list the probing tasks: formats, metrics, categories, citations",
+    "convert": "make the files of a suite from corpora as they are published",
     "instances": "print what a probe will see of one file, one JSON object a line",
     "sentences": "list the sentences of a suite that have to be encoded",
     "probe": "train the probes of a suite on representations",

@@ -2,7 +2,7 @@
 # The corpora: downloads or makes, checks and binarises WMT16 English-German, and lists the sentences that probing needs.
 #   SOURCE=statmt   from the files that statmt.org publishes (default); SOURCE=archive takes Google's archive of it
 #   DATA=DIR        take the corpus from there: that archive unpacked, or a copy that fairseq-preprocess has binarised
-#   CORPORA=DIR     the licensed corpora of the 18 probing tasks; README.md says which
+#   CORPORA=DIR     the licensed corpora of the 18 probing tasks; docs/corpora.md says how each is made
 # Hardware: any machine, 8 cores, 16 GB. Time: the download (1.2 GB), then two hours, of which learning the BPE takes most on
 # one core; from the archive 15 minutes. Disk: 8 GB.
 set -euo pipefail
