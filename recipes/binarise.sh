@@ -8,6 +8,12 @@ text=$1 merges=$2 data=$3 work=$3.work
 for split in train valid test; do
     for language in en de; do
         [ -s "$text/$split.$language" ] || { echo "binarise: $text/$split.$language: no such text" >&2; exit 1; }
+        # the tokeniser begins a line at a carriage return, so every later pair would be another one
+        inside=$(LC_ALL=C grep -a -n -m 1 $'\r.' "$text/$split.$language" | cut -d : -f 1) || true
+        if [ -n "$inside" ]; then
+            echo "binarise: $text/$split.$language:$inside: a carriage return inside of a line: take it out" >&2
+            exit 1
+        fi
     done
     if [ "$(wc -l < "$text/$split.en")" -ne "$(wc -l < "$text/$split.de")" ]; then
         echo "binarise: $text/$split.en and $split.de differ in their number of lines" >&2

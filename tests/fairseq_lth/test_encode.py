@@ -12,6 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from random_models import VARIANTS, save_level
 
 from fairseq_lth import encode
@@ -273,6 +275,28 @@ def test_a_bpe_that_sees_the_space_before_a_word_gives_the_pieces_of_the_whole_s
         assert [dictionary.pieces[index] for index in window.ids[:-1]] == symbols
         starts = [place == 0 or text.startswith(mark) for place, text in enumerate(texts)]
         assert window.owners[:-1] == (np.cumsum(starts) - 1).tolist()
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.lists(st.text("aunderstimg'.,1-éß中🙂☃", max_size=6), min_size=1, max_size=8))
+def test_any_words_give_the_byte_level_pieces_of_their_sentence(byte_level_bpe, words):
+    bpe, whole = byte_level_bpe
+    dictionary = Growing()
+    (window,) = Segmenter(dictionary, None, bpe, "hf_byte_bpe").windows(words, 500)
+    found = [dictionary.pieces[index] for index in window.ids[:-1]]
+    assert [piece for piece in found if piece != "<unk>"] == whole(" ".join(words))[1]
+    assert sorted(set(window.owners[:-1])) == list(range(len(words)))
+
+
+@pytest.fixture(scope="module")
+def byte_level_bpe(data, tmp_path_factory):
+    from fairseq.data import encoders
+
+    folder = tmp_path_factory.mktemp("bytes")
+    (folder / "text").write_text((data / "text").read_text())
+    flags, _, whole = byte_level(folder)
+    paths = {name: str(value) for name, value in flags.items()}
+    return encoders.build_bpe(SimpleNamespace(**paths, bpe_add_prefix_space=False)), whole
 
 
 def test_a_bpe_whose_pieces_span_words_is_refused():
