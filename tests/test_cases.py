@@ -1,4 +1,8 @@
-"""Inputs that once ended in a silent wrong number, each with what is right: those of ../shared/cases, by their commands."""
+"""Inputs that once ended in a silent wrong number, each with what is right, by the commands of ../shared/cases.
+
+Their siblings stand beside what they are about: of corpora in corpora/readers/test_nothing_silent.py, of words and pieces in
+fairseq_lth/test_encode.py, of checkpoints in fairseq_lth/test_foreign_checkpoints.py.
+"""
 
 import json
 import subprocess
@@ -138,3 +142,17 @@ def test_corpora_with_a_carriage_return_inside_of_a_line(cases: Path, tmp_path: 
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "train.en:11: a carriage return inside of a line" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("split", "language"), [("train", "de"), ("test", "en")])
+def test_a_carriage_return_is_named_wherever_it_is(tmp_path: Path, split: str, language: str) -> None:
+    text = tmp_path / "text"
+    text.mkdir()
+    for name in ("train", "valid", "test"):
+        for side in ("en", "de"):
+            odd = b"fo\rur" if (name, side) == (split, language) else b"four"
+            (text / f"{name}.{side}").write_bytes(b"one\r\ntwo \xe2\x80\xa8 three\r\n" + odd + b"\r\n")
+    command = ["bash", str(ROOT / "recipes" / "binarise.sh"), str(text), "50", str(tmp_path / "data")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and list(tmp_path.iterdir()) == [text]
+    assert done.stderr == f"binarise: {text}/{split}.{language}:3: a carriage return inside of a line: take it out\n"
