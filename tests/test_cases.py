@@ -1,7 +1,7 @@
 """Inputs that once ended in a silent wrong number, each with what is right, by the commands of ../shared/cases.
 
-Their siblings stand beside what they are about: of corpora in corpora/readers/test_nothing_silent.py, of words and pieces in
-fairseq_lth/test_encode.py, of checkpoints in fairseq_lth/test_foreign_checkpoints.py.
+Their siblings stand beside what they are about: of corpora in corpora/readers/test_nothing_silent.py, of words and
+pieces in fairseq_lth/test_encode.py, of checkpoints in fairseq_lth/test_foreign_checkpoints.py.
 """
 
 import json
