@@ -43,6 +43,7 @@ def make_level(path: Path, data: Path, flags: str) -> Path:
 
     from fairseq_lth.config import ImpConfig
     from fairseq_lth.levels.checkpoints import STATE_FORMAT, STATE_KEY
+    from fairseq_lth.levels.state import sample_hash
 
     given = f"{data} -s en -t de --arch transformer --share-all-embeddings --optimizer adam --cpu {flags}"
     given += " --criterion label_smoothed_cross_entropy --label-smoothing 0.1 --max-tokens 4000"
@@ -54,7 +55,12 @@ def make_level(path: Path, data: Path, flags: str) -> Path:
     history = [{"num_updates": 1, "optimizer_name": "FairseqAdam", "lr_scheduler_state": {}}]
     plain = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     state = {"args": None, "cfg": plain, "model": model.state_dict(), "optimizer_history": history}
-    level = {"format": STATE_FORMAT, "experiment": "random", "level": 0, "sparsity": 0.0, "parent": ""}
+    identity = "0" * 16
+    level = {
+        "format": STATE_FORMAT, "experiment": identity, "parent": "", "dense": identity, "start": [0, None], "level": 0,
+        "epoch": 1, "end_of_epoch": True, "finished": True, "sparsity": 0.0, "mask": None, "transition": {},
+        "sample_hash": sample_hash(model.state_dict()), "seconds": 0.0,
+    }  # fmt: skip
     torch.save({**state, "extra_state": {STATE_KEY: level}, "task_state": {}}, path)
     return path
 

@@ -53,8 +53,8 @@ def check_state(state: Mapping[str, Any], model: Mapping[str, Tensor]) -> None:
     if sample_hash(model) != state["sample_hash"]:
         raise GateError(
             f"its state of lth_imp (level {state['level']}) was not saved with these weights: they are the mean of "
-            "several checkpoints, or were changed, so they are of no level; average what `python -m "
-            "fairseq_lth.levels DIR --export FILE.pt` wrote, which has no state"
+            "several checkpoints, or were changed, so they are of no level; make a mean with `python -m "
+            "fairseq_lth.levels DIR --average N --export FILE.pt`, which has no state"
         )
 
 

@@ -119,7 +119,7 @@ def test_the_dump_does_not_depend_on_batching_and_is_in_corpus_order(validate, l
     assert not list(tmp_path.glob(".*"))
 
 
-def test_the_root_says_where_the_values_come_from(validate, dense, tmp_path):
+def test_the_root_says_where_the_values_come_from(validate, dense, corpus, tmp_path):
     validate(dense / "checkpoint_lth2.pt", "--dump-activations", tmp_path / "a.h5", "--max-tokens", 200)
     with open_dump(tmp_path / "a.h5") as dump:
         said = dump.origin
@@ -129,6 +129,8 @@ def test_the_root_says_where_the_values_come_from(validate, dense, tmp_path):
         assert (said.source_lang, said.target_lang, said.subset) == ("en", "de", "valid")
         assert dump.n_sentences == 12
         symbols = dump.symbols("target")
+        counts = [int(line.rsplit(" ", 1)[1]) for line in (corpus / "dict.de.txt").read_text().splitlines()]
+        assert dump.counts("target").tolist()[4:] == counts
         assert symbols[dump.tokens("target")[0]] == "</s>" and len(symbols) == 48
 
 
