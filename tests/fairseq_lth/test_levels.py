@@ -10,6 +10,7 @@ import torch
 
 from fairseq_lth.levels.__main__ import main
 from fairseq_lth.levels.checkpoints import imp_state, level_record, read_checkpoint
+from fairseq_lth.levels.state import sample_hash
 from fairseq_lth.pruning.masks import Mask
 
 
@@ -19,9 +20,16 @@ def run(dense, tmp_path) -> Path:
     return Path(shutil.copytree(dense, tmp_path / "run"))
 
 
+def resign(checkpoint) -> None:
+    """Makes the state one of the weights beside it, so that the checkpoint is not refused for them."""
+    if (state := imp_state(checkpoint)) is not None:
+        state["sample_hash"] = sample_hash(checkpoint["model"])
+
+
 def change(path: Path, alter) -> None:
     checkpoint = torch.load(path, weights_only=True)
     alter(checkpoint)
+    resign(checkpoint)
     path.unlink()  # the level is a hard link in some runs
     torch.save(checkpoint, path)
 
@@ -116,6 +124,7 @@ class TestAverage:
             checkpoint = torch.load(dense / "checkpoint_lth0.pt", weights_only=True)
             for weight in {weight.data_ptr(): weight for weight in checkpoint["model"].values()}.values():
                 weight.mul_(factor)
+            resign(checkpoint)
             torch.save(checkpoint, folder / f"checkpoint{epoch}.pt")
         return folder
 
