@@ -30,6 +30,7 @@ def register() -> None:
     allow_checkpoint_globals()
     guards.guard_loading()
     guards.guard_launch()
+    guards.tell_failures()
     lr_scheduler.register_all()
     criterion.register_all()
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import fairseq_lth
-from probing_bridge.errors import BridgeError, full_disk_told
+from probing_bridge.errors import BridgeError, failures_told
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout, force=True)
     encoder.logger.setLevel(logging.INFO)
     try:
-        with full_disk_told():
+        with failures_told():
             encoder.encode_file(arguments)
     except BridgeError as error:
         print(f"fairseq_lth.encode: error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -6,14 +6,17 @@ trainer, so both are wrapped where fairseq defines them.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import inspect
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -23,7 +26,7 @@ from fairseq.distributed import utils as distributed_utils
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels.checkpoints import require_loadable, without_wrapper
 from fairseq_lth.levels.gate import without_paths
-from probing_bridge.errors import BridgeError
+from probing_bridge.errors import BridgeError, refused
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +102,35 @@ def guard_launch() -> None:
             cfg.device_id, cfg.distributed_no_spawn = 0, True
 
     distributed_utils._infer_torch_distributed_launch_init = guarded
+
+
+def tell_failures() -> None:
+    """Has what the system refuses end fairseq's command in one line (a file that cannot be read, too little memory).
+
+    A line of the log that cannot be written is left out, where Python would print a traceback for each.
+    """
+    logging.raiseExceptions = False
+    if sys.excepthook is not sys.__excepthook__:
+        return
+
+    def told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if (reason := refused(error)) is None:
+            sys.__excepthook__(kind, error, trace)
+        else:
+            print(f"fairseq_lth: error: {' '.join(reason.split())}", file=sys.stderr)
+            sys.unraisablehook = lambda _: None  # what fairseq had half built complains as it is taken apart
+
+    sys.excepthook = told
+    atexit.register(_write_out)
+
+
+def _write_out() -> None:
+    """Writes what is buffered of standard output: Python says in two lines that it cannot, and we in one."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        print(f"fairseq_lth: error: standard output: {refused(error)}", file=sys.stderr, flush=True)
+        os._exit(1)
 
 
 def guard_saving() -> None:

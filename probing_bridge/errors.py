@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -35,30 +37,60 @@ class InputError(BridgeError):
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NUMBER = re.compile(r"errno = (\d+)")  # HDF5 says why only in its text
+_NO_MEMORY = ("can't allocate memory", "Unable to allocate", "Cannot allocate memory", "memory allocation failed")
 
 
 @contextlib.contextmanager
-def full_disk_told() -> Iterator[None]:
-    """Around a whole command: what a full disk raised, wherever it was, becomes one line.
+def failures_told() -> Iterator[None]:
+    """Around a whole command: what the system refused it, wherever that was, becomes one line.
 
-    HDF5 says why only in its text, and raises a RuntimeError where the file is closed.
+    What was printed is written here too, so that it fails here and not when Python ends.
 
     Raises:
-        BridgeError: The disk or a quota is full, or a file may not grow.
+        BridgeError: A full disk, a file that cannot be read or written, a folder that is gone, too little memory.
+        BrokenPipeError: Nobody reads what is printed any more.
     """
     try:
         yield
-    except (OSError, RuntimeError) as error:
-        reasons = [os.strerror(number) for number in _FULL]
-        known = getattr(error, "errno", None) in _FULL
-        reason = next((reason for reason in reasons if reason in str(error)), os.strerror(errno.ENOSPC))
-        if not known and reason not in str(error):
+        _write_out()
+    except BrokenPipeError:
+        raise
+    except (OSError, RuntimeError, MemoryError) as error:
+        reason = refused(error)
+        if reason is None:
             raise
-        place = getattr(error, "filename", None)
-        where = f"{place}: " if place else ""
-        raise BridgeError(
-            f"{where}could not be written ({reason}): make room and run the same command again"
-        ) from error
+        raise BridgeError(reason) from error
+
+
+def _write_out() -> None:
+    """Writes what is buffered of standard output; where that fails, Python shall not try again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+
+
+def error_number(error: BaseException) -> int | None:
+    """The system's number of an error; of one of HDF5's, which have it in their text only, too. None if it has none."""
+    number = getattr(error, "errno", None)
+    found = _NUMBER.search(str(error)) if number is None else None
+    return number if found is None else int(found[1])
+
+
+def refused(error: BaseException) -> str | None:
+    """What the system refused, and what to do, in one line; None of an error that has another reason."""
+    if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
+        return "there is not enough memory: give it more, or do less at once, and run the same command again"
+    is_os_error = isinstance(error, OSError)
+    number = error_number(error) if is_os_error or isinstance(error, RuntimeError) else None
+    if number is None:
+        return f"{' '.join(str(error).split())}: see to that and run the same command again" if is_os_error else None
+    where = f"{place}: " if (place := getattr(error, "filename", None)) else ""
+    if number in _FULL:
+        return f"{where}could not be written ({os.strerror(number)}): make room and run the same command again"
+    return f"{where}{os.strerror(number)}: see to that and run the same command again"
 
 
 class Faults:

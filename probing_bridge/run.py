@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from probing_bridge import __version__
-from probing_bridge.errors import BridgeError, full_disk_told
+from probing_bridge.errors import BridgeError, failures_told
 
 COMMANDS = {
     "tasks": "list the probing tasks: formats, metrics, categories, citations",
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             module.add_arguments(subparser)
     arguments = parser.parse_args(words)
     try:
-        with full_disk_told():
+        with failures_told():
             module.run(arguments)
     except BridgeError as error:
         print(f"probing_bridge {arguments.command}: error: {error}", file=sys.stderr)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import fairseq_lth
-from probing_bridge.errors import BridgeError, full_disk_told
+from probing_bridge.errors import BridgeError, failures_told
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from fairseq_lth.levels.checking import run
 
     try:
-        with full_disk_told():
+        with failures_told():
             if not arguments.interpolate:
                 return run(arguments)
             from fairseq_lth.levels.interpolation import run_interpolation

@@ -13,6 +13,7 @@ from fairseq_lth.guards import writing
 from fairseq_lth.levels import paths
 from fairseq_lth.training.settings import Distributed
 from probing_bridge.formats import locks
+from probing_bridge.formats.files import remove_leftovers
 
 _held: dict[Path, Callable[[], None]] = {}  # lock file -> what lets go of it; until the process ends
 
@@ -39,6 +40,7 @@ def hold(directory: Path) -> None:
             f"{directory}: another training is writing here ({locks.holder(path)}): end it, wait for it, or give "
             "another --save-dir"
         )
+    remove_leftovers(directory)
     _held[path] = let_go
     Finalize(None, _open, (path,), exitpriority=0)  # atexit does not come in processes that multiprocessing forked
 

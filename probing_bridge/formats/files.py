@@ -70,9 +70,15 @@ def folder_beside(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
         (made / MARKER).touch()
         yield made
         _require_ours(path)
+        before = folder / "before"
         if path.exists():
-            os.replace(path, folder / "before")
-        os.replace(made, path)
+            os.replace(path, before)
+        try:
+            os.replace(made, path)
+        except OSError:
+            if before.exists():
+                os.replace(before, path)
+            raise
         _flush(path.parent)
 
 
@@ -99,6 +105,16 @@ def _private_folder(path: Path, shared: bool) -> Iterator[Path]:
                     return
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(folder: str | Path) -> None:
+    """Removes what killed writers left anywhere below a folder, of names too that will not be written again.
+
+    Args:
+        folder: The folder; it may be missing.
+    """
+    for left in Path(folder).rglob(".*.tmp"):
+        _removed(left)
 
 
 def _removed(folder: Path) -> bool:

@@ -9,19 +9,107 @@ in the files that we write, so a file that has it is refused.
 from __future__ import annotations
 
 import errno
+import io
 import math
+import os
 import stat
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import h5py
 import numpy as np
 
-from probing_bridge.errors import InputError
+from probing_bridge.errors import InputError, error_number
 
 _LONGEST_ATTRIBUTE = 64 * 1024  # bytes; a command line is the longest that we write
 _MOST_OBJECTS = 1_000_000
 _DEEPEST = 8
+
+
+class WritableHdf5:
+    """An HDF5 file that is written, and whose errors are Python's; also a context manager.
+
+    HDF5 ends the process (signal 11) where the system refuses to write what it has in hand as it closes a file. So
+    its bytes go through a file of Python, which tells HDF5 that all is well and keeps the error.
+
+    Attributes:
+        file: The file as h5py gives it.
+    """
+
+    def __init__(self, path: str | Path, mode: str) -> None:
+        """Opens the file.
+
+        Args:
+            path: The file.
+            mode: `x` to make it, `r+` to add to it.
+
+        Raises:
+            OSError: It cannot be opened.
+        """
+        self._disk = _Disk(path, mode)
+        self.file = h5py.File(self._disk, "w" if mode == "x" else mode)
+
+    def check(self) -> None:
+        """Raises the error that writing has met, if it has."""
+        if self._disk.error is not None:
+            raise self._disk.error
+
+    def close(self) -> None:
+        """Writes what is left, closes the file, and raises the error that writing has met."""
+        try:
+            self.file.close()
+        finally:
+            self._disk.close()
+        self.check()
+
+    def __enter__(self) -> h5py.File:
+        """The file as h5py gives it."""
+        return self.file
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes the file; of an error that comes of another, the first is raised."""
+        self.close()
+
+
+class _Disk(io.RawIOBase):
+    """A file as h5py asks for it: once a write has failed, nothing more is written, and no write fails."""
+
+    def __init__(self, path: str | Path, mode: str) -> None:
+        self._file = open(path, "x+b" if mode == "x" else "r+b", buffering=0)  # noqa: SIM115
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            while rest and self.error is None:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return self._file.truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+    def readinto(self, buffer: Any) -> int:
+        return self._file.readinto(buffer)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def open_hdf5(path: str | Path, expected: str) -> h5py.File:
@@ -47,10 +135,13 @@ def open_hdf5(path: str | Path, expected: str) -> h5py.File:
     except PermissionError as error:
         raise InputError(f"may not be read; expected {expected}", path) from error
     except (OSError, RuntimeError, ValueError) as error:
-        if getattr(error, "errno", None) == errno.EAGAIN or "unable to lock file" in str(error):
+        number = error_number(error)
+        if number == errno.EAGAIN or "unable to lock file" in str(error):
             raise InputError(
                 "is locked: another program is writing it; wait until it has closed the file", path
             ) from error
+        if number is not None:
+            raise InputError(f"cannot be read ({os.strerror(number)})", path) from error
         raise InputError(f"not an HDF5 file, or not a whole one; expected {expected}", path) from error
 
 
@@ -104,7 +195,7 @@ def plain_dataset(group: h5py.h5g.GroupID, key: bytes, path: Path, name: str = "
     except (KeyError, ValueError, RuntimeError, TypeError, OSError) as error:
         if _is_group(group, key, name, path):
             raise InputError(f"{name} is a group, not an array", path) from error
-        raise InputError(f"{name} cannot be read: the file is damaged ({error})", path) from error
+        raise unreadable(name, path, error) from error
     if properties.get_layout() == h5py.h5d.VIRTUAL or properties.get_external_count():
         raise InputError(f"{name} keeps its values outside of its own block (virtual or external): refused", path)
     if properties.get_nfilters():
@@ -117,6 +208,13 @@ def plain_dataset(group: h5py.h5g.GroupID, key: bytes, path: Path, name: str = "
     return dataset
 
 
+def unreadable(name: str, path: Path, error: Exception) -> InputError:
+    """What to raise where HDF5 cannot read something: what the system said, or that the file is damaged."""
+    number = error_number(error)
+    why = f"the file is damaged ({' '.join(str(error).split())})" if number is None else os.strerror(number)
+    return InputError(f"{name} cannot be read: {why}", path)
+
+
 def _require_hard_link(group: h5py.h5g.GroupID, key: bytes, name: str, path: Path) -> None:
     """Refuses a name of a group that is a link to a name, or to another file."""
     try:
@@ -124,7 +222,7 @@ def _require_hard_link(group: h5py.h5g.GroupID, key: bytes, name: str, path: Pat
     except (KeyError, RuntimeError, ValueError) as error:
         if key not in group:
             raise InputError(f"{name} has no array", path) from error
-        raise InputError(f"{name} cannot be read: the file is damaged ({error})", path) from error
+        raise unreadable(name, path, error) from error
     if kind != h5py.h5l.TYPE_HARD:
         raise InputError(f"{name} is a link to another place or file: refused", path)
 
@@ -134,7 +232,7 @@ def _is_group(group: h5py.h5g.GroupID, key: bytes, name: str, path: Path) -> boo
     try:
         kind = h5py.h5o.get_info(group, key).type
     except (KeyError, RuntimeError, ValueError) as error:
-        raise InputError(f"{name} cannot be read: the file is damaged ({error})", path) from error
+        raise unreadable(name, path, error) from error
     if kind not in (h5py.h5o.TYPE_GROUP, h5py.h5o.TYPE_DATASET):
         raise InputError(f"{name} is neither a group nor an array", path)
     return kind == h5py.h5o.TYPE_GROUP
@@ -157,7 +255,7 @@ def plain_attributes(file: h5py.File) -> dict[str, Any]:
                 raise InputError(f"attribute {name[:80]!r} is longer than any that we write", path)
         return {name: _plain(value, name, path) for name, value in attributes.items()}
     except (OSError, RuntimeError, TypeError, ValueError, KeyError) as error:
-        raise InputError(f"its attributes cannot be read ({error})", path) from error
+        raise unreadable("an attribute", path, error) from error
 
 
 def _plain(value: Any, name: str, path: Path) -> Any:

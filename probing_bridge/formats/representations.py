@@ -22,7 +22,7 @@ import numpy as np
 
 from probing_bridge.errors import InputError
 from probing_bridge.formats.files import file_hash, written_beside
-from probing_bridge.formats.hdf5 import open_hdf5, plain_attributes, plain_dataset
+from probing_bridge.formats.hdf5 import WritableHdf5, open_hdf5, plain_attributes, plain_dataset, unreadable
 from probing_bridge.formats.layers import layer_names_fault
 from probing_bridge.formats.origin import Origin
 
@@ -77,13 +77,14 @@ class RepresentationWriter:
         self._keys: dict[str, str] = {}
         self._lengths: dict[str, int] = {}
         self._dim: int | None = None
-        self._file: h5py.File | None = None
+        self._written: WritableHdf5 | None = None
 
     def __enter__(self) -> RepresentationWriter:
         """Creates the file beside."""
         try:
-            self._file = h5py.File(self._place.__enter__(), "x")
+            self._written = WritableHdf5(self._place.__enter__(), "x")
         except OSError as error:
+            self._place.__exit__(*sys.exc_info())
             raise InputError(f"cannot be written ({error.strerror or error})", self.path) from error
         return self
 
@@ -105,7 +106,7 @@ class RepresentationWriter:
         Raises:
             ValueError: A shape that does not fit the words or the sentences before, or a value that is not finite.
         """
-        if self._file is None:
+        if self._written is None:
             raise ValueError("the writer is not open: use it in a `with` statement")
         text = sentence_text(tokens)
         array = np.ascontiguousarray(array, dtype=np.float32)
@@ -126,24 +127,24 @@ class RepresentationWriter:
         key = str(len(self._keys))
         self._keys[text] = key
         self._lengths[text] = len(tokens)
-        self._file.create_dataset(key, data=array)
+        self._written.file.create_dataset(key, data=array)
+        self._written.check()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Renames the whole file into place, or removes what was written."""
-        assert self._file is not None
+        assert self._written is not None
+        written, self._written = self._written, None
         try:
-            if kind is None:
-                index = self._file.create_dataset(INDEX, shape=(1,), dtype=h5py.string_dtype())
-                index[0] = json.dumps(self._keys)
-                self._file.attrs.update(self._attributes)
-            self._file.close()
+            with written as file:
+                if kind is None:
+                    index = file.create_dataset(INDEX, shape=(1,), dtype=h5py.string_dtype())
+                    index[0] = json.dumps(self._keys)
+                    file.attrs.update(self._attributes)
         except BaseException:
             self._place.__exit__(*sys.exc_info())
             raise
-        finally:
-            self._file = None
         self._place.__exit__(kind, error, trace)
 
 
@@ -275,7 +276,7 @@ class Representations:
         try:
             dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
         except OSError as error:
-            raise InputError(f"{shown} cannot be read: the file is damaged ({error})", self.path) from error
+            raise unreadable(shown, self.path, error) from error
         array = array.reshape(shape)
         if layers is not None:
             self.require_layers(layers)

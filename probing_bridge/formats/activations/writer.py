@@ -25,6 +25,7 @@ from probing_bridge.formats.activations.layout import (
 )
 from probing_bridge.formats.activations.output import DATASETS, GROUP, PER_BEST, Output, output_dtype
 from probing_bridge.formats.files import written_beside
+from probing_bridge.formats.hdf5 import WritableHdf5
 from probing_bridge.formats.origin import Origin
 
 
@@ -122,10 +123,11 @@ class ActivationWriter:
         at_once = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         at_once.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # so that every block has its place in the file now
         at_once.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        at_once.set_obj_track_times(False)  # so that the same dump is the same bytes
         links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
         links.set_create_intermediate_group(True)
         self._row_offsets = {}
-        with h5py.File(self._beside, "x") as file:
+        with WritableHdf5(self._beside, "x") as file:
             for name, offsets, columns, dtype in self._blocks():
                 has_columns = name.startswith(("states", "attention")) or name.rpartition("/")[2] in PER_BEST
                 shape = (int(offsets[-1]), columns) if has_columns else (int(offsets[-1]),)
@@ -226,7 +228,7 @@ class ActivationWriter:
                 raise ActivationError(
                     f"{self.path}: {int(missing.sum())} of {len(missing)} sentences never came (first: {first}, {name})"
                 )
-        with h5py.File(self._beside, "r+") as file:
+        with WritableHdf5(self._beside, "r+") as file:
             for name, mean in self._means.items():
                 file[f"means/{name}"] = mean
             own = {"format": FORMAT, "format_version": FORMAT_VERSION, "dtype": self._dtype, "complete": True}

@@ -78,6 +78,21 @@ def read(dump, name):
 LENGTHS = [(2, 3), (1, 1), (4, 2), (3, 5), (1, 4)]
 
 
+def test_no_time_of_day_is_in_a_file(tmp_path):
+    """So that the same dump is the same bytes."""
+    write(tmp_path / "a.h5", LENGTHS)
+    with h5py.File(tmp_path / "a.h5") as file:
+        tracked = []
+        file.visititems(
+            lambda name, one: (
+                tracked.append(name)
+                if isinstance(one, h5py.Dataset) and one.id.get_create_plist().get_obj_track_times()
+                else None
+            )
+        )
+    assert tracked == []
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_rows_come_back_whatever_the_order_of_the_batches(tmp_path, data):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from probing_bridge.errors import InputError
-from probing_bridge.formats.files import MARKER, folder_beside, written_beside
+from probing_bridge.formats.files import MARKER, folder_beside, remove_leftovers, written_beside
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -28,19 +28,33 @@ def test_a_failure_leaves_the_old_file_alone(tmp_path: Path, shared: bool) -> No
     assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("table.csv", "old")]
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
+def kill_a_writer(path: Path) -> None:
     killed = os.fork()
     if killed == 0:
         with written_beside(path) as beside:
             beside.write_text("half of a long table")
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(killed, 0)
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    kill_a_writer(path)
     assert len(list(tmp_path.iterdir())) == 1
     with written_beside(path) as beside:
         assert not beside.exists()
         beside.write_text("new")
     assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("table.csv", "new")]
+
+
+def test_leftovers_of_every_name_are_removed_but_not_those_of_a_writer_at_work(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    for path in (tmp_path / "one", tmp_path / "below" / "other"):
+        kill_a_writer(path)
+    with written_beside(tmp_path / "new") as beside:
+        remove_leftovers(tmp_path)
+        beside.write_text("new")
+    assert sorted(one.name for one in tmp_path.rglob("*")) == ["below", "new"]
 
 
 def test_of_two_writers_of_one_file_the_second_is_told(tmp_path: Path) -> None:
@@ -163,3 +177,22 @@ def test_a_folder_takes_the_place_of_an_older_one_whole(tmp_path: Path, shared: 
     assert sorted(one.relative_to(tmp_path).as_posix() for one in tmp_path.rglob("*")) == [
         "above", "above/folder", f"above/folder/{MARKER}", "above/folder/new",
     ]  # fmt: skip
+
+
+def test_a_folder_that_cannot_get_its_name_leaves_the_older_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "folder"
+    with folder_beside(folder) as beside:
+        (beside / "old").write_text("old")
+    rename, count = os.replace, iter(range(9))
+
+    def fail_at_the_second(source: Path, target: Path) -> None:
+        if next(count) == 1:
+            raise OSError(5, "Input/output error")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", fail_at_the_second)
+    with pytest.raises(OSError, match="Input/output"), folder_beside(folder) as beside:
+        (beside / "new").write_text("new")
+    assert (folder / "old").read_text() == "old" and list(tmp_path.iterdir()) == [folder]
