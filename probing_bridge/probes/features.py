@@ -112,6 +112,7 @@ def load_features(
         values = np.empty(shape, np.float32)
     else:
         with tempfile.TemporaryFile(dir=folder) as file:  # the mapping keeps the nameless file alive
+            os.posix_fallocate(file.fileno(), 0, n_bytes)  # a page without room on the disk would end the process
             values = np.memmap(file, np.float32, "w+", shape=shape)
     for text, tokens in wanted.items():
         start = starts[text]

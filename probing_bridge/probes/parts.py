@@ -116,12 +116,15 @@ def load_part(path: Path, *, with_predictions: bool = True) -> Part | None:
 
     Returns:
         The part; None if there is no whole part of that name.
+
+    Raises:
+        OSError: It is there and the system does not read it.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
             header = json.loads(str(archive["header"]))
             arrays = {name: archive[name] for name in archive.files if name != "header"} if with_predictions else {}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     predictions = None
     if "gold" in arrays:

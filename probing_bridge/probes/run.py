@@ -12,6 +12,7 @@ from tqdm import tqdm
 from probing_bridge.cluster.jobs import Cluster
 from probing_bridge.corpora.suite import load_suite
 from probing_bridge.errors import Faults, InputError
+from probing_bridge.formats.files import remove_leftovers
 from probing_bridge.probes import inputs
 from probing_bridge.probes.executors import Executor, run_here, run_in_processes, run_on_cluster
 from probing_bridge.probes.grid import Job, ModelInfo, Unit, list_jobs, make_units, unfinished
@@ -108,6 +109,7 @@ def run(request: Request) -> Finished:
         BridgeError: Everything that is wrong with the input, a fault a line; nothing is trained then.
     """
     plan = make_plan(request)
+    remove_leftovers(request.folder)
     failed: list[Ending] = []
     if plan.left:
         try:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
-from probing_bridge.errors import BridgeError
+from probing_bridge.errors import BridgeError, refused
 from probing_bridge.formats.locks import locked
 from probing_bridge.formats.representations import Representations
 from probing_bridge.probes.features import Features, load_features
@@ -51,23 +52,27 @@ def iterate_unit(unit: Unit, *, wait: bool = False) -> Iterator[Ending]:
     held = _HeldFeatures(unit)
     for job in unit.jobs:
         lock = job.key(job.layers[0] if job.layers in (("mix",), ("-",)) else "layers").path(unit.folder)
-        lock = lock.with_suffix(".lock")
+        trace = lock.with_suffix(".error.txt")
         try:
-            with locked(lock, wait=wait) as ours:
+            with locked(lock.with_suffix(".lock"), wait=wait) as ours:
                 if not ours:
                     yield Ending(job, "elsewhere")
                     continue
                 left = unfinished(job, unit.folder)
                 if left is not None:
                     _do(left, unit, held)
+            trace.unlink(missing_ok=True)  # of an earlier run
             yield Ending(job, "done")
         except BridgeError as error:
             yield Ending(job, "failed", str(error))
-        except Exception as error:  # whatever it is must not stop the other jobs; its traceback is kept
-            path = lock.with_suffix(".error.txt")
-            path.write_text(traceback.format_exc(), encoding="utf-8")
-            reason = (str(error).splitlines() or [""])[0]
-            yield Ending(job, "failed", f"{type(error).__name__}: {reason} (traceback in {path})")
+        except Exception as error:  # whatever it is must not stop the other jobs
+            yield Ending(job, "failed", refused(error) or _kept(error, trace))
+
+
+def _kept(error: Exception, path: Path) -> str:
+    """Keeps the traceback of an error that nobody foresaw; says what it is in one line."""
+    path.write_text(traceback.format_exc(), encoding="utf-8")
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]} (traceback in {path})"
 
 
 def run_unit(unit: Unit, wait: bool) -> list[Ending]:
