@@ -18,7 +18,7 @@ from probing_bridge.similarity.run.group_tile import check_frequencies, check_ta
 from probing_bridge.similarity.run.plan import AnyTile, Plan, level_pairs, plan_tiles
 from probing_bridge.similarity.run.rows import collect
 from probing_bridge.similarity.run.tile import TileRunner
-from probing_bridge.similarity.run.work import finish, is_finished, open_work, read_plan, sole_run
+from probing_bridge.similarity.run.work import clear_work, finish, is_finished, open_work, read_plan, sole_run
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def run(plan: Plan, output: Path, cluster: Cluster | None = None) -> Finished:
     with checked(plan, output) as dumps:
         fingerprint = plan.fingerprint()
         if is_finished(output, fingerprint):
+            clear_work(output, fingerprint)
             return Finished(False, [])
         with sole_run(output):
             plan, work = open_work(plan, dumps, output)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +60,13 @@ def finish(output: Path, fingerprint: str) -> None:
     with written_beside(output / MANIFEST) as beside:
         beside.write_text(json.dumps({"fingerprint": fingerprint}))
     shutil.rmtree(output / WORK, ignore_errors=True)
+
+
+def clear_work(output: Path, fingerprint: str) -> None:
+    """Removes what a run left that ended between its tables and their work folder; that of other options stays."""
+    shutil.rmtree(output / WORK / fingerprint[:16], ignore_errors=True)
+    with suppress(OSError):
+        (output / WORK).rmdir()
 
 
 def open_work(plan: Plan, dumps: DumpSet, output: Path) -> tuple[Plan, Path]:

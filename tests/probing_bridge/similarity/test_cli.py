@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,7 @@ def test_a_stopped_run_goes_on(
     with pytest.raises(KeyboardInterrupt):
         similarity(dumps, tmp_path / "stopped", *few)
     assert not (tmp_path / "stopped" / "similarity.csv").exists()
+    shutil.copytree(tmp_path / "stopped" / ".similarity", tmp_path / "left")
     again: list[str] = []
     monkeypatch.setattr(
         runner.TileRunner, "run", lambda self, tile, *rest: again.append(tile.name) or work(self, tile, *rest)
@@ -163,8 +165,9 @@ def test_a_stopped_run_goes_on(
         one, two = (tables(tmp_path / folder)[name] for folder in ("whole", "stopped"))
         pd.testing.assert_frame_equal(one, two, check_exact=True)
     again.clear()
+    shutil.copytree(tmp_path / "left", tmp_path / "stopped" / ".similarity")  # killed before it was removed
     assert similarity(dumps, tmp_path / "stopped", *few) == 0
-    assert not again
+    assert not again and not (tmp_path / "stopped" / ".similarity").exists()
 
 
 def test_other_options_leave_the_finished_tiles_of_a_stopped_run(
