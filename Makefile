@@ -2,6 +2,7 @@
 #                 make setup EXTRAS=jiant-runtime adds what jiant needs, in which Levenshtein is under the GPL
 # make quickstart train, prune, probe and compare a small Transformer on real text (recipes/quickstart)
 # make test       ruff, mypy, import contracts and pytest; make test PYTHON=python3.12 likewise with that interpreter
+# make test-faults  every command under injected faults (full disk, kill, ...), and their table in docs/faults.md
 SHELL := /bin/bash
 DEFAULT_PYTHON := $(shell command -v python3.11 >/dev/null 2>&1 && python3.11 -V >/dev/null 2>&1 && echo python3.11 || echo python3)
 PYTHON ?= $(DEFAULT_PYTHON)
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 EXTRAS ?=
 STAMP := $(VENV)/.installed$(if $(EXTRAS),-$(EXTRAS))
 
-.PHONY: setup quickstart test
+.PHONY: setup quickstart test test-faults
 setup: $(STAMP)
 
 $(STAMP): setup.py constraints.txt tools/setup.sh
@@ -26,3 +27,6 @@ test: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 -m "not slow and not gpu"
+
+test-faults: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/table.py docs/faults.md
