@@ -37,7 +37,7 @@ class InputError(BridgeError):
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_NUMBER = re.compile(r"errno = (\d+)")  # HDF5 says why only in its text
+_NUMBER = re.compile(r"(?:errno = |os error )(\d+)")  # HDF5 and safetensors say why only in their text
 _NO_MEMORY = ("can't allocate memory", "Unable to allocate", "Cannot allocate memory", "memory allocation failed")
 
 

@@ -13,6 +13,8 @@ import zipfile
 from pathlib import Path
 from typing import IO, Any
 
+import torch
+
 MAX_PICKLE = 64 << 20  # bytes of data.pkl; that of Transformer-big with its optimizer has 0.3 MB
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _ITEM_BYTES = {
@@ -66,6 +68,21 @@ class _Storages(pickle._Unpickler):  # the one written in C takes memory for any
         if self.sizes.setdefault(str(key), size) != size:
             raise ArchiveError(f"storage {key!s:.40} has two sizes")
         return _Inert()
+
+
+def write_archive(thing: Any, path: Path) -> None:
+    """torch.save, through a file of Python: torch's own does not say why the system refused to write.
+
+    Raises:
+        OSError: The system refused, and why.
+    """
+    with open(path, "wb") as file:
+        try:
+            torch.save(thing, file)
+        except RuntimeError as error:  # of closing the archive, after the one that tells
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def check_archive(path: str | Path) -> bool:

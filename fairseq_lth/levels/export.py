@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fairseq_lth import criterion
+from fairseq_lth.levels.archive import write_archive
 from fairseq_lth.levels.checkpoints import n_updates, require_state
 from fairseq_lth.levels.gate import GateError, check_checkpoint
 from fairseq_lth.pruning.masks import Mask, MaskError
@@ -88,7 +89,10 @@ def write_compact(level: Path, target: Path) -> None:
         "cfg": json.dumps(plain_config(checkpoint["cfg"])),
     }
     with written_beside(target) as beside:
-        save_file(tensors, beside, metadata)
+        try:
+            save_file(tensors, beside, metadata)
+        except SafetensorError as error:  # it has the number of what the system refused in its text only
+            raise OSError(str(error)) from error
 
 
 def expand_compact(compact: Path, target: Path) -> None:
@@ -171,7 +175,7 @@ def save_plain(model: dict[str, Tensor], cfg: dict[str, Any], updates: int, targ
     }
     check_checkpoint(checkpoint)
     with written_beside(target) as beside:
-        torch.save(checkpoint, beside)
+        write_archive(checkpoint, beside)
 
 
 def plain_config(cfg: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from torch import nn
 
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels import paths
+from fairseq_lth.levels.archive import write_archive
 from fairseq_lth.levels.checkpoints import imp_state, place, read_checkpoint
 from fairseq_lth.pruning.zeros import Optimizer, copy_to_masters
 from probing_bridge.errors import BridgeError
@@ -29,7 +30,7 @@ def save_initialisation(directory: Path, model: nn.Module, experiment: str) -> N
     path = paths.rewind_checkpoint(directory, 0)
     directory.mkdir(parents=True, exist_ok=True)
     with written_beside(path) as beside:
-        torch.save({"model": model.state_dict(), "last_optimizer_state": None, _EXPERIMENT: experiment}, beside)
+        write_archive({"model": model.state_dict(), "last_optimizer_state": None, _EXPERIMENT: experiment}, beside)
 
 
 def place_rewind_point(source: Path, directory: Path, epoch: int) -> None:

@@ -151,7 +151,8 @@ def _write_dump(path: Path, texts: Sequence[Sequence[str]], origin: Origin) -> N
     n = sum(lengths["source"])
     states, attention = {"encoder": {"0": 6, "1": 6}}, {"encoder_self": {"1": 2}}
     every = range(len(texts))
-    with ActivationWriter(path, lengths, states, attention, dict.fromkeys(lengths, symbols), origin) as writer:
+    both = [dict.fromkeys(lengths, each) for each in (symbols, list(range(len(symbols), 0, -1)))]
+    with ActivationWriter(path, lengths, states, attention, *both, origin) as writer:
         for side in lengths:
             ids = [[symbols.index(word) for word in text] + [2] for text in texts]
             writer.write_tokens(side, every, np.concatenate(ids))

@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # the server imports the modules by name, and so do we
 
 import system_calls
-from attempts import Ending, Fault
+from attempts import HALF, Ending, Fault
 from harness import Harness, judge
 from kitchen import TEXTS_AND_TABLES, prepare
 from system_calls import FLUSH, MAKE, READ, RENAME, WRITE
@@ -48,7 +48,7 @@ def test_a_fault_is_told_and_leaves_nothing_wrong(harness: Harness, name: str, f
     assert verdict.is_good, verdict
 
 
-GOOD = Ending([0], [""], 1.0, tree={"a.csv": "1"})
+GOOD = Ending([0], [""], 1.0, tree={"a.npz": "1"})
 TOLD = replace(GOOD, status=[2], stderr=["error: a.csv: could not be written\n"], tree={})
 
 
@@ -57,9 +57,10 @@ TOLD = replace(GOOD, status=[2], stderr=["error: a.csv: could not be written\n"]
     [
         (TOLD, GOOD, ""),
         (TOLD, TOLD, "lost"),
-        (TOLD, replace(GOOD, tree={"a.csv": "2"}), "lost"),
+        (TOLD, replace(GOOD, tree={"a.npz": "2"}), "lost"),
         (replace(GOOD, tree={}), GOOD, "wrong"),
-        (replace(TOLD, tree={"a.csv": "half"}), GOOD, "wrong"),
+        (replace(TOLD, tree={"a.npz": "half"}), GOOD, "wrong"),
+        (replace(TOLD, tree={"a.csv": HALF}), GOOD, "wrong"),
         (replace(TOLD, tree={".a.csv.1.tmp/a.csv": "half"}), GOOD, "wrong"),
         (replace(TOLD, stderr=["Traceback (most recent call last):\n"]), GOOD, "traceback"),
         (replace(TOLD, stderr=["one\ntwo\n"]), GOOD, "traceback"),
