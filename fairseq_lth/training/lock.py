@@ -58,23 +58,35 @@ def _open(path: Path) -> None:
         let_go()
 
 
-def require_one_training(distributed: Distributed) -> None:
-    """Refuses a process that a launcher started beside others, and that fairseq would let train alone.
+_LAUNCHERS = (  # number of processes, and which of them this is, in the environment; what to do
+    ("torchrun", "WORLD_SIZE", "RANK", "give --distributed-world-size {n}"),
+    ("srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "give --distributed-world-size {n} and a --distributed-port"),
+    ("mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "start them with torchrun or srun (docs/cluster.md)"),
+    ("mpirun", "PMI_SIZE", "PMI_RANK", "start them with torchrun or srun (docs/cluster.md)"),
+)
 
-    fairseq takes the number of processes from --distributed-world-size, which is the number of GPUs that it sees.
+
+def require_one_training(distributed: Distributed) -> None:
+    """Refuses a process that a launcher started beside others which fairseq does not know of.
+
+    fairseq takes the number of processes from --distributed-world-size, which is the number of GPUs that it sees: where
+    that is one, each would train alone, and where it does not know the launcher, each would start as many again.
 
     Args:
         distributed: fairseq's distributed configuration.
 
     Raises:
-        RunRefused: The launcher's environment names more processes than the training has.
+        RunRefused: The launcher started several processes, and this one is alone or has another number than it gave.
     """
-    if distributed.distributed_world_size > 1:
-        return
-    for launcher, name in (("torchrun", "WORLD_SIZE"), ("srun", "SLURM_STEP_NUM_TASKS")):
-        n = os.environ.get(name, "")
-        if n.isdigit() and int(n) > 1:
+    for launcher, size, rank, remedy in _LAUNCHERS:
+        n, number = (os.environ.get(name, "") for name in (size, rank))
+        if not n.isdigit():
+            continue
+        world = distributed.distributed_world_size
+        other = world == int(n) and number not in ("", str(distributed.distributed_rank))
+        if int(n) > 1 and (world == 1 or other):
             raise RunRefused(
-                f"{name}={n}: {launcher} started {n} processes, and each would train alone in the same --save-dir: "
-                f"give --distributed-world-size {n}"
+                f"{size}={n}: {launcher} started {n} processes that do not know of each other, and each would train in "
+                f"the same --save-dir: {remedy.format(n=n)}"
             )
+        return
