@@ -15,6 +15,8 @@ import numpy as np
 import torch
 
 from probing_bridge.formats.representations import Representations, sentence_text
+from probing_bridge.machine import free_memory
+from probing_bridge.probes.devices import CPU, Place
 
 
 class Features:
@@ -26,23 +28,19 @@ class Features:
         starts: Sentence text -> its first row.
     """
 
-    def __init__(
-        self, values: torch.Tensor, layers: Sequence[str], starts: dict[str, int], device: torch.device | None = None
-    ) -> None:
-        """Takes the array; moves it to a GPU if one is asked for and has room, else rows go there batch by batch.
+    def __init__(self, values: torch.Tensor, layers: Sequence[str], starts: dict[str, int], place: Place = CPU) -> None:
+        """Takes the array; moves it to the place of the probes if it fits, else rows go there batch by batch.
 
         Args:
             values: (n_layers, n_words, d) float32.
             layers: The name of each layer.
             starts: Sentence text -> first row.
-            device: Where probes are trained; the CPU if None.
+            place: Where probes are trained.
         """
         self.layers = tuple(layers)
         self.starts = starts
-        self.device = torch.device("cpu") if device is None else device
-        if self.device.type == "cuda" and values.nbytes < 0.6 * torch.cuda.mem_get_info(self.device)[0]:
-            values = values.to(self.device)
-        self.values = values
+        self.device = place.device
+        self.values = values.to(place.device) if values.nbytes <= place.memory else values
 
     @property
     def dim(self) -> int:
@@ -70,18 +68,13 @@ class Features:
         return out
 
 
-def available_memory() -> int:
-    """Bytes of memory that are free now."""
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
 def load_features(
     representations: Representations,
     sentences: Iterable[Sequence[str]],
     layers: Sequence[str] | None,
     folder: Path,
     memory: int | None = None,
-    device: torch.device | None = None,
+    place: Place = CPU,
 ) -> Features:
     """Reads the features of sentences; each different text once.
 
@@ -91,7 +84,7 @@ def load_features(
         layers: Names of the layers; all if None.
         folder: Where an array that is larger than `memory` goes.
         memory: Bytes that may be taken; half of what is free if None.
-        device: Where probes are trained.
+        place: Where probes are trained.
 
     Returns:
         The features.
@@ -108,7 +101,7 @@ def load_features(
         n_words += len(tokens)
     shape = (len(layers), n_words, representations.dim)
     n_bytes = 4 * len(layers) * n_words * representations.dim
-    if n_bytes <= (available_memory() // 2 if memory is None else memory):
+    if n_bytes <= (free_memory() // 2 if memory is None else memory):
         values = np.empty(shape, np.float32)
     else:
         with tempfile.TemporaryFile(dir=folder) as file:  # the mapping keeps the nameless file alive
@@ -117,4 +110,4 @@ def load_features(
     for text, tokens in wanted.items():
         start = starts[text]
         values[:, start : start + len(tokens)] = representations.read(tokens, layers)
-    return Features(torch.from_numpy(values), layers, starts, device)
+    return Features(torch.from_numpy(values), layers, starts, place)

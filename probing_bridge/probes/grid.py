@@ -6,7 +6,6 @@ sentences of a model form a unit, which reads the features once. `units` does th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Any
 from probing_bridge import __version__
 from probing_bridge.formats.origin import Origin, common_experiment
 from probing_bridge.formats.representations import sentence_text
+from probing_bridge.machine import free_memory
 from probing_bridge.probes.baselines import BASELINES
-from probing_bridge.probes.features import available_memory
 from probing_bridge.probes.measures import MEASURES, TaskData, TaskSpec
 from probing_bridge.probes.metrics import METRICS
 from probing_bridge.probes.parts import PartKey, load_part
@@ -103,7 +102,7 @@ class Unit:
         folder: The folder of parts.
         command: The command line, for the rows.
         memory: Bytes that features may take in memory; half of what is free where it runs if None.
-        threads: Threads of a worker; None leaves PyTorch's own number.
+        sharing: How many such units share a machine, its cores and its GPUs.
     """
 
     jobs: tuple[Job, ...]
@@ -111,7 +110,7 @@ class Unit:
     folder: Path
     command: str
     memory: int | None
-    threads: int | None
+    sharing: int
 
 
 def list_jobs(
@@ -166,7 +165,13 @@ def unfinished(job: Job, folder: Path) -> Job | None:
 
 
 def make_units(
-    jobs: Sequence[Job], tasks: dict[str, TaskData], folder: Path, command: str, workers: int, memory: int | None
+    jobs: Sequence[Job],
+    tasks: dict[str, TaskData],
+    folder: Path,
+    command: str,
+    workers: int,
+    sharing: int,
+    memory: int | None,
 ) -> list[Unit]:
     """Groups jobs by model and by tasks whose sentences the largest task of the group has too.
 
@@ -176,7 +181,8 @@ def make_units(
         folder: The folder of parts.
         command: The command line.
         workers: How many units run at a time; where there are too few units they are cut.
-        memory: Bytes for features in all; half of what is free if None.
+        sharing: How many of them share a machine.
+        memory: Bytes for features in all on a machine; half of what is free if None.
 
     Returns:
         The units.
@@ -189,16 +195,15 @@ def make_units(
         )
         groups.setdefault(place, []).append(job)
     pieces = max(1, -(-workers // max(1, len(groups))))
-    if workers > 1:
-        memory = (available_memory() // 2 if memory is None else memory) // workers
-    threads = None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
+    if sharing > 1:
+        memory = (free_memory() // 2 if memory is None else memory) // sharing
     units = []
     for group in groups.values():
         for first in range(pieces):
             some = tuple(group[first::pieces])
             if some:
                 data = {job.task.name: tasks[job.task.name] for job in some}
-                units.append(Unit(some, data, folder, command, memory, threads))
+                units.append(Unit(some, data, folder, command, memory, sharing))
     return units
 
 

@@ -116,7 +116,10 @@ def run(request: Request) -> Finished:
             request.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot be written ({error.strerror or error})", request.folder) from error
-        units = make_units(plan.left, plan.tasks, request.folder, request.command, request.workers, request.memory)
+        sharing = request.workers if request.cluster is None else 1
+        units = make_units(
+            plan.left, plan.tasks, request.folder, request.command, request.workers, sharing, request.memory
+        )
         failed = work(_executor(request), units)
     data_hashes = {name: spec.data_hash for name, spec in plan.specs.items()}
     reps_hashes = {(model.experiment, model.name): model.hash for model in plan.models}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import torch
 from probing_bridge.errors import BridgeError, refused
 from probing_bridge.formats.locks import locked
 from probing_bridge.formats.representations import Representations
+from probing_bridge.machine import cores
+from probing_bridge.probes.devices import CPU, Place, held_place
 from probing_bridge.probes.features import Features, load_features
 from probing_bridge.probes.grid import Job, Unit, unfinished
 from probing_bridge.probes.measures import MEASURES, measure_baseline
@@ -47,26 +50,31 @@ def iterate_unit(unit: Unit, *, wait: bool = False) -> Iterator[Ending]:
     Yields:
         How each ended.
     """
-    if unit.threads is not None:
-        torch.set_num_threads(unit.threads)
-    held = _HeldFeatures(unit)
-    for job in unit.jobs:
-        lock = job.key(job.layers[0] if job.layers in (("mix",), ("-",)) else "layers").path(unit.folder)
-        trace = lock.with_suffix(".error.txt")
-        try:
-            with locked(lock.with_suffix(".lock"), wait=wait) as ours:
-                if not ours:
-                    yield Ending(job, "elsewhere")
-                    continue
-                left = unfinished(job, unit.folder)
-                if left is not None:
-                    _do(left, unit, held)
-            trace.unlink(missing_ok=True)  # of an earlier run
-            yield Ending(job, "done")
-        except BridgeError as error:
-            yield Ending(job, "failed", str(error))
-        except Exception as error:  # whatever it is must not stop the other jobs
-            yield Ending(job, "failed", refused(error) or _kept(error, trace))
+    torch.set_num_threads(min(torch.get_num_threads(), max(1, cores() // unit.sharing)))
+    trains = any(job.recipe is not None for job in unit.jobs)
+    on_place = held_place(unit.folder, unit.sharing) if trains else nullcontext(CPU)
+    with on_place as place, closing(_HeldFeatures(unit, place)) as held:
+        for job in unit.jobs:
+            yield _attempt(job, unit, wait, held)
+
+
+def _attempt(job: Job, unit: Unit, wait: bool, held: _HeldFeatures) -> Ending:
+    """Does one job, unless another runner is at it."""
+    lock = job.key(job.layers[0] if job.layers in (("mix",), ("-",)) else "layers").path(unit.folder)
+    trace = lock.with_suffix(".error.txt")
+    try:
+        with locked(lock.with_suffix(".lock"), wait=wait) as ours:
+            if not ours:
+                return Ending(job, "elsewhere")
+            left = unfinished(job, unit.folder)
+            if left is not None:
+                _do(left, unit, held)
+        trace.unlink(missing_ok=True)  # of an earlier run
+        return Ending(job, "done")
+    except BridgeError as error:
+        return Ending(job, "failed", str(error))
+    except Exception as error:  # whatever it is must not stop the other jobs
+        return Ending(job, "failed", refused(error) or _kept(error, trace))
 
 
 def _kept(error: Exception, path: Path) -> str:
@@ -91,23 +99,26 @@ def run_unit(unit: Unit, wait: bool) -> list[Ending]:
 class _HeldFeatures:
     """The features of a unit, read when the first job needs them and kept while the next needs the same layers."""
 
-    def __init__(self, unit: Unit) -> None:
-        self._unit = unit
+    def __init__(self, unit: Unit, place: Place) -> None:
+        self._unit, self._place = unit, place
         self._held: Features | None = None
 
     def get(self, job: Job) -> Features:
         """The features of a job's layers."""
         layers = job.model.layers if job.layers == ("mix",) else job.layers
         if self._held is None or self._held.layers != layers:
-            self._held = None  # the old ones go before the new ones come
+            self.close()  # the old ones go before the new ones come
             assert job.model.path is not None
             sentences = [tokens for data in self._unit.tasks.values() for tokens in data.sentences]
-            device = torch.device("cuda") if torch.cuda.is_available() else None
             with Representations(job.model.path) as representations:
                 self._held = load_features(
-                    representations, sentences, layers, self._unit.folder, self._unit.memory, device
+                    representations, sentences, layers, self._unit.folder, self._unit.memory, self._place
                 )
         return self._held
+
+    def close(self) -> None:
+        """Lets go of the features."""
+        self._held = None
 
 
 def _do(job: Job, unit: Unit, held: _HeldFeatures) -> None:

@@ -7,7 +7,6 @@ Place in the flow: result tables -> results -> figures, claims -> report.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from probing_bridge.figures.exhibit import Exhibit
 from probing_bridge.figures.style import THEME, drawn, level_labels, style
 from probing_bridge.figures.svg import inline_svg, to_bytes, to_svg
 from probing_bridge.formats.files import written_beside
+from probing_bridge.machine import cores
 from probing_bridge.report.comparison import Comparison, exhibits
 from probing_bridge.report.layer_maps import LayerMap, maps_by_level
 from probing_bridge.report.markdown import to_markdown
@@ -115,7 +115,7 @@ def judge_all(results: Results, output: Path) -> list[tuple[Claim, Judgement]]:
 
 def _draw_all(frames: dict[str, pd.DataFrame], folder: Path, forms: Sequence[str]) -> dict[str, str]:
     """Draws every frame and writes its files, on all cores; name -> SVG."""
-    workers = max(1, min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+    workers = min(4, cores())
     if workers == 1 or len(frames) < 6:
         return {name: draw_files(name, frame, folder, forms) for name, frame in frames.items()}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:

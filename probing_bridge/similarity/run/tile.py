@@ -36,7 +36,7 @@ from probing_bridge.similarity.run.rows import RowMaker, TileRows
 from probing_bridge.similarity.run.scoring import Scored, Scorer, describe_layer, score_spectrum, with_interval
 from probing_bridge.similarity.sums import resampling
 from probing_bridge.similarity.sums.blocks import N_BLOCKS, MomentsError, cut_blocks
-from probing_bridge.similarity.sums.gemm import GEMMS, one_thread
+from probing_bridge.similarity.sums.gemm import GEMMS, keep_to_cores, one_thread
 from probing_bridge.similarity.sums.layers import take_pilot
 from probing_bridge.similarity.sums.moments import LayerMoments, LayerSums, PairBlocks
 from probing_bridge.similarity.sums.records import LayerRecord
@@ -59,6 +59,7 @@ class TileRunner:
         self._plan, self._dumps, self._work = plan, dumps, work
         self._wanted = level_pairs(dumps.levels, plan.pairs)
         self._gemm = GEMMS[plan.gemm]()
+        keep_to_cores()
 
     def run(self, tile: AnyTile, advance: Callable[[float], object] = lambda share: None) -> None:
         """Computes a tile, unless it is there.

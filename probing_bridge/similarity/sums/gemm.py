@@ -12,7 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
+
+from probing_bridge.machine import cores
 
 CLEARLY_FASTER = 0.9  # where the two are alike, numpy wins: it also has the symmetric product, at half the cost
 SMALL_WORK_FLOP = 3e11  # about a second; loading torch and measuring costs more than a better library gains
@@ -68,6 +70,12 @@ GEMMS: dict[str, Callable[[], Gemm]] = {
     "torch": TorchGemm,
     "torch-cuda": lambda: TorchGemm("cuda"),
 }
+
+
+def keep_to_cores() -> None:
+    """Leaves the libraries that are loaded as many threads as the job has cores, or as few as they had."""
+    for library in ThreadpoolController().lib_controllers:
+        library.set_num_threads(min(library.num_threads, cores()))
 
 
 def one_thread() -> threadpool_limits:

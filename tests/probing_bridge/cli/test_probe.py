@@ -18,6 +18,7 @@ import pytest
 
 from probing_bridge.corpora.suite import load_suite
 from probing_bridge.formats import tables
+from probing_bridge.formats.locks import locked
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import RepresentationWriter
 from probing_bridge.probes.measures import MEASURES
@@ -150,6 +151,26 @@ def test_killed_and_two_at_once(inputs: tuple[Path, list[Path]], tmp_path: Path)
         assert runner.exitcode == 0
     pd.testing.assert_frame_equal(comparable(output), comparable(tmp_path / "alone"))
     assert not list((tmp_path / "results" / "probes.parts").rglob("*.lock"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attempt", range(20))
+def test_three_runners_wait_for_the_tables(inputs: tuple[Path, list[Path]], tmp_path: Path, attempt: int) -> None:
+    """Each has a layer of its own and all wait for the lock that a fourth holds; whoever writes last writes all."""
+    output, parts = tmp_path / "results", tmp_path / "results" / "probes.parts"
+    few = ("--tasks", "pos", "syn_arc_prediction", "--seeds", str(attempt))
+    with locked(parts / "tables.lock", wait=False) as ours:
+        assert ours
+        runners = [start(arguments(inputs, output, *few, "--layers", layer)) for layer in LAYERS]
+        while len(list(parts.rglob("*.npz"))) < 2 * (2 + 2 * len(LAYERS)) or list(parts.glob("e1/**/*.lock")):
+            assert all(runner.is_alive() for runner in runners)
+            time.sleep(0.05)
+        time.sleep(0.5)  # they have nothing left but to wait
+    for runner in runners:
+        runner.join(120)
+        assert runner.exitcode == 0
+    whole = read_results(output)["probes"]
+    assert len(whole) == 2 * (2 + 2 * len(LAYERS)) and set(whole["layer"]) == {"-", *LAYERS}
 
 
 def test_extras_and_processes(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:

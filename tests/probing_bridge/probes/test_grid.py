@@ -75,7 +75,7 @@ def plan(
 ) -> list[grid.Unit]:
     jobs = grid.list_jobs(models, [data.spec for data in TASKS.values()], RECIPES, measures)
     left = [job for whole in jobs if (job := grid.unfinished(whole, folder)) is not None]
-    return grid.make_units(left, TASKS, folder, "test", workers, None)
+    return grid.make_units(left, TASKS, folder, "test", workers, workers, None)
 
 
 def endings_of(some: Sequence[grid.Unit], executor: executors.Executor = executors.run_here) -> list[units.Ending]:
@@ -214,7 +214,7 @@ def test_other_executors_give_the_same_rows(models: list[grid.ModelInfo], tmp_pa
 
     def some_units(folder: Path) -> list[grid.Unit]:
         jobs = grid.list_jobs(models[:1], specs, recipes, ["score"])
-        return grid.make_units(jobs, {"pair": TASKS["pair"]}, folder, "test", 2, None)
+        return grid.make_units(jobs, {"pair": TASKS["pair"]}, folder, "test", 2, 2, None)
 
     endings_of(some_units(tmp_path / "here"))
     if where == "processes":
@@ -229,9 +229,9 @@ def test_other_executors_give_the_same_rows(models: list[grid.ModelInfo], tmp_pa
 def test_a_dead_worker_is_told(models: list[grid.ModelInfo], tmp_path: Path) -> None:
     """As when the system kills it for want of memory; here its work cannot even be unpacked."""
     jobs = grid.list_jobs(models[:1], [TASKS["pair"].spec], RECIPES[:1], ["score"])
-    endings_of(grid.make_units(jobs[:1], {"pair": TASKS["pair"]}, tmp_path / "parts", "test", 1, None))
+    endings_of(grid.make_units(jobs[:1], {"pair": TASKS["pair"]}, tmp_path / "parts", "test", 1, 1, None))
     data = replace(TASKS["pair"], splits={**TASKS["pair"].splits, "extra": [_Killer()]})  # type: ignore[list-item]
-    todo = grid.make_units(jobs, {"pair": TASKS["pair"]}, tmp_path / "parts", "test", 1, None)
+    todo = grid.make_units(jobs, {"pair": TASKS["pair"]}, tmp_path / "parts", "test", 1, 1, None)
     todo = [replace(unit, tasks={"pair": data}) for unit in todo]
     done = endings_of(todo, executors.run_in_processes(2))
     status = {ending.job: ending.status for ending in done}  # what it has finished has not failed
