@@ -6,6 +6,9 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two pytest workers share two cores
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("many", max_examples=1000)  # pytest --hypothesis-profile many: ten times as many
 
 
 @pytest.fixture(scope="session")

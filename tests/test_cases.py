@@ -6,6 +6,7 @@ pieces in fairseq_lth/test_encode.py, of checkpoints in fairseq_lth/test_foreign
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -156,3 +157,11 @@ def test_a_carriage_return_is_named_wherever_it_is(tmp_path: Path, split: str, l
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and list(tmp_path.iterdir()) == [text]
     assert done.stderr == f"binarise: {text}/{split}.{language}:3: a carriage return inside of a line: take it out\n"
+
+
+@pytest.mark.slow
+def test_ten_times_as_many_siblings() -> None:
+    siblings = ROOT / "tests" / "probing_bridge" / "corpora" / "readers" / "test_nothing_silent.py"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--hypothesis-profile", "many"]
+    done = subprocess.run([*command, str(siblings)], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout[-3000:]

@@ -19,6 +19,11 @@ SEPARATORS = ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e"
 BLANK_CELLS = ["_", "", " ", "  "]
 
 
+def examples(usual: int) -> settings:
+    """So many examples, and more in proportion with another profile of hypothesis."""
+    return settings(max_examples=usual * settings().max_examples // 100, deadline=None)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("cases")
@@ -63,7 +68,7 @@ LABELLED = [
 
 
 class TestNotAnnotated:
-    @settings(max_examples=20, deadline=None)
+    @examples(20)
     @given(
         place=st.sampled_from(LABELLED),
         cell=st.sampled_from(BLANK_CELLS),
@@ -133,7 +138,7 @@ def withheld(words):
 
 
 class TestWithheldWords:
-    @settings(max_examples=8, deadline=None)
+    @examples(8)
     @given(lengths=st.lists(st.integers(1, 9), min_size=2, max_size=6), compat=st.booleans())
     def test_underscores(self, folder, lengths, compat):
         masked = ["_" * length for length in lengths]
@@ -178,7 +183,7 @@ class TestWithheldWords:
 
 
 class TestTags:
-    @settings(max_examples=30, deadline=None)
+    @examples(30)
     @given(
         tag=st.sampled_from(
             ["I-O", "B-O", "I-o", "B-I-PER", "I-B-X", "B-", "I-", "E-PER", "S-PER", "L-X", "U-X", "O-X", "i-PER"]
@@ -209,7 +214,7 @@ class TestTags:
 
 
 class TestJoinedFiles:
-    @settings(max_examples=25, deadline=None)
+    @examples(25)
     @given(data=st.data())
     def test_marks_change_nothing(self, folder, corpora, data):
         """Byte-order marks at starts of lines, of columns and of words."""
@@ -252,7 +257,7 @@ class TestDocuments:
             lambda places: all(one != two for one, two in pairwise(places))
         )
     )
-    @settings(max_examples=20, deadline=None)
+    @examples(20)
     def test_without_marks_are_cut_where_the_columns_change(self, folder, places):
         sentences = [(document, part, range(4)) for document, part in places]
         marked = found(folder, "coref", documents(*sentences, marks=True), "a.gold_conll")
@@ -297,7 +302,7 @@ def test_sdp_2014_has_no_frame(n_predicates, compat, folder):
     assert len(one[1]) == 3 * n_predicates
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(roots=st.sets(st.integers(0, 4), min_size=2))
 def test_more_than_one_root(roots, folder):
     rows = conllu_rows(5)
@@ -318,7 +323,7 @@ ESCAPES = {
 
 
 class TestEscapes:
-    @settings(max_examples=20, deadline=None)
+    @examples(20)
     @given(pairs=st.lists(st.sampled_from(sorted(ESCAPES.items())), min_size=1, max_size=6))
     def test_one_rule_for_all_formats(self, folder, pairs):
         for task, name, text in withheld([escaped for escaped, _ in pairs]):
@@ -339,7 +344,7 @@ class TestEscapes:
 
 
 class TestDerivations:
-    @settings(max_examples=60, deadline=None)
+    @examples(60)
     @given(words=st.lists(st.text("<>LTN()/-:3a", min_size=1, max_size=5), min_size=1, max_size=4))
     def test_any_bracket_in_a_word(self, folder, words):
         leaves = " ".join(f"(<L N/N NN NN {word} (N/N)_1>)" for word in words)
