@@ -113,7 +113,7 @@ def remove_leftovers(folder: str | Path) -> None:
     Args:
         folder: The folder; it may be missing.
     """
-    for left in Path(folder).rglob(".*.tmp"):
+    for left in Path(folder).rglob(f".*.{'[0-9a-f]' * 32}.tmp"):
         _removed(left)
 
 

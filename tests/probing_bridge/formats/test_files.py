@@ -51,10 +51,11 @@ def test_leftovers_of_every_name_are_removed_but_not_those_of_a_writer_at_work(t
     (tmp_path / "below").mkdir()
     for path in (tmp_path / "one", tmp_path / "below" / "other"):
         kill_a_writer(path)
+    (tmp_path / ".others.tmp").mkdir()  # of another program
     with written_beside(tmp_path / "new") as beside:
         remove_leftovers(tmp_path)
         beside.write_text("new")
-    assert sorted(one.name for one in tmp_path.rglob("*")) == ["below", "new"]
+    assert sorted(one.name for one in tmp_path.rglob("*")) == [".others.tmp", "below", "new"]
 
 
 def test_of_two_writers_of_one_file_the_second_is_told(tmp_path: Path) -> None:
