@@ -1,5 +1,6 @@
 """`python -m fairseq_lth.levels`: the table, what it notices, and what it exports."""
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -167,3 +168,17 @@ def test_bad_input_is_named_in_one_line(dense, tmp_path, capsys):
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1
     assert not (tmp_path / "out.pt").exists()
+
+
+@pytest.mark.parametrize("words", [("--export", "plain.pt"), ("--compact", "l.safetensors")])
+def test_an_export_that_the_system_refuses_is_one_line(dense, tmp_path, capsys, words):
+    """torch and safetensors write in C++ and Rust, and raise errors of their own."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limit[1]))
+    try:
+        assert main([str(dense), words[0], str(tmp_path / words[1])]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1 and "could not be written (File too large)" in line
+    assert not list(tmp_path.iterdir())
