@@ -18,10 +18,9 @@ from probing_bridge.corpora.tasks import TASKS
 from probing_bridge.errors import InputError
 from probing_bridge.formats.activations.reader import Dump, open_dump
 from probing_bridge.formats.tags import write_tags
-from probing_bridge.formats.words import without_marks
+from probing_bridge.formats.words import NO_WORDS, bpe_of, words_of
 
 UNKNOWN = "unknown"
-NO_WORDS = frozenset({"<s>", "<pad>", "</s>"})
 
 
 def run(dump: Path, suite: Path, corpora: Path | None, task: str, output: Path) -> Counter[str]:
@@ -69,7 +68,7 @@ def tag(word: str, lexicon: dict[str, str]) -> str:
 def source_words(dump: Dump) -> Iterator[list[str]]:
     """The words of each source sentence, put together from their BPE pieces."""
     symbols, tokens, offsets = dump.symbols("source"), dump.tokens("source"), dump.offsets("source")
+    bpe = bpe_of(symbols)
     for start, stop in pairwise(offsets.tolist()):
         pieces = [symbols[token] for token in tokens[start:stop]]
-        text = " ".join(piece for piece in pieces if piece not in NO_WORDS)
-        yield without_marks(text)
+        yield words_of([piece for piece in pieces if piece not in NO_WORDS], bpe)

@@ -31,6 +31,7 @@ JOINS: dict[str, Callable[[str], tuple[bool, bool]]] = {
     "sentencepiece": lambda piece: (False, not piece.startswith(MARK_START)),
     "byte_level": lambda piece: (False, not piece.startswith(MARK_SPACE)),
 }
+_MARKS = {"sentencepiece": MARK_START, "byte_level": MARK_SPACE}
 
 
 def bpe_of(symbols: Sequence[str]) -> str:
@@ -83,9 +84,13 @@ def word_starts(pieces: Sequence[str], bpe: str) -> list[bool]:
     return [k == 0 or not (joins[k - 1][0] or joins[k][1]) for k in range(len(pieces))]
 
 
-def without_marks(text: str) -> list[str]:
-    """The words of a line of subword-nmt's pieces, or of whole words."""
-    return [word for word in text.replace(f"{MARK_INSIDE} ", "").removesuffix(MARK_INSIDE).split(" ") if word]
+def words_of(pieces: Sequence[str], bpe: str) -> list[str]:
+    """The words of a sentence's pieces, without marks; as many as `word_starts` says begin."""
+    words: list[str] = []
+    for piece, begins in zip(pieces, word_starts(pieces, bpe), strict=True):
+        text = piece.removesuffix(MARK_INSIDE) if bpe == "subword_nmt" else piece.removeprefix(_MARKS[bpe])
+        words = [*words, text] if begins else [*words[:-1], words[-1] + text]
+    return words
 
 
 def first_piece(text: str) -> str | None:

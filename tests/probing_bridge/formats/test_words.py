@@ -2,7 +2,7 @@
 
 import pytest
 
-from probing_bridge.formats.words import WordsError, bpe_of, require_bpe, without_marks, word_starts
+from probing_bridge.formats.words import WordsError, bpe_of, require_bpe, word_starts, words_of
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,8 @@ def test_numbers_in_place_of_pieces_and_the_marks_of_another_bpe_are_refused() -
     require_bpe("sentencepiece", ["▁a", "b"])
 
 
-def test_marks_are_taken_off_a_line() -> None:
-    assert without_marks("the hou@@ s@@ es  burn@@") == ["the", "houses", "burn"]
-    assert without_marks("") == []
+def test_marks_are_taken_off_the_words() -> None:
+    assert words_of(["the", "hou@@", "s@@", "es", "burn@@"], "subword_nmt") == ["the", "houses", "burn"]
+    assert words_of(["▁the", "▁hou", "ses", "▁", "<unk>"], "sentencepiece") == ["the", "houses", "<unk>"]
+    assert words_of(["The", "Ġhou", "ses"], "byte_level") == ["The", "houses"]
+    assert words_of([], "subword_nmt") == []
