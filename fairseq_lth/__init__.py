@@ -19,7 +19,8 @@ def register() -> None:
     Raises:
         ImportError: fairseq is missing or too old, with what to install.
     """
-    logging.getLogger("h5py").setLevel(logging.INFO)  # importing fairseq's tasks sets the root logger to DEBUG
+    for library in ("h5py", "matplotlib"):
+        logging.getLogger(library).setLevel(logging.INFO)  # importing fairseq's tasks sets the root logger to DEBUG
     from fairseq_lth.preflight import require_tested_fairseq
 
     require_tested_fairseq()

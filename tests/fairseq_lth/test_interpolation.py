@@ -1,5 +1,6 @@
 """The loss between two levels: at its ends that of the levels, between them that of the mixed weights."""
 
+import logging
 import shutil
 
 import numpy as np
@@ -58,6 +59,7 @@ def test_a_level_and_itself_have_no_barrier(dense, corpus, tmp_path, capsys):
     level = str(dense / "checkpoint_lth1.pt")
     assert main([str(folder), "--interpolate", "1", level, "--points", "3", "--data", str(corpus)]) == 0
     losses = read_table(folder / "interpolation_lth1_lth1.csv", "interpolation")["loss"]
+    assert not logging.getLogger("matplotlib.font_manager").isEnabledFor(logging.DEBUG)  # fairseq asks for all of it
     assert np.ptp(losses) < 1e-5 and "barrier +0.0000" in capsys.readouterr().out
 
 
