@@ -145,5 +145,5 @@ def all_parts(folder: Path) -> list[Part]:
     Returns:
         The parts in the order of their names.
     """
-    found = (load_part(path, with_predictions=False) for path in sorted(folder.rglob("*.npz")))
+    found = (load_part(path, with_predictions=False) for path in sorted(folder.glob("*/*/*.npz")))
     return [part for part in found if part is not None]

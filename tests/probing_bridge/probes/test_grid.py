@@ -14,6 +14,7 @@ import pytest
 
 from probing_bridge.cluster.jobs import Cluster
 from probing_bridge.corpora.instances import Instance
+from probing_bridge.formats.files import remove_leftovers, written_beside
 from probing_bridge.formats.locks import locked
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import RepresentationWriter
@@ -195,6 +196,27 @@ def test_tables_hold_what_was_finished_while_they_waited(
     tables = write_tables(tmp_path, tmp_path / "parts", {}, {})
     assert set(tables["probes"]["model"]) == set(read_table(tmp_path / "probes.csv", "probes")["model"])
     assert set(tables["probes"]["model"]) == {"-", "lth0", "lth1"} and len(tables["probes_differences"])
+
+
+def test_what_another_runner_is_writing_is_no_part_and_may_go(
+    models: list[grid.ModelInfo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endings_of(plan(models[:1], tmp_path))
+    part = next(tmp_path.glob("e/lth0/tag.*.npz"))
+    with written_beside(part, shared=True) as beside:
+        beside.write_bytes(part.read_bytes())
+        scandir = os.scandir
+
+        def late(path: str | Path) -> object:
+            if str(path).endswith(".tmp"):
+                raise FileNotFoundError
+            return scandir(path)
+
+        whole = all_parts(tmp_path)
+        monkeypatch.setattr(os, "scandir", late)
+        assert [other.key for other in all_parts(tmp_path)] == [other.key for other in whole]
+        remove_leftovers(tmp_path)
+    assert len({other.key for other in whole}) == len(whole) == 6 + 6 * 3
 
 
 def test_half_a_part_is_no_part(models: list[grid.ModelInfo], tmp_path: Path) -> None:
