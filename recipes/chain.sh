@@ -53,6 +53,8 @@ for experiment in $EXPERIMENTS; do
             ;;
     esac
 done
+[[ ${#REWIND[@]} = 1 || ${#REWIND[@]} = "$ITERATIONS" ]] ||
+    refuse "REWIND='${REWIND[*]}': give one epoch, or one for each of the $ITERATIONS prunings"
 [ "${AVERAGE:-0}" = 0 ] || [[ " $EXPERIMENTS " != *" weights "* ]] || refuse "AVERAGE=$AVERAGE trains LTH0 apart, which" \
     "leaves no point for the experiment weights to rewind to: take one or the other"
 

@@ -76,6 +76,10 @@ SLURM_PROBE=(--gres gpu:1 --cpus-per-task 16 --mem 64G --time 12:00:00)
 SLURM_PROBE_AT_ONCE=${SLURM_PROBE_AT_ONCE:-2}  # levels encoded at the same time: 145 GB of disk each
 SLURM_CPU=(--cpus-per-task 16 --mem 32G --time 12:00:00)
 
+for name in EPOCHS ITERATIONS AVERAGE HOURS EPOCH_MINUTES; do
+    [[ ${!name} =~ ^[0-9]{1,5}$ && $name${!name} != HOURS0 ]] || refuse "$name=${!name}: give a whole number"
+done
+
 # Disk in GB (README.md has the sums): corpus, checkpoint, dump of a level, its word representations while it is probed.
 DATA_GB=8 CHECKPOINT_GB=2.1 DUMP_GB=7.5 REPS_GB=145
 [ "$PRECISION" = fp16 ] || CHECKPOINT_GB=2.6

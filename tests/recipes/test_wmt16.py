@@ -118,6 +118,9 @@ class TestDryRun:
             ({"MODEL": "--arch 'a"}, "MODEL has an unmatched quote"),
             ({"AVERAGE": "10", "EXPERIMENTS": "magnitude weights"}, "take one or the other"),
             ({"AVERAGE": "61"}, "there are 60 dense epochs"),
+            ({"AVERAGE": "ten"}, "AVERAGE=ten: give a whole number"),
+            ({"HOURS": "0"}, "HOURS=0: give a whole number"),
+            ({"REWIND": "30 12"}, "give one epoch, or one for each of the 8 prunings"),
         ],
     )
     def test_settings_that_cannot_be_right_are_refused(self, run, settings, reason):
