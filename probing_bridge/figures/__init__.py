@@ -19,10 +19,11 @@ import pandas as pd
 
 from probing_bridge.figures import tables
 from probing_bridge.figures.exhibit import Exhibit
+from probing_bridge.figures.outputs import draw_damage_path, draw_output_groups, show_disagreements, show_outputs
 from probing_bridge.figures.probing import draw_best, draw_layers, draw_sides
 from probing_bridge.figures.pruning import draw_bleu, draw_modules, draw_projections
 from probing_bridge.figures.similarity import draw_distribution, draw_groups, draw_pairs, draw_spectrum, draw_to_dense
-from probing_bridge.results import levels, naming, probing, similarity
+from probing_bridge.results import levels, naming, outputs, probing, similarity
 
 SECTIONS = {
     "levels": "Levels and translation quality",
@@ -30,6 +31,7 @@ SECTIONS = {
     "probing": "What probes find",
     "activations": "Similarity of activations",
     "attention": "Similarity of attention",
+    "output": "Where damage arrives",
 }
 
 _PROBE, _SIMILARITY = "probe --suite SUITE.yaml", "similarity --dumps LTH0.h5 LTH1.h5 ..."
@@ -212,5 +214,37 @@ FIGURES: dict[str, Exhibit] = {
         data=similarity.concentration_data,
         caption=_above_threshold,
         source="similarity", where={"measure": ("attention_concentration",)}, command=_SIMILARITY,
+    ),
+    "fig_damage_path": Exhibit(
+        "beyond the paper", "From embeddings to translations", "output", outputs.damage_path_data, draw_damage_path,
+        "How far each level is from LTH0, in the order of computation; every panel has its own axis and unit. Layers: "
+        "1 − linear CKA with the same layer of LTH0, on the same tokens; states before the softmax: the decoder's "
+        "last layer or norm. Probabilities: Jensen-Shannon divergence of the output, lower bound, with a bar up to the "
+        "upper one. Translations: BLEU of LTH0 less that of the level. Other bars are bootstrap intervals over "
+        "sentences.",
+        "similarity", {"measure": ("linear_cka", "js_divergence"), "group": ("",)}, _SIMILARITY,
+    ),
+    "table_outputs": _as_table(
+        "beyond the paper", "Output distributions of every level", "output", show_outputs, data=outputs.outputs_data,
+        caption="Under teacher forcing, means over target tokens. Divergences to LTH0 lie between the two bounds that "
+        "the K best tokens of `--dump-output K` give; the Kullback-Leibler divergence is that of the level from LTH0. "
+        "Calibration error: of the best token, 15 bins.",
+        source="similarity", where={"component": ("output",), "group": ("",)}, command=_SIMILARITY,
+    ),
+    "fig_output_groups": Exhibit(
+        "beyond the paper", "Divergence by position and frequency", "output", outputs.output_groups_data,
+        draw_output_groups,
+        "Jensen-Shannon divergence of the output to LTH0, lower bound, by position of the target token and by "
+        "frequency rank of the gold one (0-5: the five most frequent). Bars run from the low end of the lower bound's "
+        "interval to the high end of the upper bound's.",
+        "similarity", {"measure": ("js_divergence",)}, _SIMILARITY,
+    ),
+    "table_disagreements": _as_table(
+        "beyond the paper", "Where the sparsest level differs most", "output", show_disagreements,
+        data=outputs.disagreements_data,
+        caption="Sentences (means over their tokens), then single target tokens, with the largest lower bound of the "
+        "Jensen-Shannon divergence to LTH0; sentences and tokens are counted from 0; probabilities are those of the "
+        "gold token. The CSV has more rows, and the sources.",
+        source="disagreements", command=_SIMILARITY,
     ),
 }  # fmt: skip

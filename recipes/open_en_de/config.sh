@@ -33,6 +33,7 @@ DEVICE=(--cpu)
 GENERATE=(--beam 4 --lenpen 0.6 --max-tokens 4000 --required-batch-size-multiple 1)
 ANALYSED=${ANALYSED:-magnitude random}      # which experiments are also dumped, probed and compared layer by layer
 DUMP=(--max-tokens 4000)
+OUTPUT_K=${OUTPUT_K:-16}                    # most probable tokens that a dump keeps at each target position; 0: none
 MLP_TASKS=(ps_fxn ps_role coref syn_arc_prediction sem_arc_prediction)
 PROBE=(--layers 0 1 2 3 4 5 6)              # not the final norm, which the paper's post-norm models do not have
 MLP_PROBE=(--layers 6)                      # the last only: an MLP on 400,000 arcs takes minutes a layer

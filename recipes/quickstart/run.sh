@@ -44,7 +44,7 @@ for k in $all_levels; do
         --max-tokens 8000 --required-batch-size-multiple 1 --cpu "${bpe[@]}" --results-path "$state/translations/lth$k"
     step "dump$k" "LTH$k: dump layers and attention" \
         fairseq-validate "$data" --user-dir fairseq_lth --task lth_imp --path "$level" --valid-subset valid \
-        --max-tokens 4000 --cpu --dump-activations "$state/dumps/lth$k.h5"
+        --max-tokens 4000 --cpu --dump-output 16 --dump-activations "$state/dumps/lth$k.h5"
 done
 step sentences "sentences to encode" \
     python -m probing_bridge.run sentences --suite "$state/treebank/suite.yaml" --output "$state/sentences"

@@ -63,6 +63,8 @@ def write_results(
     names = list(TASK_NAMES)[:tasks]
     write_table(_probes(random, names, levels, layers, sign, experiment, pre_norm), "probes", folder / "probes.csv")
     write_table(_similarity(levels, layers, sign, experiment, pre_norm), "similarity", folder / "similarity.csv")
+    if levels > 1:
+        write_table(_disagreements(levels, experiment), "disagreements", folder / "disagreements.csv")
     for name, count in (("neurons", width), ("heads", 16)) if levels > 1 else ():
         frame = _matches(random, levels, layers, count, name, sign, experiment, pre_norm and name == "neurons")
         write_table(frame, name, folder / f"{name}.csv")
@@ -239,12 +241,47 @@ def _similarity(levels: int, layers: int, sign: int, experiment: str, pre_norm: 
                 shown = value if layer != "norm" else 1.75 - value
                 add("linear_cka", component, 0, layer, levels - 1, layer, shown, variant="biased", group=group)
     _attention(add, levels, layers, sign)
+    _outputs(add, levels)
     columns = ["measure", "variant", "component", "level_a", "layer_a", "level_b", "layer_b", "group", "score"]
     frame = pd.DataFrame(rows, columns=columns)
     top = np.where(frame["score"] > 1, np.inf, 1.0)  # intervals end at the bounds of similarities
     frame = frame.assign(low=frame["score"] - 0.005, high=np.minimum(frame["score"] + 0.005, top), n=120_000)
+    frame["low"] = frame["low"].mask(frame["component"] == "output", frame["score"].clip(upper=frame["low"].clip(0)))
     frame["threshold"] = np.where(frame["measure"] == "attention_concentration", 0.95, np.nan)
     return frame.assign(experiment=experiment, sentence_hash="feed", hash_a="a", hash_b="b", **SIMILARITY)
+
+
+def _outputs(add: object, levels: int) -> None:
+    """Output distributions drift away from LTH0, least at the first position and for frequent tokens."""
+    for level in range(levels):
+        groups = {"": 0.5, "position:0-1": 0.2, "position:1-2": 0.4, "position:64-": 0.6, "frequency:0-5": 0.3,
+                  "frequency:2500-": 0.7}  # fmt: skip
+        for group, most in groups.items():
+            for measure, scale in (("js_divergence", 1), ("kl_divergence", 4)):
+                for variant, more in (("lower", 0.0), ("upper", 0.01)):
+                    score = scale * (most * level / max(levels - 1, 1) + more * (level > 0))
+                    add(measure, "output", 0, "", level, "", score, variant=variant, group=group)  # type: ignore[operator]
+            add("best_token_agreement", "output", 0, "", level, "", 1 - 0.05 * level, group=group)  # type: ignore[operator]
+            for measure, score in (("gold_rank", 4 + level), ("gold_reciprocal_rank", 0.8), ("calibration_error", 0.1)):
+                add(measure, "output", level, "", None, "", score, group=group)  # type: ignore[operator]
+
+
+def _disagreements(levels: int, experiment: str) -> pd.DataFrame:
+    """Two sentences and a token a level."""
+    rows = [
+        {"level_a": 0, "level_b": level, "sentence": sentence, "divergence_low": 0.1 * sentence,
+         "divergence_high": 0.1 * sentence + 0.05, "source": "a house", "target": "ein Haus . " * 9}
+        for level in range(1, levels) for sentence in (4, 2)
+    ]  # fmt: skip
+    token = {
+        "position": 1,
+        "gold": "Haus",
+        "best_a": "Haus",
+        "best_b": "$",
+        "probability_a": 0.9,
+        "probability_b": 0.01,
+    }
+    return pd.DataFrame([*rows, *({**row, **token} for row in rows)]).assign(experiment=experiment)
 
 
 def _final_norm(add: object, component: str, layers: int, a: int, b: int, progress: float) -> None:

@@ -27,6 +27,7 @@ CURVES = {
     "fig_bleu_sparsity": ("sparsity", "score", 100),
     "fig_4_neuron_similarity": ("level", "score", 1),
     "fig_a5_layers_to_dense": ("level", "score", 1),
+    "fig_output_groups": ("place", "score", 1),
     "fig_a1_modules": ("sparsity_prunable", "module_sparsity", 100),
     "fig_a2_projections": ("sparsity_prunable", "module_sparsity", 100),
 }
@@ -84,6 +85,21 @@ def read_curves(name: str, frame: pd.DataFrame, figure: Figure) -> None:
     if "low" in rows:
         rows = rows.astype({"low": float, "high": float}).round({"low": 6, "high": 6})
         assert bars == set(zip(rows["x"], rows["low"], rows["high"], strict=True))
+
+
+def read_path(name: str, frame: pd.DataFrame, figure: Figure) -> None:
+    """Each stage has a panel, in order, with its rows as markers and its intervals as bars."""
+    stages = list(dict.fromkeys(frame["stage"]))
+    assert [axes.get_title() for axes in panels(figure)] == stages and len(stages) == 6
+    for axes, stage in zip(panels(figure), stages, strict=True):
+        part = frame[frame["stage"] == stage].astype({"level": float, "value": float, "low": float, "high": float})
+        marks = [line for line in axes.lines if str(line.get_gid()).startswith("mark|")]
+        drawn = [(line.get_xdata()[0], line.get_ydata()[0]) for line in marks]
+        assert sorted(drawn) == sorted(zip(part["level"], part["value"], strict=True))
+        found = [one.get_segments() for one in axes.collections if isinstance(one, LineCollection)]
+        known = part.dropna(subset=["low"])
+        bars = sorted((float(a[0]), float(a[1]), float(b[1])) for group in found for a, b in group)
+        assert bars == sorted(zip(known["level"], known["low"], known["high"], strict=True))
 
 
 def read_best(name: str, frame: pd.DataFrame, figure: Figure) -> None:
@@ -185,6 +201,7 @@ READ_BACK = {
     **dict.fromkeys(("fig_1_linear_probes", "fig_2_mlp_probes"), read_best),
     **dict.fromkeys(("fig_3_layers", "fig_a3_pos_layers"), read_layers),
     "fig_mdl_selectivity": read_sides,
+    "fig_damage_path": read_path,
     **dict.fromkeys(
         ("fig_5_encoder_layers", "fig_a6_decoder_layers", "fig_6_encoder_attention", "fig_a8_decoder_attention"),
         read_pairs,
