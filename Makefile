@@ -3,6 +3,8 @@
 # make quickstart train, prune, probe and compare a small Transformer on real text (recipes/quickstart)
 # make test       ruff, mypy, import contracts and pytest; make test PYTHON=python3.12 likewise with that interpreter
 # make test-faults  every command under injected faults (full disk, kill, ...), and their table in docs/faults.md
+# make fuzz       coverage-guided fuzzing of what reads strangers' files, ten minutes for each of six targets;
+#                 make fuzz SECONDS=60 TARGETS="readers suites" for other times and some of them
 SHELL := /bin/bash
 DEFAULT_PYTHON := $(shell command -v python3.11 >/dev/null 2>&1 && python3.11 -V >/dev/null 2>&1 && echo python3.11 || echo python3)
 PYTHON ?= $(DEFAULT_PYTHON)
@@ -11,7 +13,7 @@ BIN := $(VENV)/bin
 EXTRAS ?=
 STAMP := $(VENV)/.installed$(if $(EXTRAS),-$(EXTRAS))
 
-.PHONY: setup quickstart test test-faults
+.PHONY: setup quickstart test test-faults fuzz
 setup: $(STAMP)
 
 $(STAMP): setup.py constraints.txt tools/setup.sh
@@ -30,3 +32,8 @@ test: $(STAMP)
 
 test-faults: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/table.py docs/faults.md
+
+fuzz: SECONDS := 600
+fuzz: $(STAMP)
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) $(TARGETS)

@@ -57,6 +57,7 @@ DEV = [
     "types-PyYAML",
     "types-tqdm",
 ]
+FUZZ = ["atheris>=3.0"]
 
 setup(
     name="fairseq-lth",
@@ -77,5 +78,5 @@ setup(
             "probing-bridge = probing_bridge.run:main",
         ],
     },
-    extras_require={"slurm": SLURM, "jiant-runtime": JIANT_RUNTIME, "dev": DEV + SLURM},
+    extras_require={"slurm": SLURM, "jiant-runtime": JIANT_RUNTIME, "dev": DEV + SLURM, "fuzz": FUZZ},
 )

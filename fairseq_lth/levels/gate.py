@@ -36,6 +36,7 @@ _DTYPES = frozenset(
 )
 _LONGEST_TEXT = 4096
 _NO_PATHS = frozenset({"restore_file"})  # of a training; fairseq needs it to be a text where it reads `args`
+_LARGEST = 2**63 - 1
 _MOST_POSITIONS = 2**17  # fairseq computes a table of sinusoids for all of them
 _MOST_VALUES = 100_000  # in a configuration; fairseq's have about 500
 
@@ -133,6 +134,8 @@ def check_plain(part: Any, where: str) -> None:
             raise GateError(f"{where} has more than {_MOST_VALUES:,} values")
         if value is not None and type(value) not in (bool, int, float, str):
             raise GateError(f"{field} is a {type(value).__name__}, not a plain value")
+        if type(value) is int and abs(value) > _LARGEST:
+            raise GateError(f"{field} is a whole number beyond 64 bits")
         if isinstance(value, str) and ("${" in value or len(value) > _LONGEST_TEXT):
             raise GateError(f"{field} is {value!r:.60}: a reference or too long")
 
@@ -266,7 +269,7 @@ def _get(part: Any, name: str) -> Any:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value <= _LARGEST
 
 
 def _named(kind: type) -> str:

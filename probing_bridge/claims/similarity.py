@@ -175,7 +175,7 @@ def _more_alike(rows: pd.DataFrame, kind: str, high: Callable[[str], bool], low:
 
 def rank(group: str) -> int:
     """Lowest frequency rank of a bin such as `100-500`, `2500-` or `>=2500`."""
-    digits = "".join(letter if letter.isdigit() else " " for letter in group).split()
+    digits = "".join(letter if letter.isdecimal() else " " for letter in group).split()
     return int(digits[0]) if digits else -1
 
 

@@ -23,6 +23,7 @@ from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.layers import layer_names_fault
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import Representations, sentence_text
+from probing_bridge.formats.sentences import unwritable_word
 
 ROWS = 1 << 14  # rows held at once
 _MOST_UNPACKED = 50  # bytes that one stored byte may become; vectors shrink by a tenth
@@ -159,6 +160,8 @@ class NpzVectors:
             raise InputError(f"{len(words)} words, but layers of shape {shapes}", self._path)
         if any(layer.dtype.kind != "f" or not np.isfinite(layer).all() for layer in self._states):
             raise InputError("a layer holds a value that is no finite float", self._path)
+        if (word := unwritable_word(words.tolist())) is not None:
+            raise InputError(f"the word {word!r:.80} is empty or has white space in it", self._path)
         numbers = offsets.tolist() if offsets.dtype.kind in "iu" and offsets.ndim == 1 else []
         ascend = all(first < last for first, last in pairwise(numbers))
         if len(numbers) < 2 or numbers[0] != 0 or numbers[-1] != len(words) or not ascend:

@@ -10,9 +10,9 @@ import numpy as np
 from probing_bridge.errors import InputError
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.sentences import read_sentences
-from probing_bridge.formats.text import plain_text
+from probing_bridge.formats.text import numbered_lines
 
-MAX_LINE = 1 << 20  # bytes; a thousand numbers take some 20,000
+_MOST_DIGITS = 18  # of a number of words or of columns
 
 
 class TextVectors:
@@ -73,9 +73,9 @@ def _read(path: str | Path, wanted: set[str]) -> dict[str, np.ndarray]:
     vectors: dict[str, np.ndarray] = {}
     lines: dict[str, int] = {}  # word -> its line
     dim, stated = None, None
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         word, *numbers = line.rstrip(" ").split(" ")
-        if number == 1 and len(numbers) == 1 and word.isdecimal() and numbers[0].isdecimal():
+        if number == 1 and len(numbers) == 1 and _is_count(word) and _is_count(numbers[0]):
             stated, dim = int(word), int(numbers[0])
             continue
         dim = len(numbers) if dim is None else dim
@@ -95,21 +95,8 @@ def _read(path: str | Path, wanted: set[str]) -> dict[str, np.ndarray]:
     return vectors
 
 
-def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """The lines of a file that may be larger than memory, with their numbers from 1, without byte-order marks.
-
-    Raises:
-        InputError: It cannot be read, is not UTF-8, or has a line that does not end or a carriage return inside of one.
-    """
-    try:
-        with open(path, "rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
-                if len(line) == MAX_LINE and not line.endswith(b"\n"):
-                    raise InputError(f"a line of more than {MAX_LINE} bytes is no word with its numbers", path, number)
-                yield number, plain_text(line, Path(path), first_line=number).removesuffix("\n")
-    except OSError as error:
-        reason = "no such file" if not Path(path).exists() else f"cannot be read ({error.strerror or error})"
-        raise InputError(reason, path) from error
+def _is_count(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def _is_number(text: str) -> bool:

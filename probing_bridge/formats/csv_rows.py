@@ -20,6 +20,8 @@ def csv_rows(content: bytes, path: str | Path) -> tuple[list[str], list[list[str
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"cannot be read ({error})", path) from error
+    if (at := text.find("\0")) >= 0:
+        raise InputError("a zero byte is not text", path, text.count("\n", 0, at) + 1)
     if not text.strip():
         raise InputError("is empty: a table has at least its header", path)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)

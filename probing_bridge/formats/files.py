@@ -176,20 +176,3 @@ def file_hash(path: str | Path) -> str:
     """Sha256 (hex) of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text file (UTF-8) without their ends, with their numbers from 1.
-
-    Raises:
-        InputError: No such file, or not UTF-8.
-    """
-    try:
-        with open(path, encoding="utf-8", newline="\n") as file:
-            for number, line in enumerate(file, start=1):
-                yield number, line.removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError as error:
-        raise InputError(f"is not UTF-8 ({error.reason} at byte {error.start})", path) from error
-    except OSError as error:
-        reason = "no such file" if not Path(path).exists() else f"cannot be read ({error.strerror or error})"
-        raise InputError(reason, path) from error

@@ -19,6 +19,7 @@ from typing import Any
 
 from probing_bridge.errors import InputError
 
+MOST_LEVELS = 2**31 - 1
 PARENT = re.compile(r"(.+)/lth(\d+)")
 
 
@@ -80,7 +81,7 @@ class Origin:
 
 
 _CHECKS = {
-    "level": (lambda given: type(given) is int and given >= 0, "a whole number, 0 = dense"),
+    "level": (lambda given: type(given) is int and 0 <= given <= MOST_LEVELS, "a whole number, 0 = dense"),
     "sparsity": (lambda given: type(given) in (int, float) and 0 <= given <= 1, "a fraction between 0 and 1"),
     "parent": (
         lambda given: isinstance(given, str) and (given == "" or PARENT.fullmatch(given) is not None),

@@ -29,16 +29,13 @@ from probing_bridge.formats.origin import Origin
 INDEX = "sentence_to_index"
 FORMAT = "lth-representations"
 FORMAT_VERSION = 1
+_DIVIDED = re.compile("[\t\n\r\x0b\x0c]")  # a word with white space in it
 _KEY = re.compile("[^\0/\ud800-\udfff]+")
 
 
 def sentence_text(tokens: Sequence[str]) -> str:
     """The text under which a sentence is stored: its words joined by one space."""
     return " ".join(tokens)
-
-
-def _shorten(text: str, length: int = 80) -> str:
-    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -110,7 +107,7 @@ class RepresentationWriter:
             raise ValueError("the writer is not open: use it in a `with` statement")
         text = sentence_text(tokens)
         array = np.ascontiguousarray(array, dtype=np.float32)
-        shown = f"sentence {_shorten(text)!r}"
+        shown = f"sentence {text[:80]!r}"
         if array.ndim != 3 or array.shape[1] != len(tokens) or not len(tokens):
             raise ValueError(f"{shown}: {len(tokens)} words, but an array of shape {array.shape} (layers, words, d)")
         shape = (array.shape[0], array.shape[2])
@@ -208,12 +205,14 @@ class Representations:
             raise InputError(f"{INDEX!r} gives one key to two sentences", self.path)
         if not index:
             raise InputError("holds no sentence", self.path)
+        if (text := next(filter(_DIVIDED.search, index), None)) is not None:
+            raise InputError(f"sentence {text[:80]!r} has a word with white space in it", self.path)
         return index
 
     def _open(self, text: str) -> tuple[h5py.h5d.DatasetID, tuple[int, int, int]]:
         """The array of a stored sentence and its (layers, words, d), with nothing read but the header."""
         key = self._keys[text]
-        shown = f"sentence {_shorten(text)!r} (key {key!r})"
+        shown = f"sentence {text[:80]!r} (key {key!r})"
         dataset = plain_dataset(self._file.id, key.encode(), self.path, shown)
         shape = dataset.shape
         if dataset.get_type().get_class() != h5py.h5t.FLOAT or len(shape) not in (2, 3) or 0 in shape:
@@ -263,7 +262,7 @@ class Representations:
                 dimensions than it should, or holds a value that is not finite.
         """
         text = sentence_text(tokens)
-        shown = f"sentence {_shorten(text)!r}"
+        shown = f"sentence {text[:80]!r}"
         if text not in self._keys:
             raise InputError(f"{shown} is missing; encode the output of `sentences` again", self.path)
         dataset, shape = self._open(text)

@@ -15,7 +15,8 @@ from functools import cached_property
 from pathlib import Path
 
 from probing_bridge.errors import InputError
-from probing_bridge.formats.files import numbered_lines, written_beside
+from probing_bridge.formats.files import written_beside
+from probing_bridge.formats.text import numbered_lines
 
 FILE_NAME = "sentences.txt"
 _BREAKS = re.compile("[ \t\n\r\x0b\x0c]")  # what ends a word or a line
@@ -71,11 +72,8 @@ def read_sentences(path: str | Path) -> Iterator[Text]:
     """Reads the texts of a file, repeated ones too; empty lines are passed over, and byte order marks are left out.
 
     Raises:
-        InputError: No such file, not UTF-8, or a carriage return inside of a line.
+        InputError: No such file, not UTF-8, an endless line, or a carriage return inside of one.
     """
-    for number, raw in numbered_lines(path):
-        line = raw.replace("\ufeff", "")  # of files that were joined
-        if "\r" in line:
-            raise InputError("a carriage return inside of a line: take it out", path, number)
+    for number, line in numbered_lines(path):
         if line:
             yield Text(tuple(tuple(sentence.split(" ")) for sentence in line.split("\t")), number)

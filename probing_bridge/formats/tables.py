@@ -13,8 +13,10 @@ from probing_bridge.errors import InputError
 from probing_bridge.formats.columns import BOUNDS, TABLES
 from probing_bridge.formats.csv_rows import csv_rows
 from probing_bridge.formats.files import written_beside
-from probing_bridge.formats.text import unpacked
+from probing_bridge.formats.text import file_bytes
 
+LONGEST_NAME = 255  # characters of a cell; names are drawn, which takes time
+LARGEST = 1 << 53  # of a whole number: up to here a float64, through which pandas takes it, is exact
 ROUNDING = 1e-6  # by which a value may be beyond its bound
 
 
@@ -65,15 +67,7 @@ def read_table(path: str | Path, name: str) -> pd.DataFrame:
         InputError: A missing column, a half-written row, a value of the wrong type or beyond its bounds, or a row that
             is there twice.
     """
-    return parse_table(table_bytes(Path(path)), name, path)
-
-
-def table_bytes(path: Path) -> bytes:
-    """The bytes of a table, unpacked if it is compressed."""
-    try:
-        return unpacked(path.read_bytes(), path)
-    except OSError as error:
-        raise InputError(f"cannot be read ({error})", path) from error
+    return parse_table(file_bytes(path), name, path)
 
 
 def parse_table(content: bytes, name: str, path: str | Path) -> pd.DataFrame:
@@ -83,9 +77,13 @@ def parse_table(content: bytes, name: str, path: str | Path) -> pd.DataFrame:
     missing = [column for column in table.columns if column not in header]
     if missing:
         raise InputError(f"is no {name} table: column {missing[0]!r} is missing", path, 1)
+    if len(set(header)) < len(header):
+        raise InputError(f"names a column twice: {next(c for c in header if header.count(c) > 1)!r:.80}", path, 1)
     frame = pd.DataFrame(rows, columns=header, dtype="str")
     for column, dtype in table.columns.items():
-        if dtype != "str":
+        if dtype == "str":
+            _check_texts(frame[column], path, lines)
+        else:
             frame[column] = _numbers(frame[column], dtype, path, lines)
             low, high = (0.0, float("inf")) if dtype == "Int64" else BOUNDS.get(column, (-float("inf"), float("inf")))
             beyond = ~frame[column].between(low - ROUNDING, high + ROUNDING).fillna(True) & frame[column].notna()
@@ -99,17 +97,27 @@ def parse_table(content: bytes, name: str, path: str | Path) -> pd.DataFrame:
     return frame[list(table.columns)]
 
 
+def _check_texts(cells: pd.Series, path: str | Path, lines: list[int]) -> None:
+    """Refuses names that are too long to be drawn; a command line may have any length."""
+    too_long = (cells.str.len() > LONGEST_NAME).to_numpy()
+    if cells.name not in ("command", "signature") and too_long.any():
+        row = int(too_long.argmax())
+        found = f"a text of {len(cells.iloc[row]):,} characters, at most {LONGEST_NAME}"
+        raise InputError(f"column {str(cells.name)!r} has {found} are drawn: shorten it", path, lines[row])
+
+
 def _numbers(cells: pd.Series, dtype: str, path: str | Path, lines: list[int]) -> pd.Series:
     """A column of text as finite numbers of a dtype; empty cells are missing values."""
     empty = cells == ""
     values = pd.to_numeric(cells.mask(empty), errors="coerce")
-    wrong = ~np.isfinite(values.to_numpy(float)) & ~empty.to_numpy()
+    floats = values.to_numpy(float)
+    wrong = ~np.isfinite(floats) & ~empty.to_numpy()
     if dtype == "Int64":
-        wrong |= (values.notna() & (values % 1 != 0)).to_numpy()
+        wrong |= (values.notna() & (values % 1 != 0)).to_numpy() | (np.abs(floats) > LARGEST)
     if wrong.any():
         row = int(wrong.argmax())
-        kind = "a whole number" if dtype == "Int64" else "a finite number"
-        raise InputError(f"column {str(cells.name)!r} has {cells.iloc[row]!r}, not {kind}", path, lines[row])
+        kind = f"a whole number up to {LARGEST:,}" if dtype == "Int64" else "a finite number"
+        raise InputError(f"column {str(cells.name)!r} has {cells.iloc[row]!r:.80}, not {kind}", path, lines[row])
     return values.astype(dtype)  # type: ignore[call-overload]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from probing_bridge.errors import InputError
 from probing_bridge.formats.files import written_beside
-from probing_bridge.formats.text import plain_text
+from probing_bridge.formats.text import plain_lines
 
 
 def write_tags(path: str | Path, sentences: Iterable[Sequence[str]]) -> None:
@@ -50,10 +50,7 @@ def read_tags(path: str | Path, n_words: Sequence[int]) -> list[list[str]]:
     Raises:
         InputError: The file cannot be read, or does not have a line for each sentence and a tag for each word.
     """
-    try:
-        lines = plain_text(Path(path).read_bytes(), Path(path)).removesuffix("\n").split("\n")
-    except OSError as error:
-        raise InputError(f"cannot be read ({error})", path) from error
+    lines = plain_lines(path)
     if len(lines) != len(n_words):
         raise InputError(f"{len(lines)} lines, but the dumps have {len(n_words)} sentences; one line each", path)
     sentences = [line.split() for line in lines]

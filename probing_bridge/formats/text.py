@@ -1,24 +1,26 @@
 """How the bytes of a text file become text, for every reader: one rule for compression, marks and line ends.
 
-Plain or gzip-compressed UTF-8 is read whole; a gzip file that would unpack to an absurd size is refused on the way.
-Lines end with a line feed, which a carriage return may precede, and with nothing else.
+Plain or gzip-compressed UTF-8 is read piece by piece, so that a line that does not end, and a gzip file that would
+unpack to an absurd size, are refused on the way. Lines end with a line feed, which a carriage return may precede, and
+with nothing else.
 """
 
 from __future__ import annotations
 
 import gzip
-import io
+import os
 import re
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from probing_bridge.errors import InputError
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_BYTES = 4 << 30  # no corpus of these tasks has even a tenth of this
-BOMB_BYTES = 64 << 20  # small files may compress as well as they like,
-BOMB_RATIO = 200  # larger ones not better than text does (about 5 to 30)
-CHUNK_BYTES = 1 << 22
+MAX_LINE = 1 << 20  # bytes; a document of a million characters, or a word with 50,000 numbers
+BOMB_BYTES = 4 << 20  # small files may compress as well as they like,
+BOMB_RATIO = 50  # larger ones not better than text does (about 5 to 30)
 MARK = "\ufeff"  # byte-order mark
 
 # What is often given by mistake, by its first bytes.
@@ -34,30 +36,87 @@ BINARY_MAGIC = {
 }
 
 
-def unpacked(data: bytes, path: Path) -> bytes:
-    """The content of a text file: gzip data unpacked piece by piece, up to the size that text may have.
+def file_bytes(path: str | Path, *, longest_line: int = MAX_LINE, most: int = MAX_BYTES) -> bytes:
+    """The content of a text file, unpacked if it is compressed.
 
     Args:
-        data: The bytes of the file, compressed or not.
-        path: Its path, for messages.
+        path: Plain or gzip-compressed.
+        longest_line: The most bytes between two line ends.
+        most: The most bytes of all.
 
     Raises:
-        InputError: Damaged gzip data, or more text than there can be.
+        InputError: It cannot be read, is damaged gzip data, or has more bytes, or a longer line, than there can be.
     """
-    if not data.startswith(GZIP_MAGIC):
-        return data
-    limit = min(MAX_BYTES, max(BOMB_BYTES, BOMB_RATIO * len(data)))
-    pieces, size = [], 0
+    path = Path(path)
+    pieces: list[bytes] = []
+    size = begun = 0  # bytes so far; those of the line that has not ended yet
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            while piece := file.read(CHUNK_BYTES):
+        with path.open("rb") as packed:
+            stored = os.fstat(packed.fileno()).st_size
+            is_gzip = packed.peek(2)[:2] == GZIP_MAGIC
+            limit = min(most, max(BOMB_BYTES, BOMB_RATIO * stored)) if is_gzip else most
+            file = gzip.GzipFile(fileobj=packed) if is_gzip else packed
+            while piece := file.read(longest_line):
                 size += len(piece)
                 if size > limit:
-                    raise InputError(f"{len(data)} bytes unpack to more than {limit}: not text", path)
+                    raise InputError(f"has more than {limit:,} bytes of text (the file: {stored:,}): refused", path)
+                ends = piece.replace(b"\r", b"\n")
+                first = ends.find(b"\n")
+                if begun + (len(piece) if first < 0 else first) > longest_line:
+                    line = 1 + sum(before.count(b"\n") for before in pieces)
+                    raise InputError(f"a line of more than {longest_line:,} bytes: refused", path, line)
+                begun = begun + len(piece) if first < 0 else len(piece) - 1 - ends.rfind(b"\n")
                 pieces.append(piece)
-    except (OSError, EOFError, zlib.error) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"is a damaged or incomplete gzip file ({error})", path) from error
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror or error})", path) from error
+    except ValueError as error:  # a zero byte in the name
+        raise InputError("is not a file name", repr(str(path))) from error
     return b"".join(pieces)
+
+
+def plain_lines(path: str | Path) -> list[str]:
+    """The lines of a text file, without their ends; see plain_text.
+
+    Raises:
+        InputError: As for file_bytes and plain_text.
+    """
+    return plain_text(file_bytes(path), Path(path)).removesuffix("\n").split("\n")
+
+
+def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """The same lines one by one, with their numbers from 1, of a file that may be larger than memory.
+
+    Raises:
+        InputError: As for file_bytes and plain_text.
+    """
+    for number, line in _lines(path):
+        yield number, plain_text(line, Path(path), first_line=number).removesuffix("\n")
+
+
+def raw_lines(path: str | Path) -> Iterator[str]:
+    """The lines one by one as they stand, with marks and carriage returns inside of them, without their ends.
+
+    Raises:
+        InputError: It cannot be read, has an endless line, or is not UTF-8.
+    """
+    for number, line in _lines(path):
+        try:
+            yield line.decode("utf-8").removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            raise InputError(f"is not UTF-8 ({error.reason} at byte {error.start})", path, number) from error
+
+
+def _lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), start=1):
+                if len(line) > MAX_LINE and not line.endswith(b"\n"):
+                    raise InputError(f"a line of more than {MAX_LINE:,} bytes: refused", path, number)
+                yield number, line
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror or error})", path) from error
 
 
 def plain_text(data: bytes, path: Path, *, universal: bool = False, first_line: int = 1) -> str:

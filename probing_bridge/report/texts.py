@@ -57,7 +57,7 @@ def what_was_run(results: Results) -> str:
     trained = rows[rows["level"].notna()]
     if len(trained):
         kinds = " and ".join(kind for kind in ("linear", "mlp") if (trained["probe"] == kind).any())
-        layers = layer_order([layer for layer in trained["layer"].unique() if layer.isdigit() or layer == NORM])
+        layers = layer_order([layer for layer in trained["layer"].unique() if layer.isdecimal() or layer == NORM])
         seeds = trained["seed"].nunique()
         parts.append(
             f"Probes: {kinds.replace('mlp', 'MLP')}, {trained['task'].nunique()} tasks, encoder layers "

@@ -16,7 +16,8 @@ import pandas as pd
 from probing_bridge.errors import InputError
 from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.origin import Origin, common_experiment
-from probing_bridge.formats.tables import empty_table, parse_table, table_bytes
+from probing_bridge.formats.tables import empty_table, parse_table
+from probing_bridge.formats.text import file_bytes
 from probing_bridge.results.bounds import check_scores
 
 
@@ -65,7 +66,7 @@ def read_results(folder: str | Path, allow_mixed: bool = False, names: Sequence[
     found = {name: path for name in names if (path := table_file(folder, name)) is not None}
     if not found:
         raise InputError(f"no results here: none of {', '.join(f'{name}.csv' for name in names)}", folder)
-    contents = {name: table_bytes(path) for name, path in found.items()}
+    contents = {name: file_bytes(path) for name, path in found.items()}
     tables = {name: parse_table(read, name, found[name]) for name, read in contents.items()}
     for name, frame in tables.items():
         check_scores(frame, name, contents[name], found[name])

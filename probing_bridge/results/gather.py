@@ -15,7 +15,8 @@ import pandas as pd
 from probing_bridge.errors import Faults, InputError
 from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.files import written_beside
-from probing_bridge.formats.tables import parse_table, table_bytes
+from probing_bridge.formats.tables import parse_table
+from probing_bridge.formats.text import file_bytes
 from probing_bridge.results.folder import table_file
 
 FROM_TRAINING = ("lth", "lth_modules")
@@ -65,7 +66,7 @@ def _text_tables(folder: Path, faults: Faults) -> dict[str, pd.DataFrame]:
     tables = {}
     for name in TABLES:
         path = faults.of(table_file, folder, name)
-        content = None if path is None else faults.of(table_bytes, path)
+        content = None if path is None else faults.of(file_bytes, path)
         if path is not None and content is not None and faults.of(parse_table, content, name, path) is not None:
             tables[name] = pd.read_csv(BytesIO(content), dtype=str, keep_default_na=False)
     return tables

@@ -44,7 +44,7 @@ def task_order(tasks: Sequence[str]) -> list[str]:
 
 def layer_order(layers: Sequence[str]) -> list[str]:
     """Layer names by height: numbers first, then names such as `norm`."""
-    return sorted(set(layers), key=lambda layer: (not layer.isdigit(), int(layer) if layer.isdigit() else 0, layer))
+    return sorted(set(layers), key=lambda layer: (not layer.isdecimal(), int(layer) if layer.isdecimal() else 0, layer))
 
 
 def rows_of(frame: pd.DataFrame) -> Iterator[Any]:
@@ -56,7 +56,7 @@ def model_layers(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """The rows whose layers are the model's own: 1 to L and the final norm; no embeddings, mix or baseline."""
     keep = pd.Series(True, index=frame.index)
     for column in columns:
-        keep &= (frame[column].str.isdigit() & (frame[column] != "0")) | (frame[column] == NORM)
+        keep &= (frame[column].str.isdecimal() & (frame[column] != "0")) | (frame[column] == NORM)
     return frame[keep]
 
 
@@ -79,13 +79,13 @@ def final_layers(layers: Iterable[str]) -> tuple[str, ...]:
     Returns:
         `norm` and L; only one of them where the other has no results. Nothing without layers.
     """
-    heights = [int(layer) for layer in set(layers) if layer.isdigit()]
+    heights = [int(layer) for layer in set(layers) if layer.isdecimal()]
     return ((NORM,) if NORM in set(layers) else ()) + ((str(max(heights)),) if heights else ())
 
 
 def layers_below(layers: Iterable[str]) -> list[str]:
     """Layers 1 to L - 1, lowest first: neither layer L nor its norm."""
-    return sorted({layer for layer in layers if layer.isdigit() and layer != "0"}, key=int)[:-1]
+    return sorted({layer for layer in layers if layer.isdecimal() and layer != "0"}, key=int)[:-1]
 
 
 def layer_label(layer: str) -> str:

@@ -11,9 +11,13 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from probing_bridge.errors import InputError
+from probing_bridge.formats.origin import MOST_LEVELS
+from probing_bridge.formats.tables import LONGEST_NAME
+from probing_bridge.formats.text import file_bytes, plain_text
 
 COLUMNS = ("measure", "subject", "level", "score", "low", "high")
 
@@ -122,11 +126,11 @@ def read_reference(path: str | Path) -> pd.DataFrame:
         InputError: No such file, no JSON object, a value of another shape, or nothing to compare with.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read ({error})", path) from error
+        content = json.loads(plain_text(file_bytes(path), Path(path)))
     except json.JSONDecodeError as error:
         raise InputError(f"is no JSON ({error.msg})", path, error.lineno) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or lists in lists
+        raise InputError(f"is no JSON that can be read ({error})", path) from error
     if not isinstance(content, dict):
         raise InputError("holds no object of reference numbers", path)
     probes: dict[str, Sequence[float | None]] = {}
@@ -144,10 +148,13 @@ def read_reference(path: str | Path) -> pd.DataFrame:
                 ]
                 others += [("own index, neurons", "encoder", level, share) for level, share in rows]
         frame = _frame(sparsity, probes, others)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"reference numbers of another shape under {key!r} ({error})", path) from error
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
+        raise InputError(f"reference numbers of another shape under {key!r:.80} ({str(error)[:80]})", path) from error
     if not len(frame):
         raise InputError("no numbers to compare with: expected keys such as best_layer or overall_sparsity", path)
+    known = np.isfinite(frame["score"]) & frame["level"].between(0, MOST_LEVELS)
+    if not (known & (frame["subject"].str.len() <= LONGEST_NAME)).all():
+        raise InputError("has a score that is no finite number, or a level or a name that is none", path)
     return frame
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from probing_bridge.errors import InputError
-from probing_bridge.formats.text import plain_text
+from probing_bridge.formats.text import plain_lines
 from probing_bridge.formats.words import first_piece
 
 KINDS = {"D": "detokenised translation", "H": "translation", "T": "reference"}
@@ -61,22 +61,9 @@ def read_generated(path: str | Path) -> Generated:
         kind, dash, rest = line.partition("-")
         if dash and kind in lines:
             sentence, *fields = rest.split("\t")
-            if not sentence.isdecimal() or not fields:
+            if not sentence.isdecimal() or len(sentence) > 9 or not fields:
                 raise InputError(f"expected {kind}-NUMBER and a TAB, found {line[:20]!r}", path, number)
             if int(sentence) in lines[kind]:
                 raise InputError(f"has {kind}-{int(sentence)} twice: generate again, with --nbest 1", path, number)
             lines[kind][int(sentence)] = fields[-1]
     return Generated(path, lines)
-
-
-def plain_lines(path: Path) -> list[str]:
-    """The lines of a text file; a line ends with a line feed, which a carriage return may precede.
-
-    Raises:
-        InputError: The file cannot be read, is not UTF-8, or has a carriage return inside of a line.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror or error})", path) from error
-    return plain_text(data, path).removesuffix("\n").split("\n")

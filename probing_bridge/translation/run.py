@@ -16,8 +16,9 @@ import pandas as pd
 from probing_bridge import __version__
 from probing_bridge.errors import BridgeError, Faults, InputError
 from probing_bridge.formats.tables import read_table, write_table
+from probing_bridge.formats.text import plain_lines
 from probing_bridge.translation.bleu import METRICS, Texts, paired_p, take
-from probing_bridge.translation.generated import plain_lines, read_generated
+from probing_bridge.translation.generated import read_generated
 
 RECORDS = "lth.csv"  # beside the checkpoints of a run; says which level each of them is
 

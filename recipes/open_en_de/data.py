@@ -18,7 +18,7 @@ import yaml
 
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import folder_beside
-from probing_bridge.formats.text import plain_text, unpacked
+from probing_bridge.formats.text import file_bytes, plain_text
 
 SPLITS = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
 LANGUAGES = ("en", "de")
@@ -101,7 +101,7 @@ def read(path: Path) -> str:
     """A text file, packed or not."""
     if not path.is_file():
         raise BridgeError(f"{path}: no such file; README.md of the recipe says what belongs into DATA")
-    return plain_text(unpacked(path.read_bytes(), path), path)
+    return plain_text(file_bytes(path), path)
 
 
 if __name__ == "__main__":

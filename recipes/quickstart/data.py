@@ -26,7 +26,7 @@ from lxml import html
 
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import folder_beside
-from probing_bridge.formats.text import plain_text
+from probing_bridge.formats.text import file_bytes, plain_text
 
 PAGES = {"en": ("libreoffice-help-en-us", "en-US"), "de": ("libreoffice-help-de", "de")}
 WHEEL = "decomp==0.3.2"
@@ -68,7 +68,7 @@ def read_corpus(prefix: str) -> Iterator[tuple[str, str, str]]:
         path = Path(f"{prefix}.{language}")
         if not path.is_file():
             raise BridgeError(f"{path}: no such file; CORPUS=PREFIX needs PREFIX.en and PREFIX.de")
-        sides.append(plain_text(path.read_bytes(), path).split("\n"))
+        sides.append(plain_text(file_bytes(path), path).split("\n"))
     lines = [len(side) - (side[-1] == "") for side in sides]
     if lines[0] != lines[1]:
         raise BridgeError(f"{prefix}.en has {lines[0]} lines and {prefix}.de {lines[1]}: the two must go line by line")

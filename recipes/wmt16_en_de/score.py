@@ -11,8 +11,9 @@ from pathlib import Path
 
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import written_beside
+from probing_bridge.formats.text import plain_lines
 from probing_bridge.translation.bleu import METRICS, take
-from probing_bridge.translation.generated import plain_lines, read_generated
+from probing_bridge.translation.generated import read_generated
 
 
 def main() -> int:

@@ -26,7 +26,8 @@ from subword_nmt.apply_bpe import BPE
 from subword_nmt.learn_bpe import learn_bpe
 
 from probing_bridge.errors import BridgeError
-from probing_bridge.formats.files import folder_beside, numbered_lines
+from probing_bridge.formats.files import folder_beside
+from probing_bridge.formats.text import raw_lines
 from recipes.wmt16_en_de.text import CODES, LANGUAGES, REFERENCE, TEST, TOLERANCE, TRAIN, VALID, check, unpack
 
 TRAINING = {
@@ -115,7 +116,7 @@ def make(downloads: Path, lines: list[int], merges: int, spread: Spread, folder:
     if abs(kept - lines[0]) > TOLERANCE * lines[0]:
         raise BridgeError(f"{downloads}: {kept} training pairs are left after cleaning, not about {lines[0]}")
     with (folder / CODES).open("w", encoding="utf-8") as codes:  # German first, as in the original
-        learn_bpe((line for path in reversed(sides(raw / TRAIN)) for _, line in numbered_lines(path)), codes, merges)
+        learn_bpe((line for path in reversed(sides(raw / TRAIN)) for line in raw_lines(path)), codes, merges)
     split = functools.partial(in_subwords, codes=folder / CODES)
     for name in (TRAIN, VALID, TEST):
         write(spread.over(split, parallel(*sides(raw / name))), folder / name)
@@ -135,16 +136,16 @@ def parallel(english: Path, german: Path) -> Iterator[Pair]:
     Raises:
         BridgeError: One has more lines.
     """
-    for left, right in zip_longest(numbered_lines(english), numbered_lines(german)):
+    for left, right in zip_longest(raw_lines(english), raw_lines(german)):
         if left is None or right is None:
             longer = german if left is None else english
             raise BridgeError(f"{longer.name} has more lines than the other language")
-        yield left[1], right[1]
+        yield left, right
 
 
 def segments(path: Path) -> list[str]:
     """The segments of an SGML file, entities as they stand (Moses' input-from-sgm.perl)."""
-    text = "\n".join(line for _, line in numbered_lines(path))
+    text = "\n".join(raw_lines(path))
     return [" ".join(segment.split()) for segment in SEGMENT.findall(text)]
 
 

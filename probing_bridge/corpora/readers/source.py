@@ -12,8 +12,9 @@ from pathlib import Path
 from probing_bridge.corpora.readers.formats import FORMATS, guess_format
 from probing_bridge.corpora.readers.words import plain_words, withheld
 from probing_bridge.errors import InputError
-from probing_bridge.formats.text import MAX_BYTES, plain_text, unpacked
+from probing_bridge.formats.text import MAX_BYTES, MAX_LINE, file_bytes, plain_text
 
+MAX_JSON = 24 << 20  # bytes, which may all be one line; STREUSLE's has 7 million
 MAX_MESSAGE = 300  # characters; a column of a file that is no corpus may be endless
 
 Block = list[tuple[int, str]]  # (1-based line number, line)
@@ -138,15 +139,10 @@ def read_source(path: str | Path, format: str, *, compat: bool = False) -> Sourc
         InputError: No such file, not readable, damaged, of an absurd size, not text, or empty.
     """
     path = Path(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"has {path.stat().st_size} bytes, more than any corpus (at most {MAX_BYTES})", path)
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror or error})", path) from error
-    except ValueError as error:  # a zero byte in the name
-        raise InputError("is not a file name", repr(str(path))) from error
-    source = Source(path, format, plain_text(unpacked(data, path), path, universal=compat), compat)
+    is_json = ".json" in FORMATS[format].endings
+    line, most = (MAX_JSON, MAX_JSON) if is_json else (MAX_LINE, MAX_BYTES)
+    data = file_bytes(path, longest_line=line, most=most)
+    source = Source(path, format, plain_text(data, path, universal=compat), compat)
     if not source.text.strip():
         raise InputError(f"is empty; expected {FORMATS[format].title}", path)
     return source

@@ -34,7 +34,7 @@ class ActivationError(BridgeError):
 
 def layer_order(name: str) -> tuple[int, str]:
     """Sort key of layer names: 0, 1, ..., 10, then `norm`."""
-    return (int(name), "") if name.isdigit() else (1 << 30, name)
+    return (int(name), "") if name.isdecimal() else (1 << 30, name)
 
 
 def shard_path(path: str | Path, shard: int, n_shards: int) -> Path:

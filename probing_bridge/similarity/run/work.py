@@ -50,7 +50,7 @@ def is_finished(output: Path, fingerprint: str) -> bool:
     """Whether the tables in a results folder were made from this very request."""
     try:
         made = json.loads((output / MANIFEST).read_text())["fingerprint"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
     return made == fingerprint and all((output / f"{name}.csv").exists() for name in RESULT_TABLES)
 
