@@ -358,7 +358,7 @@ def serve(root: str, modules: list[str]) -> None:
         process = os.fork()
         if process == 0:
             os.close(results)
-            _libc_subreaper()
+            _adopt_orphans()
             try:
                 ending = attempt(json.loads(line), root)
             except Exception:
@@ -373,7 +373,7 @@ def serve(root: str, modules: list[str]) -> None:
         print(text, end="", file=answers, flush=True)
 
 
-def _libc_subreaper() -> None:
+def _adopt_orphans() -> None:
     """Processes whose parents are gone become children of this one."""
     system_calls._libc.prctl(36, 1, 0, 0, 0)
 

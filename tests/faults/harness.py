@@ -166,7 +166,8 @@ def _is_told(status: int, fault: Fault, lines: list[str]) -> bool:
     if status < 0:
         return status == -9 and (fault.error == "kill" or fault.seconds is not None)
     jobs = [line for line in lines if _is_of_jobs(line)]
-    lines = [line for line in lines if line.strip() and "%|" not in line and line not in jobs]
+    lines = [line.rpartition(" left")[2] if "%|" in line else line for line in lines if line not in jobs]
+    lines = [line for line in lines if line.strip() and not line.startswith("jobs: ")]
     return status == 0 or (bool(lines or jobs) and all("error: " in line for line in lines))
 
 

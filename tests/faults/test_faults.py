@@ -56,6 +56,8 @@ TOLD = replace(GOOD, status=[2], stderr=["error: a.csv: could not be written\n"]
     ("ending", "again", "found"),
     [
         (TOLD, GOOD, ""),
+        (replace(TOLD, stderr=["a: 10 %|# | 00:00, ? leftOpenBLAS error: no memory\n"]), GOOD, ""),
+        (replace(TOLD, stderr=["a: 10 %|# | 00:00, ? left\n"]), GOOD, "traceback"),
         (TOLD, TOLD, "lost"),
         (TOLD, replace(GOOD, tree={"a.npz": "2"}), "lost"),
         (replace(GOOD, tree={}), GOOD, "wrong"),
