@@ -40,9 +40,10 @@ train() {
         --log-format simple --log-interval 100
 }
 average() {
-    run python -m fairseq_lth.levels "$state/magnitude/levels" --average "$AVERAGE" --export "$state/magnitude/average.pt"
+    [ -e "$state/magnitude/average.pt" ] ||
+        run python -m fairseq_lth.levels "$state/magnitude/levels" --average "$AVERAGE" --export "$state/magnitude/average.pt"
     for ((epoch = EPOCHS - AVERAGE + 1; epoch <= EPOCHS; epoch++)); do
-        run rm "$state/magnitude/levels/checkpoint$epoch.pt"
+        run rm -f "$state/magnitude/levels/checkpoint$epoch.pt"
     done
 }
 if [ "${AVERAGE:-0}" -gt 0 ] && [[ " $EXPERIMENTS " == *" magnitude "* ]]; then

@@ -148,7 +148,7 @@ class TestDryRun:
         folder = f"{tmp_path}/magnitude"
         assert lines[1:4] == [
             f"python -m fairseq_lth.levels {folder}/levels --average 2 --export {folder}/average.pt",
-            f"rm {folder}/levels/checkpoint59.pt", f"rm {folder}/levels/checkpoint60.pt",
+            f"rm -f {folder}/levels/checkpoint59.pt", f"rm -f {folder}/levels/checkpoint60.pt",
         ]  # fmt: skip
         assert "--imp-iterations 8" in lines[4] and "--no-epoch-checkpoints" in lines[4]
         words = [lines[place].split() for place in (0, 4)]
@@ -534,6 +534,7 @@ def test_every_script_on_made_up_corpora(tmp_path, run):
     done = run("bash", RECIPE / "run_all.sh", SMOKE="1", STATE=state)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "compound_split_bleu" in done.stdout and "LTH1" in done.stdout
+    assert (state / "magnitude/average/bleu.txt").read_text().startswith("sacrebleu ")
     assert (state / "magnitude/report/index.html").stat().st_size > 10_000
     assert not list(state.glob("*/reps/*.hdf5"))
     again = run("bash", RECIPE / "run_all.sh", SMOKE="1", STATE=state)
