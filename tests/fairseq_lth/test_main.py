@@ -26,6 +26,7 @@ def test_the_folder_for_user_dir(tmp_path, monkeypatch):
     assert (shown.returncode, shown.stdout, shown.stderr) == (0, f"{PLUGIN}\n", "")
 
 
+@pytest.mark.slow
 def test_a_command_of_fairseq_gets_the_plugin(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(PLUGIN.parent))
     flags = ["-s", "en", "-t", "de", "--task", "lth_imp", "--arch", "transformer", "--lr", "1", "--max-tokens", "9"]
@@ -83,6 +84,7 @@ def test_the_help_of_a_bpe_has_its_flags(capsys):
     assert "argument --tokenizer: fairseq has no 'mozes' (choose from moses, nltk, space)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_imported_before_fairseq_it_is_empty_and_register_makes_it_the_plugin(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(PLUGIN.parent))
     code = """

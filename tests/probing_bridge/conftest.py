@@ -72,8 +72,10 @@ def small_folder(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="session")
 def small_page(small_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole report of small_folder."""
-    return _once("small_page", tmp_path_factory, lambda folder: build(read_results(small_folder), folder))
+    """The whole report of small_folder, and of each picture the SVG."""
+    return _once(
+        "small_page", tmp_path_factory, lambda folder: build(read_results(small_folder), folder, forms=("svg",))
+    )
 
 
 @pytest.fixture(scope="session")

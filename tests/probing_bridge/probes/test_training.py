@@ -126,9 +126,13 @@ def unpadded(probes: Probes, n_out: int, row: int) -> torch.Tensor:
     return torch.cat(parts)
 
 
+EPOCHS = pytest.mark.parametrize("n_epochs", [5, pytest.param(20, marks=pytest.mark.slow)])  # of ten updates
+
+
+@EPOCHS
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("probe", ["linear", "mlp"])
-def test_engine_equals_separate_training(family: str, probe: str) -> None:
+def test_engine_equals_separate_training(family: str, probe: str, n_epochs: int) -> None:
     sentences = corpus(family, 90, seed=1)
     features = make_features(sentences, n_layers=3, dim=10 if probe == "linear" else 6)
     vocabulary = None if family == "regression" else VOCABULARY
@@ -137,15 +141,15 @@ def test_engine_equals_separate_training(family: str, probe: str) -> None:
     n_out = 1 if family == "regression" else len(VOCABULARY)
     engine = Probes(problem(features, recipe, items, vocabulary))
     rng, order, losses = random.Random(13370), list(range(len(sentences))), []
-    for _ in range(20):  # of ten updates
+    for _ in range(n_epochs):
         rng.shuffle(order)
         losses += [engine.step(batch).tolist() for batch in batches(items, order, 9)]
-    assert len(losses) == 200
+    assert len(losses) == 10 * n_epochs
     for layer in range(3):
         slow = SlowProbe(sentences, features, layer, probe)
         slow_losses, shuffled = [], list(sentences)
         random.seed(13370)  # the original's way: Python's global generator, the list itself shuffled
-        for _ in range(20):
+        for _ in range(n_epochs):
             random.shuffle(shuffled)
             slow_losses += [slow.update(shuffled[i : i + 9]) for i in range(0, 90, 9)]
         difference = (unpadded(engine, n_out, layer) - slow.flat()).abs()
@@ -156,9 +160,10 @@ def test_engine_equals_separate_training(family: str, probe: str) -> None:
         np.testing.assert_allclose(np.array(losses)[:, layer], slow_losses, atol=2e-6)
 
 
+@EPOCHS
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("probe", ["linear", "mlp"])
-def test_engine_equals_separate_training_in_float64(family: str, probe: str) -> None:
+def test_engine_equals_separate_training_in_float64(family: str, probe: str, n_epochs: int) -> None:
     sentences = corpus(family, 90, seed=1)
     features = make_features(sentences, n_layers=2, dim=6)
     features.values = features.values.double()
@@ -168,12 +173,12 @@ def test_engine_equals_separate_training_in_float64(family: str, probe: str) -> 
     engine = Probes(problem(features, Recipe(probe=probe), items, vocabulary))
     slow = SlowProbe(sentences, features, 1, probe)
     slow.model.double()
-    for _ in range(20):
+    for _ in range(n_epochs):
         for batch in batches(items, range(90), 9):
             engine.step(batch)
         for start in range(0, 90, 9):
             slow.update(sentences[start : start + 9])
-    # the weights of the losses are float32 in the engine: 3e-8 of a step of 1e-3, 200 times
+    # the weights of the losses are float32 in the engine: 3e-8 of a step of 1e-3, at each of them
     assert (unpadded(engine, n_out, 1) - slow.flat()).abs().max() <= 1e-6
 
 
@@ -240,8 +245,8 @@ def learnable(family: str, seed: int, n: int, features_seed: int = 9) -> tuple[l
 
 @pytest.mark.parametrize("family", ["token", "pairwise"])
 def test_whole_run_by_the_recipe(family: str) -> None:
-    sentences, features = learnable(family, seed=2, n=400)
-    train_set, dev = sentences[:280], sentences[280:]
+    sentences, features = learnable(family, seed=2, n=250)
+    train_set, dev = sentences[:170], sentences[170:]
     items, dev_items = (build_items(s, VOCABULARY, features.starts, zero_pairs_count=True) for s in (train_set, dev))
     asked = problem(features, Recipe(), items, VOCABULARY)
     trained = train(asked, items, dev_items)

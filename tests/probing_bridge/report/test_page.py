@@ -72,34 +72,34 @@ def test_sorting_picking_and_hovering(browser: Any, small_page: Path) -> None:
     assert complaints == []
 
 
-def test_a_chosen_level_and_layer_are_what_the_layer_maps_show(browser: Any, full_page: Path) -> None:
-    page, complaints = opened(browser, full_page, viewport={"width": 1280, "height": 900})
+def test_a_chosen_level_and_layer_are_what_the_layer_maps_show(browser: Any, small_page: Path) -> None:
+    page, complaints = opened(browser, small_page, viewport={"width": 1280, "height": 900})
     picture, maps = page.locator("#fig_6_encoder_attention .picture"), page.locator("#fig_6_encoder_attention .maps")
 
     def shown() -> list[str]:
         return [maps.nth(i).get_attribute("data-level") for i in range(maps.count()) if maps.nth(i).is_visible()]
 
     assert picture.is_visible() and shown() == []
-    page.select_option("select[name=level]", "3")
-    assert not picture.is_visible() and shown() == ["3"]
-    assert "within LTH3" in maps.nth(3).locator("caption").first.text_content()
+    page.select_option("select[name=level]", "2")
+    assert not picture.is_visible() and shown() == ["2"]
+    assert "within LTH2" in maps.nth(2).locator("caption").first.text_content()
     page.select_option("select[name=layer]", "2")
-    bright = maps.nth(3).locator("table").first.locator("td:not(.off)")
-    assert bright.count() == 11  # the row and the column of layer 2
-    page.select_option("select[name=level]", "8")  # the level of the figure
+    bright = maps.nth(2).locator("table").first.locator("td:not(.off)")
+    assert bright.count() == 5  # the row and the column of layer 2
+    page.select_option("select[name=level]", "3")  # the level of the figure
     assert picture.is_visible() and shown() == []
     page.select_option("select[name=level]", "")
     assert picture.is_visible() and shown() == []
     page.locator("#fig_6_encoder_attention summary").click()
-    assert shown() == [str(level) for level in range(9)]
+    assert shown() == [str(level) for level in range(4)]
     assert complaints == []
 
 
-def test_every_levels_maps_are_there_without_scripts(browser: Any, full_page: Path) -> None:
-    page, _ = opened(browser, full_page, java_script_enabled=False)
+def test_every_levels_maps_are_there_without_scripts(browser: Any, small_page: Path) -> None:
+    page, _ = opened(browser, small_page, java_script_enabled=False)
     page.locator("#fig_6_encoder_attention summary").click()
     maps = page.locator("#fig_6_encoder_attention .maps")
-    assert maps.count() == 9 and all(maps.nth(i).is_visible() for i in range(9))
+    assert maps.count() == 4 and all(maps.nth(i).is_visible() for i in range(4))
 
 
 def test_it_is_whole_without_scripts(browser: Any, small_page: Path) -> None:
@@ -110,6 +110,7 @@ def test_it_is_whole_without_scripts(browser: Any, small_page: Path) -> None:
     assert complaints == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_axe_finds_nothing_serious(browser: Any, full_page: Path, width: int, scheme: str) -> None:
@@ -154,9 +155,18 @@ OVERLAPS = """
 """
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_no_two_lines_of_text_overlap_in_a_figure(browser: Any, full_page: Path, width: int) -> None:
-    page, _ = opened(browser, full_page, viewport={"width": width, "height": 900})
+@pytest.mark.parametrize(
+    ("which", "width"),
+    [
+        ("small_page", 1280),
+        pytest.param("full_page", 1280, marks=pytest.mark.slow),
+        pytest.param("full_page", 390, marks=pytest.mark.slow),
+    ],
+)
+def test_no_two_lines_of_text_overlap_in_a_figure(
+    request: pytest.FixtureRequest, browser: Any, which: str, width: int
+) -> None:
+    page, _ = opened(browser, request.getfixturevalue(which), viewport={"width": width, "height": 900})
     assert page.evaluate(OVERLAPS) == []
     # the check sees what it is for: a text moved onto its neighbour
     page.evaluate(
