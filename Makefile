@@ -5,6 +5,7 @@
 # make test-faults  every command under injected faults (full disk, kill, ...), and their table in docs/faults.md
 # make fuzz       coverage-guided fuzzing of what reads strangers' files, ten minutes for each of six targets;
 #                 make fuzz SECONDS=60 TARGETS="readers suites" for other times and some of them
+# make test-slurm a Slurm of its own is started, and jobs are run, killed and stopped on it; installs what it needs of Debian
 SHELL := /bin/bash
 DEFAULT_PYTHON := $(shell command -v python3.11 >/dev/null 2>&1 && python3.11 -V >/dev/null 2>&1 && echo python3.11 || echo python3)
 PYTHON ?= $(DEFAULT_PYTHON)
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 EXTRAS ?=
 STAMP := $(VENV)/.installed$(if $(EXTRAS),-$(EXTRAS))
 
-.PHONY: setup quickstart test test-faults fuzz
+.PHONY: setup quickstart test test-faults fuzz test-slurm
 setup: $(STAMP)
 
 $(STAMP): setup.py constraints.txt tools/setup.sh
@@ -37,3 +38,7 @@ fuzz: SECONDS := 600
 fuzz: $(STAMP)
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) $(TARGETS)
+
+test-slurm: $(STAMP)
+	bash tools/slurm.sh
+	$(BIN)/pytest -m slurm

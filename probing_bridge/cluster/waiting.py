@@ -98,6 +98,7 @@ class Waiting:
         self._state: dict[str, tuple[str, str]] = {}
         self._since = self._answered = time.monotonic()
         self._asked = self._told = float("-inf")
+        self._ran: set[str] = set()  # numbers of jobs that have begun
         self._gone: dict[int, float] = {}  # place -> when its state was first seen to be one of an end
         self._ended: Counter[str] = Counter(done=0, failed=0)
         self._line = ""
@@ -136,7 +137,10 @@ class Waiting:
                 ) from error
             return
         for number, (state, _) in states.items():
-            if state in _WAITS and self._state.get(number, ("", ""))[0] in _RUNS:
+            if state in _RUNS:
+                self._ran.add(number)
+            elif state in _WAITS and number in self._ran:
+                self._ran.remove(number)
                 tell(f"{self._title}: {number} was stopped (its time limit, or another job) and is queued again")
         self._state, self._answered = states, now
 

@@ -34,20 +34,31 @@ fi
 all=$EXPERIMENTS
 [ -n "$DRY_RUN" ] || command -v sbatch > /dev/null || fail "no sbatch here: is this a machine of the cluster?"
 
-# submit NAME AFTER OPTIONS... -- COMMAND: a job that starts when those in AFTER have succeeded; sets $job to its number.
+# submit NAME AFTER OPTIONS... -- COMMAND: a job that starts when those in AFTER have succeeded; sets $job to its number. Of
+# what Slurm refuses half way, nothing stays queued. The log of a level has its number after the name.
+submitted=()
 submit() {
-    local name=$1 after=$2 options=()
+    local name=$1 after=$2 options=() log=$state/log/slurm-%x-%j.log reason
     shift 2
-    while [ "$1" != -- ]; do options+=("$1"); shift; done
+    while [ "$1" != -- ]; do
+        [ "$1" != --array ] || log=$state/log/slurm-%x-%a-%A.log
+        options+=("$1"); shift
+    done
     local call=(${given[0]:+env "${given[@]}"} sbatch --parsable --kill-on-invalid-dep=yes --job-name "lth-$name" --chdir "$PWD"
-        --output "$state/log/slurm-%x-%j.log" ${after:+--dependency="$after"} "${SLURM[@]}" "${options[@]}"
+        --output "$log" --open-mode append ${after:+--dependency="$after"} "${SLURM[@]}" "${options[@]}"
         --wrap "EXPERIMENTS='$EXPERIMENTS' exec ${*:2}")  # no shell between that SIGTERM would end
     if [ -n "$DRY_RUN" ]; then
         run "${call[@]}"
         job="<$name>"
     else
-        job=$("${call[@]}")
+        if ! job=$("${call[@]}" 2> "$state/log/sbatch.log"); then
+            reason=$(paste -sd ' ' "$state/log/sbatch.log")
+            [ ${#submitted[@]} -gt 0 ] || fail "Slurm refused $name: $reason"
+            scancel "${submitted[@]}" || fail "Slurm refused $name: $reason; still queued: ${submitted[*]}"
+            fail "Slurm refused $name: $reason; what was submitted before it is cancelled: ${submitted[*]}"
+        fi
         job=${job%%;*}
+        submitted+=("$job")
         echo "$job: $name"
     fi
 }
@@ -84,3 +95,4 @@ for experiment in $EXPERIMENTS; do
 done
 EXPERIMENTS=$all
 submit report "afterok:$(IFS=:; echo "${ends[*]}")" "${SLURM_CPU[@]}" -- bash $here/60_report.sh
+[ -n "$DRY_RUN" ] || echo "to cancel them all: scancel ${submitted[*]}"

@@ -278,6 +278,20 @@ def test_a_job_of_slurm_starts_a_process_for_each_gpu(run):
     assert "--nodes 2 --ntasks-per-node 8 --gres gpu:8" in asked and "--signal TERM@300" in asked
 
 
+def test_what_slurm_refuses_half_way_is_cancelled(tmp_path, run):
+    (tmp_path / "bin").mkdir()
+    refusing = SBATCH + '[ $(wc -l < "$CALLS") -lt 4 ] || { echo "sbatch: error: full" >&2; exit 1; }\n'
+    for name, text in (("sbatch", refusing), ("scancel", '#!/bin/bash\necho "scancel $*" >> "$CALLS"\n')):
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    calls = tmp_path / "calls"
+    command = f'PATH="{tmp_path}/bin:$PATH" bash {RECIPE}/run_all.sh slurm'
+    done = run("bash", "-c", command, CALLS=calls, STATE=tmp_path / "state", DUMP="--max-tokens 5")
+    assert done.returncode == 1 and calls.read_text().splitlines()[-1] == "scancel 1 2 3"
+    reason = "Slurm refused train-magnitude-3: sbatch: error: full; what was submitted before it is cancelled: 1 2 3"
+    assert done.stderr == f"wmt16_en_de: {reason}\n"
+
+
 def test_an_array_task_does_its_own_level(run):
     done = run("bash", RECIPE / "20_generate.sh", "--dry-run", SLURM_ARRAY_TASK_ID="0")
     assert done.stdout.count("fairseq-generate") == 1

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from probing_bridge.cluster import waiting
-from probing_bridge.cluster.jobs import AT_ONCE, Cluster
+from probing_bridge.cluster.jobs import AT_ONCE, Cluster, _Call
 from probing_bridge.cluster.options import add_cluster_arguments, asked_cluster
 from probing_bridge.errors import BridgeError
 
@@ -178,3 +180,47 @@ class TestSlurm:
             BridgeError, match=r"job 7: sacct has not said for 10 minutes how they are \(slurmdbd: down"
         ):
             list(waiting.Waiting(array, "job 7", on_slurm=True).endings())
+
+
+class TestSignals:
+    """In a job, where submitit's handler stands: what a stage takes for the failure of one piece must not hide it."""
+
+    @staticmethod
+    def work(number: int) -> str:
+        try:
+            os.kill(os.getpid(), number)
+        except Exception:
+            return "goes on"
+        return "was not stopped"
+
+    @pytest.fixture
+    def submitits(self) -> Iterator[list[int]]:
+        """What submitit's handler got; it refuses to queue the job again."""
+        before = {number: signal.getsignal(number) for number in (signal.SIGUSR2, signal.SIGTERM)}
+        got: list[int] = []
+
+        def handler(number: int, frame: object) -> None:
+            got.append(number)
+            raise RuntimeError("Job not requeued because: timed-out too many times.")
+
+        signal.signal(signal.SIGUSR2, handler)
+        yield got
+        for number, was in before.items():
+            signal.signal(number, was)
+
+    def test_a_job_that_is_not_queued_again_ends_with_its_reason(self, submitits: list[int]) -> None:
+        result, failure = _Call(self.work)(signal.SIGUSR2)
+        assert (result, submitits) == (None, [signal.SIGUSR2])
+        assert failure.startswith("it was stopped by its time limit: give more with --cluster timeout_min=N (Job not")
+
+    def test_a_cancelled_job_ends_without_a_result(self, submitits: list[int]) -> None:
+        with pytest.raises(SystemExit, match="143"):
+            _Call(self.work)(signal.SIGTERM)
+
+    def test_elsewhere_signals_stay_as_they_are(self) -> None:
+        before = signal.getsignal(signal.SIGTERM)
+        assert _Call(self.work)(0) == ("was not stopped", "") and signal.getsignal(signal.SIGTERM) is before
+
+    def test_the_same_call_is_queued_again(self) -> None:
+        again = _Call(self.work).checkpoint(0)
+        assert again.result() == ("was not stopped", "")
