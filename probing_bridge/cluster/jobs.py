@@ -7,6 +7,8 @@ and what it means that one failed.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import signal
@@ -90,7 +92,8 @@ class Cluster:
         """The jobs, one array."""
         executor = self._executor(folder)
         try:
-            return executor.map_array(_Call(function), *zip(*calls, strict=True))
+            with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what its error says again
+                return executor.map_array(_Call(function), *zip(*calls, strict=True))
         except (RuntimeError, OSError) as error:
             reason = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
             queued = {path.name.split("_")[0] for path in folder.glob("*_submission.sh")}  # then a disk is full

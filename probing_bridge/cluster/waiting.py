@@ -137,10 +137,11 @@ class Waiting:
                 ) from error
             return
         for number, (state, _) in states.items():
+            before = self._state.get(number, _UNKNOWN)[0]
             if state in _RUNS:
                 self._ran.add(number)
-            elif state in _WAITS and number in self._ran:
-                self._ran.remove(number)
+            elif state in _WAITS and state != before and (state == "REQUEUED" or number in self._ran):
+                self._ran.discard(number)
                 tell(f"{self._title}: {number} was stopped (its time limit, or another job) and is queued again")
         self._state, self._answered = states, now
 

@@ -126,7 +126,7 @@ def test_no_calls_need_no_cluster(tmp_path: Path) -> None:
     assert list(Cluster("slurm", {}).run(divide, [], tmp_path)) == []
 
 
-def test_jobs_that_cannot_be_submitted(commands: Path, tmp_path: Path) -> None:
+def test_jobs_that_cannot_be_submitted(commands: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The commands of Slurm without a controller that answers."""
     for name in ("sbatch", "srun"):
         stand_in(commands, name, "echo 'error: Unable to contact' >&2; echo 'Batch job submission failed' >&2; exit 1")
@@ -134,7 +134,7 @@ def test_jobs_that_cannot_be_submitted(commands: Path, tmp_path: Path) -> None:
         list(Cluster("slurm", {}).run(divide, [(1, 2), (3, 4)], tmp_path / "jobs"))
     reason = "error: Unable to contact; Batch job submission failed"
     assert str(error.value) == f"the jobs cannot be submitted: {reason}"
-    assert list((tmp_path / "jobs").iterdir()) == []
+    assert list((tmp_path / "jobs").iterdir()) == [] and capsys.readouterr().err == ""
 
 
 STATES = """if [ -e {0}/3 ]; then echo 'slurmdbd: down' >&2; exit 1; fi
