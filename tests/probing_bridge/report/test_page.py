@@ -46,7 +46,7 @@ def test_every_figure_is_seen_without_errors_or_overflow(
     page, complaints = opened(browser, small_page, viewport={"width": width, "height": 900}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     sizes = page.evaluate("[...document.querySelectorAll('.picture svg')].map(s => [s.clientWidth, s.clientHeight])")
-    assert len(sizes) == 17 and all(w > 250 and h > 80 for w, h in sizes)
+    assert len(sizes) == 19 and all(w > 250 and h > 80 for w, h in sizes)
     labels = page.evaluate("[...document.querySelectorAll('.picture')].map(p => p.getAttribute('aria-label'))")
     assert all(len(label) > 60 for label in labels)
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -171,7 +171,7 @@ def test_intervals_hold_their_scores_in_every_frame(full: Results, pre_norm: Res
     for results in (full, pre_norm):
         for name, exhibit in FIGURES.items():
             frame = exhibit.data(results)
-            if {"low", "high"} <= set(frame.columns):
+            if {"low", "score", "high"} <= set(frame.columns):
                 known = frame.dropna(subset=["low", "score", "high"])
                 assert (known["low"] <= known["score"]).all() and (known["score"] <= known["high"]).all(), name
                 checked += bool(len(known) and (known["low"] < known["high"]).all())
