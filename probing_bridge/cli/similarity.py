@@ -6,13 +6,9 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from probing_bridge.cli import command_line
 from probing_bridge.cluster.options import add_cluster_arguments, asked_cluster
-
-if TYPE_CHECKING:
-    pass
 
 
 def _tag_file(text: str) -> tuple[str, str]:
@@ -38,8 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="levels to compare: each with itself, each with level 0, all with all (default: all)",
     )  # fmt: skip
     add(
-        "--measures", nargs="+", default=default_measures(), choices=MEASURES, metavar="NAME",
-        help=f"measures of layers, of {', '.join(MEASURES)} (default: the paper's, {' and '.join(default_measures())})",
+        "--measures", nargs="+", default=[], choices=MEASURES, metavar="NAME",
+        help=f"measures of layers besides the paper's, which are {' and '.join(default_measures())}: "
+        f"{', '.join(name for name in MEASURES if name not in default_measures())}",
     )  # fmt: skip
     add(
         "--absolute",
@@ -61,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Compares the dumps; what an earlier run of the same command finished is kept.
+    """Compares the dumps, and adds to the tables what they do not hold yet.
 
     Args:
         arguments: What add_arguments declares.
@@ -70,15 +67,16 @@ def run(arguments: argparse.Namespace) -> None:
         BridgeError: Bad input, found before anything is computed.
     """
     from probing_bridge.formats.tables import read_table
-    from probing_bridge.similarity.measures.registry import MEASURES
+    from probing_bridge.similarity.measures.registry import MEASURES, default_measures
     from probing_bridge.similarity.run import driver
     from probing_bridge.similarity.run.plan import Plan
     from probing_bridge.similarity.run.rows import summary
 
+    asked = {*default_measures(), *arguments.measures}
     plan = Plan(
         dumps=tuple(str(path.resolve()) for path in arguments.dumps),
         pairs=tuple(sorted(set(arguments.pairs))),
-        measures=tuple(name for name in MEASURES if name in arguments.measures),
+        measures=tuple(name for name in MEASURES if name in asked),
         absolute=arguments.absolute,
         threshold=arguments.threshold,
         n_resamples=arguments.resamples,
@@ -91,7 +89,5 @@ def run(arguments: argparse.Namespace) -> None:
     finished = driver.run(plan, arguments.output, asked_cluster(arguments))
     if finished.notes:
         print("\n".join(f"note: {note}" for note in finished.notes), file=sys.stderr)
-    if finished.made:
-        print(f"{summary(read_table(table, 'similarity'))}\n{table}")
-    else:
-        print(f"{table}: already there, made by the same command from the same dumps")
+    print(summary(read_table(table, "similarity"), plan.measures))
+    print(table if finished.added else f"{table}: already there, nothing to add")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from probing_bridge.cluster.jobs import Cluster
 from probing_bridge.errors import BridgeError, Faults, InputError
 from probing_bridge.similarity.run.dumps import DumpSet
 from probing_bridge.similarity.run.group_tile import check_frequencies, check_tags
+from probing_bridge.similarity.run.made import Made, missing, pieces_of, read_made, require_same, settings_of
 from probing_bridge.similarity.run.plan import AnyTile, Plan, level_pairs, plan_tiles
 from probing_bridge.similarity.run.rows import collect
 from probing_bridge.similarity.run.tile import TileRunner
-from probing_bridge.similarity.run.work import clear_work, finish, is_finished, open_work, read_plan, sole_run
+from probing_bridge.similarity.run.work import clear_work, finish, open_work, read_plan, sole_run
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,11 @@ class Finished:
     """What there is at the end.
 
     Attributes:
-        made: Whether the tables were made now; otherwise they were there, from the same request.
+        added: Whether something was added to the tables; otherwise all of it was there.
         notes: Constant neurons, scores that are not defined.
     """
 
-    made: bool
+    added: bool
     notes: list[str]
 
 
@@ -38,7 +39,7 @@ def run(plan: Plan, output: Path, cluster: Cluster | None = None) -> Finished:
     """Compares the dumps of a plan and writes the tables of the results folder.
 
     Args:
-        plan: The request; what an earlier run of it finished is kept.
+        plan: The request; rows that are there are kept, and so is what an earlier run of it finished.
         output: The results folder.
         cluster: Where tiles are computed; here, one by one, if None.
 
@@ -50,17 +51,22 @@ def run(plan: Plan, output: Path, cluster: Cluster | None = None) -> Finished:
             that are not finite, or jobs that failed; finished tiles are kept.
     """
     with checked(plan, output) as dumps:
-        fingerprint = plan.fingerprint()
-        if is_finished(output, fingerprint):
-            clear_work(output, fingerprint)
+        made = read_made(output)
+        if not missing(plan, dumps, made.pieces)[1]:
+            clear_work(output, made.work)
             return Finished(False, [])
         with sole_run(output):
+            require_same(plan, dumps, output)  # another run may have ended since
+            made = read_made(output)
+            added = pieces_of(plan, dumps)
+            settings = made.settings | settings_of(plan, dumps)
+            plan, tiles = missing(plan, dumps, made.pieces)
             plan, work = open_work(plan, dumps, output)
-            tiles = plan_tiles(dumps, plan.pairs)
-            missing = [tile for tile in tiles if not (work / "tiles" / tile.name).exists()]
-            do(missing, plan, dumps, work, cluster)
+            left = [tile for tile in tiles if not (work / "tiles" / tile.name).exists()]
+            do(left, plan, dumps, work, cluster)
+            replace(made, settings=settings).write(output)  # before the rows: a run killed among them goes on
             notes = collect(work, [tile.name for tile in tiles], output)
-            finish(output, fingerprint)
+            finish(output, Made(settings, made.pieces | added, plan.fingerprint()))
     return Finished(True, notes)
 
 
@@ -93,6 +99,7 @@ def checked(plan: Plan, output: Path) -> Iterator[DumpSet]:
         faults.of(level_pairs, dumps.levels, plan.pairs)
         check_frequencies(plan, dumps, faults)
         check_tags(plan.tags, dumps, faults)
+        faults.of(require_same, plan, dumps, output)
         faults.tell()
         yield dumps
 

@@ -103,6 +103,11 @@ class DumpSet:
         self.levels = [known[k] for k in order]
 
     @property
+    def paths(self) -> list[Path]:
+        """The file of each dump, as it was given."""
+        return [dump.path for dump in self._dumps]
+
+    @property
     def sentence_hash(self) -> str:
         """Hash of the token symbols of all sentences."""
         return self._dumps[0].origin.sentence_hash

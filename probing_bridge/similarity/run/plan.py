@@ -77,11 +77,11 @@ class Plan:
     def fingerprint(self) -> str:
         """Hash of everything that the numbers depend on: options, files (size and time), version of the package."""
         content = asdict(self) | {"command": "", "gemm": "", "version": __version__}
-        content["files"] = [_state(Path(path)) for path in [*self.dumps, *(path for _, path in self.tags)]]
+        content["files"] = [file_states(Path(path)) for path in [*self.dumps, *(path for _, path in self.tags)]]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _state(path: Path) -> list[tuple[str, int, int]]:
+def file_states(path: Path) -> list[tuple[str, int, int]]:
     """Names, sizes and times of a file or of the shards beside its name."""
     files = [path] if path.exists() else sorted(path.parent.glob(f"{path.stem}.shard*{path.suffix}"))
     return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]

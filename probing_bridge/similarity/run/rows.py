@@ -14,7 +14,7 @@ import pandas as pd
 from probing_bridge import __version__
 from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.files import folder_beside
-from probing_bridge.formats.tables import write_table
+from probing_bridge.formats.tables import read_table, write_table
 from probing_bridge.similarity.measures.neuron_sim import Matches
 from probing_bridge.similarity.measures.registry import pair_measure
 from probing_bridge.similarity.run.dumps import DumpSet
@@ -116,7 +116,7 @@ class RowMaker:
 
 
 def collect(work: Path, tiles: Sequence[str], output: Path) -> list[str]:
-    """Joins the tables of finished tiles into the tables of the results folder.
+    """Adds the rows of finished tiles to the tables of the results folder; rows that are there stay as they are.
 
     Args:
         work: The work folder.
@@ -125,20 +125,29 @@ def collect(work: Path, tiles: Sequence[str], output: Path) -> list[str]:
 
     Returns:
         The notes of all tiles.
+
+    Raises:
+        InputError: A table of the results folder is damaged.
     """
     for name in RESULT_TABLES:
-        columns = TABLES[name].columns
-        frames = [frame for tile in tiles for frame in _read_tile(work / "tiles" / tile / f"{name}.csv", columns)]
-        write_table(pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(), name, output / f"{name}.csv")
+        frames = [frame for tile in tiles for frame in _rows_as_text(work / "tiles" / tile / f"{name}.csv", name)]
+        found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(TABLES[name].columns))
+        if (output / f"{name}.csv").exists():
+            read_table(output / f"{name}.csv", name)  # refuses a damaged one
+            for kept in _rows_as_text(output / f"{name}.csv", name):
+                is_there = _keys(found, name).isin(_keys(kept, name))
+                found = pd.concat([kept, found[~is_there]], ignore_index=True)
+        write_table(found, name, output / f"{name}.csv")
     notes = [note for tile in tiles for note in json.loads((work / "tiles" / tile / "notes.json").read_text())]
     return list(dict.fromkeys(notes))
 
 
-def summary(table: pd.DataFrame) -> str:
+def summary(table: pd.DataFrame, measures: Sequence[str]) -> str:
     """Mean similarity of each level with the lowest one, layer by layer, and the divergence of outputs, as text.
 
     Args:
         table: The similarity table.
+        measures: Those asked for, which are named even if nothing could be scored.
 
     Returns:
         One line a measure and component, of measures of two layers in their first variant that was scored; one line
@@ -150,7 +159,8 @@ def summary(table: pd.DataFrame) -> str:
     rows = rows[rows["variant"] == rows.groupby("measure")["variant"].transform("first")]
     means = rows.pivot_table(index=["measure", "component"], columns="level_b", values="score", aggfunc="mean")
     text = means.round(3).rename(columns=lambda level: f"LTH{level}").to_string()
-    return f"mean over the layers, each with the same layer of LTH{base}:\n{text}{_divergences(table)}"
+    lacking = "".join(f"\n{name}: nothing could be scored" for name in measures if name not in set(rows["measure"]))
+    return f"mean over the layers, each with the same layer of LTH{base}:\n{text}{lacking}{_divergences(table)}"
 
 
 def _divergences(table: pd.DataFrame) -> str:
@@ -163,7 +173,12 @@ def _divergences(table: pd.DataFrame) -> str:
     return f"\nJensen-Shannon divergence of the output to LTH0 in bits, within these bounds: {', '.join(spans)}"
 
 
-def _read_tile(path: Path, columns: dict[str, str]) -> Iterator[pd.DataFrame]:
-    frame = pd.read_csv(path, dtype="str", keep_default_na=False)  # as text: the same digits in the joined table
+def _rows_as_text(path: Path, name: str) -> Iterator[pd.DataFrame]:
+    """The rows of a table, if it has any, as text: they keep their digits in the joined table."""
+    frame = pd.read_csv(path, dtype="str", keep_default_na=False)
     if len(frame):
-        yield frame[list(columns)]
+        yield frame[list(TABLES[name].columns)]
+
+
+def _keys(rows: pd.DataFrame, name: str) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(rows[list(TABLES[name].key)])

@@ -6,7 +6,6 @@ killed run of other options left on a cluster never mix their tiles with these.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,12 +16,11 @@ from probing_bridge.errors import InputError
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.locks import holder, take
 from probing_bridge.similarity.run.dumps import DumpSet
+from probing_bridge.similarity.run.made import Made
 from probing_bridge.similarity.run.plan import Plan, level_pairs, plan_tiles
-from probing_bridge.similarity.run.rows import RESULT_TABLES
 from probing_bridge.similarity.sums.gemm import choose_gemm
 
 WORK = ".similarity"
-MANIFEST = ".similarity.json"
 LOCK = ".similarity.lock"
 
 
@@ -46,19 +44,9 @@ def sole_run(output: Path) -> Iterator[None]:
         let_go()
 
 
-def is_finished(output: Path, fingerprint: str) -> bool:
-    """Whether the tables in a results folder were made from this very request."""
-    try:
-        made = json.loads((output / MANIFEST).read_text())["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return made == fingerprint and all((output / f"{name}.csv").exists() for name in RESULT_TABLES)
-
-
-def finish(output: Path, fingerprint: str) -> None:
-    """Notes what the tables were made from, and removes all work folders."""
-    with written_beside(output / MANIFEST) as beside:
-        beside.write_text(json.dumps({"fingerprint": fingerprint}))
+def finish(output: Path, made: Made) -> None:
+    """Notes what the tables are, and removes all work folders."""
+    made.write(output)
     shutil.rmtree(output / WORK, ignore_errors=True)
 
 

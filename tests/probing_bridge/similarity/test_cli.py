@@ -225,6 +225,85 @@ def test_a_second_run_on_one_output_is_refused(
     assert not list(output.glob(".similarity*lock"))
 
 
+def test_other_flags_add_what_is_missing_and_keep_the_rest(
+    make_dumps: Callable[..., Any],
+    tmp_path: Path,
+    small_tiles: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A level, a measure and a kind of tags more; the tables are those of one run with all of it."""
+    maker = make_dumps(n_sentences=12, n_layers=1, components=("encoder", "encoder_self"), n_best=4)
+    dumps = [maker.level(k).path for k in range(3)]
+    words = [sum(k == 0 or tokens[k - 1] not in (6, 10) for k in range(len(tokens) - 1))
+             for tokens in maker.tokens["source"]]  # fmt: skip
+    (tmp_path / "tags").write_text("".join(" ".join(["A"] * n) + "\n" for n in words))
+    few, tags = ["--resamples", "20"], ["--tags", f"pos={tmp_path / 'tags'}"]
+    computed: list[str] = []
+    work = runner.TileRunner.run
+    monkeypatch.setattr(
+        runner.TileRunner, "run", lambda self, tile, *rest: computed.append(tile.name) or work(self, tile, *rest)
+    )
+    output = tmp_path / "results"
+    assert similarity(dumps[:2], output, *few) == 0
+    before = {name: set((output / f"{name}.csv").read_text().splitlines()) for name in (*TABLE_NAMES, "disagreements")}
+    for given, options, tiles in (
+        (dumps[:2], ["--measures", "svcca"], {"encoder.0-0", "encoder.1-1", "encoder.0-0.1-1"}),
+        (dumps[:2], tags, {"groups.encoder.1"}),
+        (dumps[:2], ["--measures", "linear_cka"], set()),
+    ):
+        computed.clear()
+        assert similarity(given, output, *few, *options) == 0
+        assert set(computed) == tiles
+    assert "already there, nothing to add" in capsys.readouterr().out
+    computed.clear()
+    assert similarity(dumps, output, *few, *tags, "--measures", "svcca") == 0
+    assert not {"output.0", "output.1", "encoder_self.0-0.1-1", "groups.encoder.1"} & set(computed)
+    for name, rows in before.items():
+        assert rows and rows <= set((output / f"{name}.csv").read_text().splitlines())
+    assert similarity(dumps, tmp_path / "whole", *few, *tags, "--measures", "svcca") == 0
+    for name in TABLE_NAMES:
+        key = list(TABLES[name].key)
+        one, two = (tables(folder)[name].sort_values(key, ignore_index=True) for folder in (output, tmp_path / "whole"))
+        pd.testing.assert_frame_equal(one, two, check_exact=True)
+    printed = capsys.readouterr().out
+    assert all(re.search(rf"^{name} +encoder ", printed, re.M) for name in ("linear_cka", "neuron_similarity", "svcca"))
+
+
+def test_rows_that_cannot_stand_beside_those_there_are_refused(
+    make_dumps: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maker = make_dumps(n_sentences=12, n_layers=1, components=("encoder", "encoder_self"))
+    dumps = [maker.level(k).path for k in range(2)]
+    output = tmp_path / "results"
+    assert similarity(dumps, output, "--resamples", "20") == 0
+    before = {path: path.read_bytes() for path in output.iterdir()}
+    other = make_dumps(folder="other", n_sentences=13, n_layers=1, components=("encoder", "encoder_self"))
+    other.origin = Origin("another")
+    for given, options, differs in (
+        (dumps, [], "--resamples: 20, now 1000"),
+        (dumps, ["--resamples", "20", "--threshold", "0.5"], "--threshold: 0.95, now 0.5"),
+        (dumps, ["--resamples", "20", "--absolute"], "--absolute: not given, now given"),
+        (dumps, ["--resamples", "20", "--frequencies", "dump"], "--frequencies: dictionary, now dump"),
+        (
+            [other.level(k).path for k in range(2)],
+            ["--resamples", "20"],
+            "experiment: made-up, now another; sentences: ",
+        ),
+    ):
+        capsys.readouterr()
+        assert similarity(given, output, *options) == 2
+        (line,) = (line for line in capsys.readouterr().err.splitlines() if "error" in line)
+        assert differs in line and line.endswith("give another --output"), line
+    maker.level(1)  # the same level dumped again
+    assert similarity(dumps, output, "--resamples", "20") == 2
+    assert "the dump of level 1: of checkpoint hash1, " in capsys.readouterr().err
+    (output / ".similarity.json").unlink()
+    assert similarity(dumps, output, "--resamples", "20") == 2
+    assert "is there, but not what it was made from" in capsys.readouterr().err
+    assert all(path.read_bytes() == content for path, content in before.items() if path.exists())
+
+
 @pytest.mark.parametrize("n_sentences", [1, 2, 40])
 def test_no_resamples_and_few_sentences(
     make_dumps: Callable[..., Any], tmp_path: Path, recwarn: pytest.WarningsRecorder, n_sentences: int
