@@ -42,6 +42,7 @@ DEV = [
     "hypothesis>=6.100",
     "import-linter>=2.0",
     "lxml>=5.0",
+    "markdown-it-py>=3.0",
     "mypy>=1.10",
     "nltk>=3.9",
     "pandas-stubs",
@@ -69,7 +70,7 @@ setup(
     package_data={
         "probing_bridge": ["py.typed"],
         "probing_bridge.report": ["*.j2", "*.css", "*.js"],
-        "fairseq_lth": ["py.typed"],
+        "fairseq_lth": ["py.typed", "hydra/*.yaml"],
     },
     install_requires=TRAINING + BRIDGE,
     entry_points={

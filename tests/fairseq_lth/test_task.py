@@ -169,9 +169,8 @@ def test_a_masked_criterion_never_sees_an_unmasked_weight(train, dense, corpus):
 
 
 def test_hydra_trains_in_bf16(train, corpus, tmp_path):
-    recipe = Path(PLUGIN).parent / "recipes" / "hydra"
     overrides = f"""
-        --config-dir {recipe} --config-name lth_imp hydra.run.dir={tmp_path / "hydra"}
+        --config-dir {PLUGIN}/hydra --config-name lth_imp
         task.data={corpus} task.imp_iterations=1 task.imp_rewind_epoch=[1] task.imp_rate=0.3 optimization.max_epoch=2
         model._name=transformer model.share_all_embeddings=false
         +model.encoder_layers=1 +model.decoder_layers=1 +model.encoder_embed_dim=8 +model.decoder_embed_dim=8
