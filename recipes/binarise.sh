@@ -1,12 +1,25 @@
 #!/usr/bin/env bash
-# From plain text to fairseq's binary format: Moses tokens, one joined BPE, one joined dictionary.
-#     binarise.sh TEXT MERGES DATA    TEXT has {train,valid,test}.{en,de}; DATA is made, with the BPE codes in it
+# From plain text to fairseq's binary format: tokens, one joined BPE, one joined dictionary with the counts of the training
+# text, by which tokens are grouped by frequency.
+#     binarise.sh TEXT SOURCE TARGET BPE SIZE DATA [TOKENIZER]
+# TEXT has {train,valid,test}.{SOURCE,TARGET}. BPE is subword_nmt, of SIZE merge operations, or sentencepiece, of at most
+# SIZE pieces. TOKENIZER is `moses`, `moses --moses-no-dash-splits` (fairseq's flag: hyphens stay in their words) or left
+# out, as sentencepiece needs none. DATA is made, with `codes` or `sentencepiece.model` in it.
 # One core, minutes; needs room for four copies of the text. DATA appears only when it is complete.
 set -euo pipefail
-[ $# -eq 3 ] || { echo "usage: binarise.sh TEXT MERGES DATA" >&2; exit 2; }
-text=$1 merges=$2 data=$3 work=$3.work
+usage="usage: binarise.sh TEXT SOURCE TARGET BPE SIZE DATA [moses [--moses-no-dash-splits]]"
+[ $# -ge 6 ] || { echo "$usage" >&2; exit 2; }
+text=$1 languages=("$2" "$3") bpe=$4 size=$5 data=$6 work=$6.work tokenizer=${*:7}
+case $tokenizer in
+    moses) dashes=(-a) ;;
+    "moses --moses-no-dash-splits") dashes=() ;;
+    "") ;;
+    *) echo "$usage" >&2; exit 2 ;;
+esac
+[[ $bpe = subword_nmt || $bpe = sentencepiece ]] ||
+    { echo "binarise: BPE=$bpe: give subword_nmt or sentencepiece" >&2; exit 2; }
 for split in train valid test; do
-    for language in en de; do
+    for language in "${languages[@]}"; do
         [ -s "$text/$split.$language" ] || { echo "binarise: $text/$split.$language: no such text" >&2; exit 1; }
         # the tokeniser begins a line at a carriage return, so every later pair would be another one
         inside=$(LC_ALL=C grep -a -n -m 1 $'\r.' "$text/$split.$language" | cut -d : -f 1) || true
@@ -15,26 +28,44 @@ for split in train valid test; do
             exit 1
         fi
     done
-    if [ "$(wc -l < "$text/$split.en")" -ne "$(wc -l < "$text/$split.de")" ]; then
-        echo "binarise: $text/$split.en and $split.de differ in their number of lines" >&2
+    if [ "$(wc -l < "$text/$split.$2")" -ne "$(wc -l < "$text/$split.$3")" ]; then
+        echo "binarise: $text/$split.$2 and $split.$3 differ in their number of lines" >&2
         exit 1
     fi
 done
 
+# Each reads text and writes it; `learn` is given files.
+tokenize() {  # LANGUAGE
+    if [ -n "$tokenizer" ]; then sacremoses -q -l "$1" tokenize "${dashes[@]}"; else cat; fi
+}
+pieces=$(dirname "$0")/pieces.py
+learn() {
+    if [ "$bpe" = subword_nmt ]; then
+        cat "$@" | subword-nmt learn-bpe -s "$size" > "$work/data/codes"
+    else
+        python "$pieces" train --size "$size" --model "$work/data/sentencepiece.model" --text "$@"
+    fi
+}
+cut_up() {
+    if [ "$bpe" = subword_nmt ]; then
+        subword-nmt apply-bpe -c "$work/data/codes"
+    else
+        python "$pieces" encode --model "$work/data/sentencepiece.model"
+    fi
+}
+
 rm -rf "$work" "$data"
 mkdir -p "$work/data"
-for language in en de; do
+for language in "${languages[@]}"; do
     for split in train valid test; do
-        sacremoses -q -l $language tokenize -a < "$text/$split.$language" > "$work/$split.tok.$language"
+        tokenize "$language" < "$text/$split.$language" > "$work/$split.tok.$language"
     done
 done
-cat "$work"/train.tok.{en,de} | subword-nmt learn-bpe -s "$merges" > "$work/data/codes"
-for language in en de; do
-    for split in train valid test; do
-        subword-nmt apply-bpe -c "$work/data/codes" < "$work/$split.tok.$language" > "$work/$split.$language"
-    done
+learn "$work/train.tok.$2" "$work/train.tok.$3"
+for language in "${languages[@]}"; do
+    for split in train valid test; do cut_up < "$work/$split.tok.$language" > "$work/$split.$language"; done
 done
-fairseq-preprocess -s en -t de --joined-dictionary --destdir "$work/data" \
+fairseq-preprocess -s "$2" -t "$3" --joined-dictionary --destdir "$work/data" \
     --trainpref "$work/train" --validpref "$work/valid" --testpref "$work/test"
 mv "$work/data" "$data"
 rm -rf "$work"

@@ -53,6 +53,8 @@ for experiment in $EXPERIMENTS; do
             ;;
     esac
 done
+[[ "$SOURCE $TARGET" =~ ^[A-Za-z_]+\ [A-Za-z_]+$ && $SOURCE != "$TARGET" ]] ||
+    refuse "SOURCE=$SOURCE TARGET=$TARGET: give two codes of languages, as in SOURCE=de TARGET=en"
 [[ ${#REWIND[@]} = 1 || ${#REWIND[@]} = "$ITERATIONS" ]] ||
     refuse "REWIND='${REWIND[*]}': give one epoch, or one for each of the $ITERATIONS prunings"
 [ "${AVERAGE:-0}" = 0 ] || [[ " $EXPERIMENTS " != *" weights "* ]] || refuse "AVERAGE=$AVERAGE trains LTH0 apart, which" \
@@ -60,9 +62,19 @@ done
 
 # shellcheck disable=SC2034
 suite=(--suite "$SUITE" --corpora "${CORPORA:-CORPORA}")
-# Words become subwords as they did in the training data.
+# Words become subwords as they did in the training data. fairseq's sentencepiece puts words together by itself, and takes
+# the blanks out of what `--post-process` has put together before.
 # shellcheck disable=SC2034
-words=(--tokenizer moses "${MOSES[@]}" --bpe subword_nmt --bpe-codes "$data/codes")
+words=(${TOKENIZER[0]:+--tokenizer "${TOKENIZER[@]}"} --bpe "$BPE") joined=()
+case $BPE in
+    subword_nmt)
+        words+=(--bpe-codes "$data/codes")
+        # shellcheck disable=SC2034
+        joined=(--post-process subword_nmt)
+        ;;
+    sentencepiece) words+=(--sentencepiece-model "$data/sentencepiece.model") ;;
+    *) refuse "BPE=$BPE: give subword_nmt or sentencepiece" ;;
+esac
 
 # levels_of EXPERIMENT: the levels it has of its own. All branch off the dense model of `magnitude`, which is theirs too.
 levels_of() {

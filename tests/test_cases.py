@@ -136,10 +136,15 @@ def test_the_first_vector_of_a_file_with_a_byte_order_mark(cases: Path, tmp_path
         np.testing.assert_array_equal(read.read(["the", "cat", "sat"])[0], [[1] * 3, [2] * 3, [3] * 3])
 
 
+def binarise(text: Path, data: Path) -> subprocess.CompletedProcess[str]:
+    script = ROOT / "recipes" / "binarise.sh"
+    command = ["bash", script, text, "en", "de", "subword_nmt", "50", data, "moses"]
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True)
+
+
 @pytest.mark.parametrize("name", ["cr", "cr1"])
 def test_corpora_with_a_carriage_return_inside_of_a_line(cases: Path, tmp_path: Path, name: str) -> None:
-    command = ["bash", str(ROOT / "recipes" / "binarise.sh"), str(cases / "lineends" / name), "50", str(tmp_path / "d")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = binarise(cases / "lineends" / name, tmp_path / "d")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "train.en:11: a carriage return inside of a line" in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -153,8 +158,7 @@ def test_a_carriage_return_is_named_wherever_it_is(tmp_path: Path, split: str, l
         for side in ("en", "de"):
             odd = b"fo\rur" if (name, side) == (split, language) else b"four"
             (text / f"{name}.{side}").write_bytes(b"one\r\ntwo \xe2\x80\xa8 three\r\n" + odd + b"\r\n")
-    command = ["bash", str(ROOT / "recipes" / "binarise.sh"), str(text), "50", str(tmp_path / "data")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = binarise(text, tmp_path / "data")
     assert done.returncode == 1 and list(tmp_path.iterdir()) == [text]
     assert done.stderr == f"binarise: {text}/{split}.{language}:3: a carriage return inside of a line: take it out\n"
 

@@ -9,7 +9,8 @@ here=recipes/open_en_de open=${DATA:-../shared/data}
 
 step pairs "English-German pairs of Multi30k" \
     python $here/data.py pairs --data "$open" --lines "${PAIRS[@]}" --output "$text"
-step binarise "tokens, BPE and fairseq's binary format" bash recipes/binarise.sh "$text" "$MERGES" "$data"
+step binarise "tokens, BPE and fairseq's binary format" \
+    bash recipes/binarise.sh "$text" "$SOURCE" "$TARGET" "$BPE" "$BPE_SIZE" "$data" "${TOKENIZER[@]}"
 if [ -n "${SMOKE-}" ]; then
     step subset "first sentences of the probing corpora" \
         python $here/data.py subset --data "$open" --suite "$SUITE" --output "$CORPORA"

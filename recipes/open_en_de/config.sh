@@ -7,9 +7,10 @@
 CORPORA=${DATA:-../shared/data}             # Multi30k and the corpora of the 18 probing tasks (see README.md)
 SUITE=${SUITE:-recipes/open_en_de/suite.yaml}
 PAIRS=(29000 1014 1000)                     # train, valid, test_2016_flickr
-MERGES=3000                                 # BPE merge operations, English and German together
-MOSES=()                                    # tokens are split at hyphens, as `binarise.sh` does
-TEST_SET=test_2016_flickr REFERENCE=test.de
+SOURCE=en TARGET=de
+TOKENIZER=(moses)
+BPE=subword_nmt BPE_SIZE=3000               # merge operations, English and German together
+TEST_SET=test_2016_flickr REFERENCE=test.$TARGET
 METRICS=(sacrebleu)
 
 # Training: 12 dense epochs; eight times pruning of 20 %, the learning rate rewound to epoch 10, and 2 epochs more.
@@ -43,7 +44,7 @@ SIMILARITY=(--pairs within dense)              # what the paper looks at: each l
 
 # SMOKE=1: every step in minutes, on the first sentences of the same files.
 if [ -n "${SMOKE-}" ]; then
-    PAIRS=(400 40 40) MERGES=400 EPOCHS=2 REWIND=(1) ITERATIONS=2 CALIBRATION=2
+    PAIRS=(400 40 40) BPE_SIZE=400 EPOCHS=2 REWIND=(1) ITERATIONS=2 CALIBRATION=2
     OPTIMISATION+=(--warmup-updates 20)
     GENERATE+=(--max-len-a 0 --max-len-b 20)
     SIMILARITY=(--resamples 20)

@@ -26,7 +26,8 @@ step pairs "English-German pairs" python $here/data.py pairs --state "$state" ${
 step treebank "English Web Treebank" python $here/data.py treebank --state "$state"
 
 # 2. Moses tokens, one joined BPE, fairseq's binary format.
-step binarise "tokens, BPE and fairseq's binary format" bash recipes/binarise.sh "$text" "$MERGES" "$data"
+step binarise "tokens, BPE and fairseq's binary format" \
+    bash recipes/binarise.sh "$text" en de subword_nmt "$BPE_SIZE" "$data" moses
 bpe=(--tokenizer moses --bpe subword_nmt --bpe-codes "$data/codes")
 
 # 3. Train, then prune, rewind and retrain: LTH0 .. LTHk in one process.

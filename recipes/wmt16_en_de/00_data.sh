@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The corpora: downloads or makes, checks and binarises WMT16 English-German, and lists the sentences that probing needs.
-#   SOURCE=statmt   from the files that statmt.org publishes (default); SOURCE=archive takes Google's archive of it
-#   DATA=DIR        take the corpus from there: that archive unpacked, or a copy that fairseq-preprocess has binarised
-#   CORPORA=DIR     the licensed corpora of the 18 probing tasks; docs/corpora.md says how each is made
+#   CORPUS_FROM=statmt  from the files that statmt.org publishes (default); CORPUS_FROM=archive takes Google's archive of it
+#   DATA=DIR            take the corpus from there: that archive unpacked, or a copy that fairseq-preprocess has binarised
+#   CORPORA=DIR         the licensed corpora of the 18 probing tasks; docs/corpora.md says how each is made
 # Hardware: any machine, 8 cores, 16 GB. Time: the download (1.2 GB), then two hours, of which learning the BPE takes most on
 # one core; from the archive 15 minutes. Disk: 8 GB.
 set -euo pipefail
@@ -36,20 +36,20 @@ if [ -n "${DATA-}" ] && [ -e "$DATA/dict.en.txt" ]; then
     kind=binarised
 elif [ -n "${DATA-}" ]; then
     step text "corpus in $DATA" python $here/text.py --folder "$DATA" --lines "${PAIRS[@]}" --output "$text"
-elif [ "$SOURCE" = archive ]; then
+elif [ "$CORPUS_FROM" = archive ]; then
     step fetch "download of the archive" bash recipes/fetch.sh "$URL" "$downloads/wmt16_en_de.tar.gz" "$CHECKSUM"
     step text "corpus unpacked and checked" python $here/text.py --archive "$downloads/wmt16_en_de.tar.gz" \
         --lines "${PAIRS[@]}" --output "$text"
-elif [ "$SOURCE" = statmt ]; then
+elif [ "$CORPUS_FROM" = statmt ]; then
     step fetch "download from statmt.org" fetched
     step text "tokens, cleaning, BPE" python -m recipes.wmt16_en_de.statmt --downloads "$downloads" \
-        --lines "${PAIRS[@]}" --merges "$MERGES" --jobs "$(nproc)" --output "$text"
+        --lines "${PAIRS[@]}" --merges "$BPE_SIZE" --jobs "$(nproc)" --output "$text"
 else
-    refuse "SOURCE=$SOURCE: give statmt or archive"
+    refuse "CORPUS_FROM=$CORPUS_FROM: give statmt or archive"
 fi
 binarise() {
     run rm -rf "$data" "$data.tmp"
-    run fairseq-preprocess -s en -t de --joined-dictionary --nwordssrc "$DICTIONARY" --nwordstgt "$DICTIONARY" \
+    run fairseq-preprocess -s "$SOURCE" -t "$TARGET" --joined-dictionary --nwordssrc "$DICTIONARY" --nwordstgt "$DICTIONARY" \
         --trainpref "$text/train.tok.clean.bpe.32000" --validpref "$text/newstest2013.tok.bpe.32000" \
         --testpref "$text/newstest2014.tok.bpe.32000" --destdir "$data.tmp" --workers "$(nproc)"
     run cp "$text/bpe.32000" "$data.tmp/codes"

@@ -35,7 +35,7 @@ fi
 # train NAME TITLE EXPERIMENT FLAGS...: one training, as a step.
 train() {
     step "$1" "$2" "${launch[@]}" \
-        fairseq-train "$data" --user-dir fairseq_lth --task lth_imp -s en -t de "${MODEL[@]}" "${OPTIMISATION[@]}" \
+        fairseq-train "$data" --user-dir fairseq_lth --task lth_imp -s "$SOURCE" -t "$TARGET" "${MODEL[@]}" "${OPTIMISATION[@]}" \
         "${TRAIN_DEVICE[@]}" "${several[@]}" --max-epoch "$EPOCHS" "${@:4}" --save-dir "$state/$3/levels" \
         --log-format simple --log-interval 100
 }

@@ -9,8 +9,8 @@ source recipes/chain.sh
 folder=$state/magnitude/average
 if [ "${AVERAGE:-0}" -gt 0 ] && [[ " $EXPERIMENTS " == *" magnitude "* ]]; then
     step generate-average "mean of the last $AVERAGE epochs of LTH0: translate $TEST_SET" \
-        fairseq-generate "$data" -s en -t de --path "$state/magnitude/average.pt" "${GENERATE[@]}" "${DEVICE[@]}" \
-        "${words[@]}" --post-process subword_nmt --results-path "$folder"
+        fairseq-generate "$data" -s "$SOURCE" -t "$TARGET" --path "$state/magnitude/average.pt" "${GENERATE[@]}" "${DEVICE[@]}" \
+        "${words[@]}" "${joined[@]}" --results-path "$folder"
     step score-average "mean of the last $AVERAGE epochs of LTH0: ${METRICS[*]}" \
         python recipes/wmt16_en_de/score.py --translations "$folder/generate-test.txt" --reference "$text/$REFERENCE" \
         --metrics "${METRICS[@]}" --output "$folder/bleu.txt"

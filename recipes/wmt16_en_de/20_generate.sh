@@ -8,8 +8,8 @@ source recipes/chain.sh
 for experiment in $EXPERIMENTS; do
     for k in $(levels_of "$experiment"); do
         step "generate-$experiment-$k" "LTH$k of $experiment: translate $TEST_SET" \
-            fairseq-generate "$data" -s en -t de --user-dir fairseq_lth --path "$(checkpoint "$experiment" "$k")" \
-            "${GENERATE[@]}" "${DEVICE[@]}" "${words[@]}" --post-process subword_nmt \
+            fairseq-generate "$data" -s "$SOURCE" -t "$TARGET" --user-dir fairseq_lth --path "$(checkpoint "$experiment" "$k")" \
+            "${GENERATE[@]}" "${DEVICE[@]}" "${words[@]}" "${joined[@]}" \
             --results-path "$(translations "$experiment" "$k")"
     done
 done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Probes every level: encodes the words of the 18 corpora, trains the probes, deletes the encoding, level by level.
-# Linear probes for all tasks, MLP probes (at MLP_LEVELS, if given) for the five that the paper found to vary.
+# Linear probes for all tasks, MLP probes (at MLP_LEVELS, if given) for MLP_TASKS: the five that the paper found to vary.
 # Hardware: 1 GPU for the encoding, 16 cores for the probes. Time: 2 hours a level. Disk: 145 GB while a level is probed
 # (nine levels at once would be 1.3 TB), 20 MB afterwards.
 set -euo pipefail
@@ -24,10 +24,10 @@ probes() {  # EXPERIMENT LEVEL
         --output "$reps" "${words[@]}" "${DEVICE[@]}"
     run python -m probing_bridge.run probe "${suite[@]}" --reps "$reps" \
         --output "$results" "${PROBE[@]}"
-    case " ${MLP_LEVELS:-$2} " in *" $2 "*)
+    if [ ${#MLP_TASKS[@]} -gt 0 ] && [[ " ${MLP_LEVELS:-$2} " = *" $2 "* ]]; then
         run python -m probing_bridge.run probe "${suite[@]}" --reps "$reps" \
-            --output "$results" --probes mlp --tasks "${MLP_TASKS[@]}" "${MLP_PROBE[@]}" ;;
-    esac
+            --output "$results" --probes mlp --tasks "${MLP_TASKS[@]}" "${MLP_PROBE[@]}"
+    fi
     run rm "$reps"
 }
 for experiment in $(analysed); do

@@ -20,5 +20,5 @@ for experiment in $(analysed); do
     run mkdir -p "$state/$experiment/results"
     step "similarity-$experiment" "$experiment: similarity of levels and layers" \
         python -m probing_bridge.run similarity --dumps "${dumps[@]}" --output "$state/$experiment/results" \
-        --tags "${groups[@]}" "${SIMILARITY[@]}"
+        ${groups[0]:+--tags "${groups[@]}"} "${SIMILARITY[@]}"
 done

@@ -3,10 +3,11 @@
 # Settings of the paper's run (Movva & Zhao 2020, Sections 3.1-3.2). What is written ${NAME:-...}, and every array, can
 # also be given in the environment: GPUS=4 DUMP="--max-tokens 4000" recipes/wmt16_en_de/run_all.sh
 
-# Data: made from what statmt.org publishes (SOURCE=statmt; the hashes are those of TensorFlow Datasets, which has none
-# of the first and the last), or Google's archive of the same corpus, of fairseq's own recipe for it (SOURCE=archive; the
+# Data: made from what statmt.org publishes (CORPUS_FROM=statmt; the hashes are those of TensorFlow Datasets, which has none
+# of the first and the last), or Google's archive of the same corpus, of fairseq's own recipe for it (CORPUS_FROM=archive; the
 # md5 is the one of torchtext). DATA=DIR takes it from a folder: the archive unpacked, or a binarised copy.
-SOURCE=${SOURCE:-statmt}
+SOURCE=en TARGET=de
+CORPUS_FROM=${CORPUS_FROM:-statmt}
 STATMT=(http://www.statmt.org/europarl/v7/de-en.tgz http://www.statmt.org/wmt13/training-parallel-commoncrawl.tgz
     http://data.statmt.org/wmt16/translation-task/training-parallel-nc-v11.tgz
     http://data.statmt.org/wmt16/translation-task/dev.tgz)
@@ -15,9 +16,9 @@ STATMT_CHECKSUMS=('' sha256:c7a74e2ea01ac6c920123108627e35278d4ccb5701e15428ffa3
 URL=${URL:-https://drive.google.com/uc?export=download&confirm=t&id=0B_bZck-ksdkpM25jRUN2X2UxMm8}
 CHECKSUM=${CHECKSUM-md5:874ab6bbfe9c21ec987ed1b9347f95ec}
 PAIRS=(4500966 3000 3003)                   # pairs of train, newstest2013 (valid), newstest2014 (test)
-MERGES=${MERGES:-32000}                     # BPE merge operations, English and German together
+BPE=subword_nmt BPE_SIZE=${BPE_SIZE:-32000} # merge operations, English and German together
 DICTIONARY=${DICTIONARY:-32768}             # words of the joined dictionary
-MOSES=(--moses-no-dash-splits)              # how the corpus was tokenised
+TOKENIZER=(moses --moses-no-dash-splits)    # how the corpus was tokenised
 TEST_SET=newstest2014 REFERENCE=newstest2014.de
 METRICS=(sacrebleu compound_split_bleu)
 CORPORA=${CORPORA:-}                        # folder of the licensed corpora (see README.md), asked for where needed
@@ -88,7 +89,7 @@ DATA_GB=8 CHECKPOINT_GB=2.1 DUMP_GB=7.5 REPS_GB=145
 # SMOKE=1: every script once on two cores, on a tiny corpus in the same layouts that 00_data.sh makes up. The model and
 # its flags stay; the epochs, the prunings, the corpora and what needs a GPU are less.
 if [ -n "${SMOKE-}" ]; then
-    PAIRS=(80 8 20) MERGES=80 DICTIONARY=1000 EPOCHS=2 REWIND=(1) ITERATIONS=1 CALIBRATION=1 AVERAGE=2 GPUS=1 NODES=1
+    PAIRS=(80 8 20) BPE_SIZE=80 DICTIONARY=1000 EPOCHS=2 REWIND=(1) ITERATIONS=1 CALIBRATION=1 AVERAGE=2 GPUS=1 NODES=1
     TRAIN_DEVICE=(--cpu --max-tokens 1000) DEVICE=(--cpu) PROBE=() MLP_PROBE=() SIMILARITY=(--resamples 20)
     OPTIMISATION+=(--log-interval 1)
     GENERATE+=(--max-len-a 0 --max-len-b 10)

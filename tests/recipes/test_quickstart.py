@@ -152,7 +152,7 @@ step bad "a bad one" broken
 
 
 CONFIG = """
-MERGES=40 EPOCHS=2 REWIND=1 ITERATIONS=2
+BPE_SIZE=40 EPOCHS=2 REWIND=1 ITERATIONS=2
 MODEL=(--arch transformer --share-all-embeddings --encoder-layers 2 --decoder-layers 2
     --encoder-embed-dim 16 --decoder-embed-dim 16 --encoder-ffn-embed-dim 32 --decoder-ffn-embed-dim 32
     --encoder-attention-heads 2 --decoder-attention-heads 2)

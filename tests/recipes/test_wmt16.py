@@ -446,9 +446,9 @@ class TestStatmt:
             ("de-en.tgz", ""), ("training-parallel-commoncrawl.tgz", "sha256:c7a74"),
             ("training-parallel-nc-v11.tgz", "sha256:cfe8a"), ("dev.tgz", ""),
         ]  # fmt: skip
-        done = run("bash", RECIPE / "00_data.sh", "--dry-run", STATE=tmp_path, SOURCE="archive")
+        done = run("bash", RECIPE / "00_data.sh", "--dry-run", STATE=tmp_path, CORPUS_FROM="archive")
         assert done.stdout.count("fetch.sh") == 1 and "drive.google.com" in done.stdout
-        assert run("bash", RECIPE / "00_data.sh", "--dry-run", SOURCE="drive").returncode == 2
+        assert run("bash", RECIPE / "00_data.sh", "--dry-run", CORPUS_FROM="drive").returncode == 2
 
 
 @pytest.mark.slow
