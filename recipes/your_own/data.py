@@ -2,7 +2,7 @@
 
     python data.py --corpus PREFIX --languages de en --held-out 200 200 --output TEXT
 
-PREFIX.de and PREFIX.en go line by line; each may be compressed (PREFIX.de.gz). Left out are pairs with an empty side, with
+PREFIX.de and PREFIX.en go line by line; each may be compressed (PREFIX.de.gz). Left out are pairs with an empty side or
 more than 500 characters on a side, and those of which one side was there before, so that no sentence is in two splits.
 Which pairs are valid and test is drawn by their hash: the same files give the same splits on any machine, in any order.
 """
@@ -34,7 +34,7 @@ def main() -> int:
     try:
         pairs = read_pairs(arguments.corpus, arguments.languages)
         kept = usable(pairs)
-        print(f"pairs: {len(pairs)}, of which {len(pairs) - len(kept)} are empty, too long or there twice")
+        print(f"pairs: {len(pairs)}, of which {len(pairs) - len(kept)} are empty, too long or half repeated")
         splits = split(kept, *arguments.held_out)
         with folder_beside(arguments.output) as folder:
             for name, rows in splits.items():

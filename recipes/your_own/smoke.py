@@ -2,8 +2,8 @@
 
     python smoke.py --languages de en --output DIR
 
-DIR has pairs.LANGUAGE, 300 sentences each, and corpora/{train,dev,test}.conllu in the first language. The sentences come
-from a grammar of one rule, so their tags and trees can be written down; both languages have the same order of words.
+DIR has pairs.LANGUAGE, 300 sentences each, and corpora/{train,dev,test}.conllu in the first language. They come from
+a grammar of one rule, so their tags and trees can be written down; both languages have the same order of words.
 """
 
 from __future__ import annotations
