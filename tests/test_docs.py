@@ -115,6 +115,9 @@ def users_files(folder: Path) -> None:
         lines = [" ".join(words) + "\n" for words in sentences(n)]
         (folder / f"{split}.en").write_text("".join(lines))
         (folder / f"{split}.de").write_text("".join(lines).upper())
+    pairs = [" ".join(words) + "\n" for words in sentences(400)]
+    (folder / "pairs.de").write_text("".join(pairs))
+    (folder / "pairs.en").write_text("".join(pairs).upper())
     for split in ("train", "dev", "test"):
         rows = (
             "".join(f"{i}\t{word}\t{word}\t{TAGS[word]}\t_\t_\t{i - 1}\tdep\t_\t_\n" for i, word in enumerate(words, 1))
