@@ -48,7 +48,8 @@ def _gated(load: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(load)
     def gated(path: str, arg_overrides: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> Any:
-        _pass_gate(path)
+        if _pass_gate(path).get("args") is not None and arg_overrides:
+            arg_overrides = _as_flags(arg_overrides)
         state = load(path, arg_overrides, *args, **kwargs)
         state["model"] = without_wrapper(state["model"])
         cfg, given = state.get("cfg") or {}, arg_overrides or {}
@@ -81,9 +82,18 @@ def _found(load: Callable[..., Any]) -> Callable[..., Any]:
     return found
 
 
-def _pass_gate(path: str) -> None:
+def _as_flags(overrides: dict[str, Any]) -> dict[str, Any]:
+    """Overrides of sections as fairseq before 0.11 kept its flags: one set of them, `task` the name of the task."""
+    flags: dict[str, Any] = {}
+    for name, value in overrides.items():
+        inner = value if isinstance(value, dict) else {"_name": value}
+        flags |= {name if field == "_name" else field: one for field, one in inner.items()}
+    return flags
+
+
+def _pass_gate(path: str) -> dict[str, Any]:
     try:
-        require_loadable(path)
+        return require_loadable(path)
     except BridgeError as error:
         raise RunRefused(str(error)) from None
 

@@ -23,7 +23,7 @@ from fairseq_lth.capture.output import listen_output, require_output
 from fairseq_lth.capture.recorder import Recorder
 from fairseq_lth.capture.word_attention import WordBorders
 from fairseq_lth.errors import RunRefused
-from fairseq_lth.levels.checkpoints import origin_of, read_checkpoint, require_dictionary
+from fairseq_lth.levels.checkpoints import origin_of, require_dictionary, require_loadable
 from fairseq_lth.training.experiment import check_data
 from fairseq_lth.training.settings import RunSettings, TaskSettings
 from probing_bridge import __version__
@@ -87,12 +87,16 @@ def require_dumping_task(argv: Sequence[str]) -> None:
     if given.path is None or given.dump_activations is None or given.model_overrides is not None:
         return
     with _refusing():
-        configuration = read_checkpoint(given.path).get("cfg")
-    task = configuration["task"] if configuration is not None else {"dump_activations": None}
-    if "dump_activations" not in task:
+        checkpoint = require_loadable(given.path)
+    task = (
+        checkpoint["cfg"]["task"] if checkpoint.get("args") is None else checkpoint["args"]
+    )  # fairseq takes args first
+    fields = vars(task) if isinstance(task, argparse.Namespace) else task
+    if "dump_activations" not in fields:
+        name = fields.get("_name") or fields["task"]
         overrides = {"_name": "lth_imp", "dump_activations": given.dump_activations}
         raise RunRefused(
-            f"{given.path}: was trained with --task {task['_name']}, which does not dump; in place of "
+            f"{given.path}: was trained with --task {name}, which does not dump; in place of "
             f"--dump-activations give --model-overrides \"{{'task': {overrides}}}\""
         )
 
@@ -126,7 +130,7 @@ class ActivationDump:
         if not self._path.absolute().parent.is_dir():
             raise RunRefused(f"--dump-activations {self._path}: there is no folder {self._path.absolute().parent}")
         with _refusing():
-            checkpoint = read_checkpoint(root.common_eval.path)
+            checkpoint = require_loadable(root.common_eval.path)
             require_dictionary(checkpoint, task.source_dictionary, cfg.data)
             record = origin_of(checkpoint, root.common_eval.path)
         self._origin = replace(

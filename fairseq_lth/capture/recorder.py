@@ -51,7 +51,8 @@ class Recorder:
         self._stacks: dict[str, Any] = {}
         for component in ("encoder", "decoder"):
             stack = getattr(model, component, None)
-            if not len(getattr(stack, "layers", ())):
+            layers: Any = getattr(stack, "layers", ())
+            if not len(layers) or not hasattr(layers[0], "self_attn"):
                 raise RecorderError(f"the model ({type(model).__name__}) has no Transformer layers in its {component}")
             self._stacks[component] = stack
         self._attentions = dict(self._find_attentions())

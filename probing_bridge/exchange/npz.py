@@ -23,7 +23,7 @@ from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.layers import layer_names_fault
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import Representations, sentence_text
-from probing_bridge.formats.sentences import unwritable_word
+from probing_bridge.formats.sentences import divided_word
 
 ROWS = 1 << 14  # rows held at once
 _MOST_UNPACKED = 50  # bytes that one stored byte may become; vectors shrink by a tenth
@@ -149,8 +149,11 @@ class NpzVectors:
         self._check(words, offsets)
         self._words = words.tolist()
         self._rows: dict[str, tuple[int, int]] = {}
-        for first, last in pairwise(offsets.tolist()):
-            self._rows.setdefault(sentence_text(self._words[first:last]), (first, last))
+        for number, (first, last) in enumerate(pairwise(offsets.tolist()), start=1):
+            sentence = sentence_text(self._words[first:last])
+            if sentence in self._rows:
+                raise InputError(f"sentence {number}, {sentence!r:.80}, is in it twice; take one out", path)
+            self._rows[sentence] = (first, last)
 
     def _check(self, words: np.ndarray, offsets: np.ndarray) -> None:
         shapes = [layer.shape for layer in self._states]
@@ -160,8 +163,8 @@ class NpzVectors:
             raise InputError(f"{len(words)} words, but layers of shape {shapes}", self._path)
         if any(layer.dtype.kind != "f" or not np.isfinite(layer).all() for layer in self._states):
             raise InputError("a layer holds a value that is no finite float", self._path)
-        if (word := unwritable_word(words.tolist())) is not None:
-            raise InputError(f"the word {word!r:.80} is empty or has white space in it", self._path)
+        if (word := divided_word(words.tolist())) is not None:
+            raise InputError(f"the word {word!r:.80} has white space in it", self._path)
         numbers = offsets.tolist() if offsets.dtype.kind in "iu" and offsets.ndim == 1 else []
         ascend = all(first < last for first, last in pairwise(numbers))
         if len(numbers) < 2 or numbers[0] != 0 or numbers[-1] != len(words) or not ascend:
@@ -180,7 +183,11 @@ class NpzVectors:
 def _check_sizes(path: str | Path) -> None:
     """Refuses arrays that are not as large as their headers say, or that a few bytes would unpack to."""
     with zipfile.ZipFile(path) as archive:
+        seen: set[str] = set()
         for member in archive.infolist():
+            if member.filename in seen:
+                raise InputError(f"holds {member.filename!r:.80} twice", path)
+            seen.add(member.filename)
             if member.file_size > (1 << 20) + _MOST_UNPACKED * member.compress_size:
                 raise InputError(f"{member.filename!r:.80} would unpack to {member.file_size:,} bytes: refused", path)
             if not member.filename.endswith(".npy"):

@@ -74,7 +74,7 @@ class Origin:
         """
         own = {field.name: attributes[field.name] for field in fields(cls) if field.name in attributes}
         for name, value in own.items():
-            is_right, expected = _CHECKS.get(name, (lambda given: isinstance(given, str), "text"))
+            is_right, expected = _CHECKS.get(name, (lambda given: isinstance(given, str) and "\0" not in given, "text"))
             if not is_right(value):
                 raise InputError(f"attribute {name!r} is {value!r:.80}, expected {expected}", path)
         return cls(**own)

@@ -40,6 +40,11 @@ class Text:
         return tuple(word for sentence in self.sentences for word in sentence)
 
 
+def divided_word(words: Iterable[str]) -> str | None:
+    """The first word with white space inside; None if there is none."""
+    return next((word for word in words if _BREAKS.search(word)), None)
+
+
 def unwritable_word(words: Iterable[str]) -> str | None:
     """The first word that is empty or has white space inside, which would not come back; None if there is none."""
     return next((word for word in words if not word or _BREAKS.search(word)), None)

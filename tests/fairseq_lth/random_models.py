@@ -23,14 +23,14 @@ VARIANTS = {
 }
 
 
-def random_model(data: Path, flags: str = "", seed: int = 1) -> tuple[Any, Any, Any]:
+def random_model(data: Path, flags: str = "", seed: int = 1, small: str = SMALL) -> tuple[Any, Any, Any]:
     """A model, its task and its configuration."""
     import torch
     from fairseq import options, tasks
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
     parser = options.get_training_parser()
-    arguments = [str(data), "-s", "en", "-t", "de", *SMALL.split(), *flags.split(), "--dropout", "0.3"]
+    arguments = [str(data), "-s", "en", "-t", "de", *small.split(), *flags.split(), "--dropout", "0.3"]
     cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, arguments))
     task = tasks.setup_task(cfg.task)
     torch.manual_seed(seed)
@@ -41,7 +41,9 @@ def random_model(data: Path, flags: str = "", seed: int = 1) -> tuple[Any, Any, 
     return model, task, cfg
 
 
-def save_level(path: Path, data: Path, flags: str = "", task: str = "lth_imp", seed: int = 1) -> Path:
+def save_level(
+    path: Path, data: Path, flags: str = "", task: str = "lth_imp", seed: int = 1, small: str = SMALL
+) -> Path:
     """Saves a random model as fairseq would after a training by `--task lth_imp` (or by another task)."""
     import torch
     from fairseq.dataclass.utils import merge_with_parent
@@ -49,7 +51,7 @@ def save_level(path: Path, data: Path, flags: str = "", task: str = "lth_imp", s
 
     from fairseq_lth.config import ImpConfig
 
-    model, _, cfg = random_model(data, flags, seed)
+    model, _, cfg = random_model(data, flags, seed, small)
     if task == "lth_imp":
         with open_dict(cfg):
             cfg.task = {**merge_with_parent(ImpConfig(), cfg.task, remove_missing=True), "_name": task}

@@ -1,14 +1,18 @@
-"""Checkpoints that lth_imp did not write as they are: averaged, wrapped, and of fairseq before 0.11."""
+"""Checkpoints that lth_imp did not write as they are: averaged, wrapped, and of fairseq by itself, new and old."""
 
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import PLUGIN
 from fairseq import checkpoint_utils, options
 from omegaconf import DictConfig
 from random_models import SMALL, save_level
 
+from fairseq_lth import encode
 from fairseq_lth.levels.checkpoints import CheckpointError, level_record, read_checkpoint
+from probing_bridge.formats.activations.reader import ActivationFile
+from probing_bridge.formats.representations import Representations
 
 
 def average(inputs: list[Path], output: Path) -> Path:
@@ -71,3 +75,68 @@ def test_a_configuration_of_omegaconf_is_refused_with_the_way_out(corpus, tmp_pa
         read_checkpoint(tmp_path / "old.pt")
     assert "holds omegaconf.dictconfig.DictConfig, which is not loaded for safety" in str(refused.value)
     assert "OmegaConf.to_container" in str(refused.value) and "\n" not in str(refused.value)
+
+
+TINY = {
+    "encoder_layers": 1, "encoder_embed_dim": 8, "encoder_ffn_embed_dim": 16, "encoder_attention_heads": 2,
+    "decoder_layers": 1, "decoder_embed_dim": 8, "decoder_ffn_embed_dim": 16, "decoder_attention_heads": 2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def by_fairseq_train(train, corpus, tmp_path_factory):
+    """What fairseq-train writes without our user dir: the model's part is a namespace, BLEU is numpy's."""
+    folder = tmp_path_factory.mktemp("train")
+    small = [word for name, value in TINY.items() for word in (f"--{name.replace('_', '-')}", value)]
+    words = f"""{corpus} --task translation -s en -t de --arch transformer --optimizer adam --criterion cross_entropy
+        --lr 0.01 --max-tokens 300 --max-epoch 1 --cpu --num-workers 0 --eval-bleu --best-checkpoint-metric bleu
+        --maximize-best-checkpoint-metric --required-batch-size-multiple 1 --save-dir {folder}"""
+    train([*words.split(), *small]).succeed()
+    return folder / "checkpoint_best.pt"
+
+
+@pytest.fixture(scope="module")
+def by_hydra_train(train, corpus, tmp_path_factory):
+    """What fairseq-hydra-train writes without our user dir: plain dictionaries all the way."""
+    folder = tmp_path_factory.mktemp("hydra")
+    words = f"""hydra.run.dir={folder} task=translation task.data={corpus} task.source_lang=en task.target_lang=de
+        +model._name=transformer criterion=cross_entropy optimizer=adam lr_scheduler=fixed optimization.lr=[0.01]
+        optimization.max_epoch=1 dataset.max_tokens=300 dataset.num_workers=0 common.cpu=true
+        checkpoint.save_dir={folder}"""
+    train(
+        [*words.split(), *(f"+model.{name}={value}" for name, value in TINY.items())], command="hydra_train"
+    ).succeed()
+    return folder / "checkpoint_best.pt"
+
+
+@pytest.fixture(scope="module")
+def by_an_old_fairseq(by_fairseq_train, tmp_path_factory):
+    """The first as fairseq before 0.11 kept its flags: `args`, and no `cfg`."""
+    path = tmp_path_factory.mktemp("old") / "checkpoint_best.pt"
+    trained = torch.load(by_fairseq_train, weights_only=True)
+    torch.save({**trained, "cfg": None, "args": trained["cfg"]["model"]}, path)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("writer", ["by_fairseq_train", "by_hydra_train", "by_an_old_fairseq"])
+def test_what_fairseq_writes_without_the_plugin_is_read_by_everything(writer, request, corpus, tmp_path, train):
+    path = request.getfixturevalue(writer)
+    trained = torch.load(path, weights_only=True)
+    assert "ImpTask" not in trained["extra_state"] and (trained["cfg"] is None) == (writer == "by_an_old_fairseq")
+    assert same_model(path, trained["model"])
+    assert level_record(path).level is None
+    (tmp_path / "words.txt").write_text("w1 w2 w3\n")
+    words = f"--path {path} --sentences {tmp_path}/words.txt --output {tmp_path}/r.hdf5 --data {corpus} --cpu"
+    assert encode.main(words.split()) == 0
+    with Representations(tmp_path / "r.hdf5") as found:
+        assert found.layers == ("0", "1") and found.read(["w1", "w2", "w3"]).shape == (2, 3, 8)
+    common = [corpus, "--user-dir", PLUGIN, "--task", "lth_imp", "--path", path, "--cpu", "--num-workers", 0]
+    common += ["--batch-size", 4, "--required-batch-size-multiple", 1]
+    refused = train([*common, "--dump-activations", tmp_path / "dump.h5"], command="validate").error()
+    overrides = refused.split("--model-overrides ")[1].strip('"')
+    train([*common, "--model-overrides", overrides], command="validate").succeed()
+    with ActivationFile(tmp_path / "dump.h5") as found:
+        assert found.read_states("decoder", "1", 0, 3).shape == (3, 8)
+    generated = train([*common, "--gen-subset", "test", "--max-len-b", 5], command="generate").succeed()
+    assert sum(line.startswith("H-") for line in generated.output.splitlines()) == 6

@@ -157,7 +157,7 @@ def run(request: dict[str, Any]) -> None:
 
     def watched_step(trainer: Any, *args: Any, **kwargs: Any) -> Any:
         result = step(trainer, *args, **kwargs)
-        if trainer.task.engine.mask is not None and request["check"]:
+        if request["check"] and trainer.task.engine.mask is not None:
             assert_zeros(trainer, request["has_state"])
         return result
 

@@ -183,7 +183,7 @@ def test_text_vectors_are_looked_up_word_by_word(tmp_path, capsys):
         (b"nap 1 inf\n", "v.txt:1: expected a word and 2 finite numbers"),
         (b"nap 1 2\nx 1\r2\n", "v.txt:2: a carriage return inside of a line"),
         (b"nap 1 2\n\xff 1 2\n", "v.txt:2: byte 0xff is not UTF-8"),
-        (b"nap 1 2\nx" + b" 1" * (1 << 20), "v.txt:2: a line of more than 1048576 bytes"),
+        (b"nap 1 2\nx" + b" 1" * (1 << 20), "v.txt:2: a line of more than 1,048,576 bytes"),
     ],
 )
 def test_vectors_that_do_not_agree_are_refused_with_their_line(tmp_path, capsys, content, message):

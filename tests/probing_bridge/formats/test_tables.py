@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from probing_bridge.errors import InputError
 from probing_bridge.formats.tables import read_table, write_table
 
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=255)
 ROW = {"experiment": "e", "level": 0, "test_set": "t", "metric": "m", "score": 27.5}
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(cells=st.lists(st.text(), min_size=1, max_size=4, unique=True))
-@example(cells=["a\u2028b", "a\x85b", "a\rb", "a\r\nb", 'a"b', "a\nb", "\ufeffa", "a\x0bb\x1cc", "\0", " ", "nan", ","])
+@given(cells=st.lists(TEXTS, min_size=1, max_size=4, unique=True))
+@example(cells=["a\u2028b", "a\x85b", "a\rb", "a\r\nb", 'a"b', "a\nb", "\ufeffa", "a\x0bb\x1cc", " ", "nan", ","])
 def test_any_text_survives(tmp_path: Path, cells: list[str]) -> None:
     rows = pd.DataFrame([{**ROW, "test_set": cell, "signature": cell} for cell in cells])
     write_table(rows, "bleu", tmp_path / "bleu.csv")
