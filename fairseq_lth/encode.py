@@ -61,6 +61,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--pooling", choices=("mean", "first", "last"), default="mean", help="how pieces become a word (%(default)s)"
     )
     parser.add_argument("--max-tokens", type=int, default=1000, metavar="N", help="pieces in a batch (%(default)s)")
+    parser.add_argument(
+        "--allow-unknown", action="store_true", help="encode even if the model knows fewer than half of the pieces"
+    )
     parser.add_argument("--cpu", action="store_true", help="use the CPU even if there is a GPU")
     parser.add_argument("--fp16", action="store_true", help="half precision on the GPU")
     named = argparse.ArgumentParser(add_help=False, allow_abbrev=False)

@@ -35,6 +35,7 @@ from probing_bridge.formats.words import WordsError
 
 logger = logging.getLogger("fairseq_lth.encode")
 ENOUGH = 256  # pieces in a batch with which matrix products run at full rate
+MOST_UNKNOWN = 0.5  # share of unknown pieces from which vectors say nothing of the words
 BLOCK = 16384  # pieces that are sorted by length together, and whose vectors are held at once
 _Placed = tuple[Window, np.ndarray]  # a window and the array of its sentence
 
@@ -75,11 +76,18 @@ def encode_file(arguments: argparse.Namespace) -> None:
         package_version=__version__,
     )
     model, task = _load(arguments, checkpoint)
+    origin = replace(origin, source_lang=str(task.cfg.source_lang), target_lang=str(task.cfg.target_lang))
     segmenter = _segmenter(arguments, task)
     encoder = Encoder(model, task, arguments.pooling, arguments.max_tokens)
     try:
         with RepresentationWriter(arguments.output, encoder.layers, origin) as writer:
             for block in texts.blocks(segmenter, encoder.limit, writer):
+                if segmenter.unknown > MOST_UNKNOWN and not arguments.allow_unknown:
+                    reason = (
+                        "words, tokenizer and BPE are not those of its training; --allow-unknown encodes all the same"
+                    )
+                    text = f"{segmenter.unknown:.1%} of the pieces are unknown to {arguments.path}: {reason}"
+                    raise InputError(text, arguments.sentences)
                 for sentence, array in zip(block, encoder.encode(block), strict=True):
                     if not np.isfinite(array).all():
                         raise BridgeError(f"{arguments.path}: computes values that are not finite (NaN or too large)")
@@ -87,9 +95,9 @@ def encode_file(arguments: argparse.Namespace) -> None:
             n_sentences = len(writer)
             if not n_sentences:
                 raise InputError("holds no sentence", arguments.sentences)
+            writer.origin = origin = replace(origin, unknown_pieces=segmenter.unknown)
     except OSError as error:
         raise InputError(f"cannot be written ({error})", arguments.output) from error
-    unknown = segmenter.n_unknown / max(1, segmenter.n_pieces)
     if texts.n_long:
         logger.info("%d sentences are longer than the model's positions: overlapping windows", texts.n_long)
     logger.info(
@@ -97,8 +105,10 @@ def encode_file(arguments: argparse.Namespace) -> None:
         arguments.output,
         n_sentences,
         segmenter.n_pieces,
-        100 * unknown,
+        100 * segmenter.unknown,
     )
+    if origin.unknown_warning:
+        logger.warning("warning: %s: %s", arguments.sentences, origin.unknown_warning)
 
 
 @dataclass(frozen=True)

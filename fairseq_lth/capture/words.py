@@ -65,6 +65,11 @@ class Segmenter:
         self.pieces_of = lru_cache(maxsize=1 << 16)(self._pieces_of)
         self.n_pieces = self.n_unknown = 0
 
+    @property
+    def unknown(self) -> float:
+        """Share of the pieces so far that the dictionary does not know."""
+        return self.n_unknown / max(1, self.n_pieces)
+
     def _ids(self, pieces: Sequence[str]) -> list[int]:
         # a word that happens to be written like the padding symbol must not become padding
         pad, unknown = self._dictionary.pad(), self._dictionary.unk()

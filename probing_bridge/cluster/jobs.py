@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from probing_bridge.cluster.waiting import ENDED, Ended, NoAnswer, Waiting, sacct, tell
+from probing_bridge.cluster.waiting import ENDED, Ended, NoAnswer, Waiting, sacct
 from probing_bridge.errors import BridgeError
+from probing_bridge.progress import tell
 
 TIMEOUT_MINUTES = 24 * 60
 AT_ONCE = 64

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tqdm import tqdm
-
 from probing_bridge.errors import BridgeError
+from probing_bridge.progress import tell
 
 ENDED = {
     "CANCELLED": "it was cancelled",
@@ -176,8 +175,3 @@ class Waiting:
         if line != self._line and (not self.left or not self._line or time.monotonic() - self._told > often):
             self._line, self._told = line, time.monotonic()
             tell(line)
-
-
-def tell(line: str) -> None:
-    """A line on standard error, over a progress bar if there is one."""
-    tqdm.write(line, file=sys.stderr)

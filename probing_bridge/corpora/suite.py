@@ -1,6 +1,7 @@
 """Suite files: which files to probe on, per task (YAML). Everything is checked, and all faults told, at once.
 
     compat: liu2019          # optional, for all tasks; also possible per task
+    language: en             # optional: that of the corpora, named as fairseq's --source-lang names it
     tasks:
       pos: {train: train.conllu, dev: dev.conllu, test: test.conllu.gz}
       ner: {train: eng.train, dev: eng.testa, test: eng.testb, format: conll2003}
@@ -26,7 +27,7 @@ from probing_bridge.formats.text import file_bytes, plain_text
 
 SPLITS = ("train", "dev", "test")
 COMPAT = "liu2019"
-TOP_KEYS = ("compat", "tasks")
+TOP_KEYS = ("compat", "language", "tasks")
 TASK_KEYS = (*SPLITS, "format", "compat")
 MAX_BYTES = 1 << 14  # a suite of all tasks has 3,000
 
@@ -70,11 +71,13 @@ class Suite:
         path: The file.
         root: The folder that all paths lie in.
         tasks: Task -> its files, in the order of the file.
+        language: Of the corpora; empty if the file does not say.
     """
 
     path: Path
     root: Path
     tasks: dict[str, SuiteTask]
+    language: str = ""
 
 
 def add_suite_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,10 +106,10 @@ def load_suite(path: str | Path, corpora: str | Path | None = None) -> Suite:
     if not root.is_dir():
         raise InputError("no such folder of corpora", root)
     faults: LineFaults = []
-    tasks = _read_suite(_parse(path), root, faults)
+    language, tasks = _read_suite(_parse(path), root, faults)
     if faults:
         raise BridgeError("\n".join(str(InputError(text, path, line)) for line, text in sorted(faults, key=_line)))
-    return Suite(path, root, tasks)
+    return Suite(path, root, tasks, language)
 
 
 def _line(fault: tuple[int | None, str]) -> int:
@@ -167,13 +170,14 @@ def _compat(node: yaml.Node, faults: LineFaults) -> bool:
     return value == COMPAT
 
 
-def _read_suite(node: yaml.Node, root: Path, faults: LineFaults) -> dict[str, SuiteTask]:
+def _read_suite(node: yaml.Node, root: Path, faults: LineFaults) -> tuple[str, dict[str, SuiteTask]]:
     top = {name: value for name, value, _ in _entries(node, "the suite", TOP_KEYS, faults)}
     compat = "compat" in top and _compat(top["compat"], faults)
+    language = (_text(top["language"], "language", faults) or "") if "language" in top else ""
     if "tasks" not in top:
         if isinstance(node, yaml.MappingNode):
             faults.append((None, "has no key `tasks`"))
-        return {}
+        return language, {}
     tasks = {}
     for name, value, line in _entries(top["tasks"], "tasks", tuple(TASKS), faults):
         task = _read_task(name, value, line, root, compat, faults)
@@ -181,7 +185,7 @@ def _read_suite(node: yaml.Node, root: Path, faults: LineFaults) -> dict[str, Su
             tasks[name] = task
     if not tasks and not faults:
         faults.append((top["tasks"].start_mark.line + 1, "names no task"))
-    return tasks
+    return language, tasks
 
 
 def _read_task(name: str, node: yaml.Node, line: int, root: Path, compat: bool, faults: LineFaults) -> SuiteTask | None:

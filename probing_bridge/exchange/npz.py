@@ -29,12 +29,17 @@ ROWS = 1 << 14  # rows held at once
 _MOST_UNPACKED = 50  # bytes that one stored byte may become; vectors shrink by a tenth
 
 
+def _bytes_of(texts: Sequence[str]) -> np.ndarray:
+    """Texts without line ends as the bytes of their lines, (n,) uint8; numpy's own pads all to the longest."""
+    return np.frombuffer("\n".join(texts).encode("utf-8", "surrogatepass"), np.uint8)
+
+
 def _packed(origin: Origin) -> np.ndarray:
     return np.array(json.dumps(origin.attributes()))
 
 
 def write_representations(source: Representations, path: str | Path) -> None:
-    """Writes `words` (n_words,), `offsets` (n_sentences + 1,), `layer_<name>` (n_words, d) and `origin` (JSON)."""
+    """Writes `words` (lines as bytes), `offsets` (n_sentences + 1,), `layer_<name>` (n_words, d), `origin`."""
     sentences = list(source.sentences())
     offsets = np.concatenate(([0], np.cumsum([len(words) for words in sentences]))).astype(np.int64)
 
@@ -43,7 +48,7 @@ def write_representations(source: Representations, path: str | Path) -> None:
 
     with _Npz(path) as archive:
         archive.add("origin", _packed(source.origin))
-        archive.add("words", np.array([word for words in sentences for word in words]))
+        archive.add("words", _bytes_of([word for words in sentences for word in words]))
         archive.add("offsets", offsets)
         for layer in source.layers:
             archive.stream(f"layer_{layer}", (int(offsets[-1]), source.dim), rows(layer))
@@ -60,7 +65,7 @@ def write_dump(dump: Dump, path: str | Path) -> None:
         for side in ("source", "target"):
             archive.add(f"offsets_{side}", dump.offsets(side))
             archive.add(f"tokens_{side}", dump.tokens(side))
-            archive.add(f"symbols_{side}", np.array(dump.symbols(side)))
+            archive.add(f"symbols_{side}", _bytes_of(dump.symbols(side)))
         for component, layers in dump.components.items():
             n = int(dump.offsets(SIDES[component])[-1])
             for layer in layers:
@@ -146,8 +151,8 @@ class NpzVectors:
         if (fault := layer_names_fault(self.layers)) is not None:
             raise InputError(f"the arrays layer_0, layer_1, ...: {fault}", path)
         self._states = [arrays[f"layer_{name}"] for name in self.layers]
-        self._check(words, offsets)
-        self._words = words.tolist()
+        self._words = self._texts(words)
+        self._check(offsets)
         self._rows: dict[str, tuple[int, int]] = {}
         for number, (first, last) in enumerate(pairwise(offsets.tolist()), start=1):
             sentence = sentence_text(self._words[first:last])
@@ -155,15 +160,22 @@ class NpzVectors:
                 raise InputError(f"sentence {number}, {sentence!r:.80}, is in it twice; take one out", path)
             self._rows[sentence] = (first, last)
 
-    def _check(self, words: np.ndarray, offsets: np.ndarray) -> None:
-        shapes = [layer.shape for layer in self._states]
-        if words.dtype.kind != "U" or words.ndim != 1:
-            raise InputError(f"the array words is {words.dtype} of shape {words.shape}, expected text (n,)", self._path)
+    def _texts(self, words: np.ndarray) -> list[str]:
+        if words.dtype != np.uint8 or words.ndim != 1:
+            found = f"the array words is {words.dtype} of shape {words.shape}"
+            raise InputError(f"{found}, expected a line a word as UTF-8 bytes (n,) uint8", self._path)
+        try:
+            return words.tobytes().decode("utf-8", "surrogatepass").split("\n")
+        except UnicodeDecodeError as error:
+            raise InputError(f"the array words is no UTF-8 ({error})", self._path) from error
+
+    def _check(self, offsets: np.ndarray) -> None:
+        words, shapes = self._words, [layer.shape for layer in self._states]
         if not shapes or len(set(shapes)) > 1 or len(shapes[0]) != 2 or shapes[0][0] != len(words):
             raise InputError(f"{len(words)} words, but layers of shape {shapes}", self._path)
         if any(layer.dtype.kind != "f" or not np.isfinite(layer).all() for layer in self._states):
             raise InputError("a layer holds a value that is no finite float", self._path)
-        if (word := divided_word(words.tolist())) is not None:
+        if (word := divided_word(words)) is not None:
             raise InputError(f"the word {word!r:.80} has white space in it", self._path)
         numbers = offsets.tolist() if offsets.dtype.kind in "iu" and offsets.ndim == 1 else []
         ascend = all(first < last for first, last in pairwise(numbers))

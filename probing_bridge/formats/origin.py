@@ -19,6 +19,7 @@ from typing import Any
 
 from probing_bridge.errors import InputError
 
+MANY_UNKNOWN = 0.05  # share of unknown pieces that is worth a warning
 MOST_LEVELS = 2**31 - 1
 PARENT = re.compile(r"(.+)/lth(\d+)")
 
@@ -40,6 +41,7 @@ class Origin:
         target_lang: Target language.
         component: Of word representations taken from a dump: encoder or decoder.
         pooling: Of word representations: how pieces became a word.
+        unknown_pieces: Of word representations: share of the pieces that the model does not know, in [0, 1].
         package_version: Of the program that wrote the values.
     """
 
@@ -55,7 +57,23 @@ class Origin:
     target_lang: str = ""
     component: str = ""
     pooling: str = ""
+    unknown_pieces: float | None = None
     package_version: str = ""
+
+    @property
+    def words_language(self) -> str:
+        """The language of the words of word representations; empty if unknown."""
+        return self.target_lang if self.component == "decoder" else self.source_lang
+
+    @property
+    def unknown_warning(self) -> str:
+        """That the model knows too little of the words; empty if it does not, or if nothing is known of that."""
+        if self.unknown_pieces is None or self.unknown_pieces <= MANY_UNKNOWN:
+            return ""
+        return (
+            f"{self.unknown_pieces:.1%} of the pieces are unknown to the model: "
+            "are words, tokenizer and BPE those of its training?"
+        )
 
     def attributes(self) -> dict[str, str | int | float]:
         """What is known, as attributes of a file."""
@@ -82,7 +100,10 @@ class Origin:
 
 _CHECKS = {
     "level": (lambda given: type(given) is int and 0 <= given <= MOST_LEVELS, "a whole number, 0 = dense"),
-    "sparsity": (lambda given: type(given) in (int, float) and 0 <= given <= 1, "a fraction between 0 and 1"),
+    **dict.fromkeys(
+        ("sparsity", "unknown_pieces"),
+        (lambda given: type(given) in (int, float) and 0 <= given <= 1, "a fraction between 0 and 1"),
+    ),
     "parent": (
         lambda given: isinstance(given, str) and (given == "" or PARENT.fullmatch(given) is not None),
         "EXPERIMENT/lthK",

@@ -49,7 +49,7 @@ class RepresentationWriter:
     """Writes a representation file sentence by sentence; the file gets its name only when it is whole.
 
     A context manager: leaving it normally renames the finished file into place, leaving it by an exception
-    removes what was written.
+    removes what was written. `origin`, where the vectors come from, may be set until then.
     """
 
     def __init__(self, path: str | Path, layers: Sequence[str], origin: Origin) -> None:
@@ -69,8 +69,7 @@ class RepresentationWriter:
         self.layers = tuple(layers)
         self.path = Path(path)
         self._place = written_beside(path)
-        own = {"layers": ",".join(layers), "format": FORMAT, "format_version": FORMAT_VERSION}
-        self._attributes = {**origin.attributes(), **own}
+        self.origin = origin
         self._keys: dict[str, str] = {}
         self._lengths: dict[str, int] = {}
         self._dim: int | None = None
@@ -138,7 +137,8 @@ class RepresentationWriter:
                 if kind is None:
                     index = file.create_dataset(INDEX, shape=(1,), dtype=h5py.string_dtype())
                     index[0] = json.dumps(self._keys)
-                    file.attrs.update(self._attributes)
+                    own = {"layers": ",".join(self.layers), "format": FORMAT, "format_version": FORMAT_VERSION}
+                    file.attrs.update({**self.origin.attributes(), **own})
         except BaseException:
             self._place.__exit__(*sys.exc_info())
             raise

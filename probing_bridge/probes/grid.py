@@ -32,6 +32,7 @@ class ModelInfo:
         origin: Where its vectors come from; of baselines, the experiment.
         layers: Names of the layers to probe.
         hash: sha256 of the file; empty for baselines.
+        dim: Numbers per word and layer; 0 for baselines.
     """
 
     path: Path | None
@@ -39,6 +40,7 @@ class ModelInfo:
     origin: Origin
     layers: tuple[str, ...] = ()
     hash: str = ""
+    dim: int = 0
 
     @property
     def experiment(self) -> str:

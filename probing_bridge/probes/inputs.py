@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from probing_bridge.corpora.suite import Suite
@@ -113,7 +113,25 @@ def _open_model(path: Path, layers: Sequence[str] | None) -> ModelInfo:
     with Representations(path) as representations:
         chosen = representations.layers if layers is None else tuple(layers)
         representations.require_layers(chosen)
-        return ModelInfo(path, path.stem, representations.origin, chosen, representations.hash)
+        return ModelInfo(path, path.stem, representations.origin, chosen, representations.hash, representations.dim)
+
+
+def warnings(models: Sequence[ModelInfo], language: str) -> Iterator[str]:
+    """What makes scores say little, though nothing keeps them from being computed.
+
+    Args:
+        models: The representation files.
+        language: Of the suite's corpora; empty if it does not say.
+
+    Yields:
+        A line for each file with many unknown pieces, and for each of a model of another language.
+    """
+    for model in models:
+        if model.origin.unknown_warning:
+            yield f"{model.path}: {model.origin.unknown_warning}"
+        spoken = model.origin.words_language
+        if language and spoken and spoken != language:
+            yield f"{model.path}: the model reads {spoken!r}, but the suite says that its corpora are in {language!r}"
 
 
 def check_experiments(models: Sequence[ModelInfo]) -> None:

@@ -181,6 +181,7 @@ class Measure:
         values: Names of the values that its outcomes have.
         details: Whether its predictions have rows in the probes_details table.
         of_numbers: Whether a regression has it too.
+        trainings: About how many trainings on the whole training split it takes.
     """
 
     title: str
@@ -190,13 +191,17 @@ class Measure:
     values: tuple[str, ...] = ()
     details: bool = False
     of_numbers: bool = True
+    trainings: float = 1.0
 
 
 MEASURES: dict[str, Measure] = {
     "score": Measure("the probe's score on the test split", _measure_score, details=True),
     "control": Measure("the same on a control task, for selectivity", _measure_control, control_metric, "_control"),
-    "mdl": Measure("the description length of the training labels", _measure_mdl, values=MDL_VALUES, of_numbers=False),
-}
+    "mdl": Measure(
+        "the description length of the training labels", _measure_mdl, values=MDL_VALUES, of_numbers=False,
+        trainings=2.0,  # on parts that are one split in all, each scored on the whole of the development split
+    ),
+}  # fmt: skip
 
 
 def side_metrics() -> frozenset[str]:

@@ -7,19 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from probing_bridge.cluster.jobs import Cluster
 from probing_bridge.corpora.suite import load_suite
 from probing_bridge.errors import Faults, InputError
 from probing_bridge.formats.files import remove_leftovers
 from probing_bridge.probes import inputs
+from probing_bridge.probes.costs import announcement, seconds
 from probing_bridge.probes.executors import Executor, run_here, run_in_processes, run_on_cluster
 from probing_bridge.probes.grid import Job, ModelInfo, Unit, list_jobs, make_units, unfinished
 from probing_bridge.probes.measures import TaskData, TaskSpec
 from probing_bridge.probes.problem import Recipe
 from probing_bridge.probes.rows import write_tables
 from probing_bridge.probes.units import Ending
+from probing_bridge.progress import Progress, tell
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Plan:
 
     Attributes:
         specs: Task -> what the suite says of it.
+        language: Of the suite's corpora; empty if it does not say.
         models: The representation files.
         jobs: All jobs, finished or not.
         left: What is not finished.
@@ -75,6 +77,7 @@ class Plan:
     """
 
     specs: dict[str, TaskSpec]
+    language: str
     models: list[ModelInfo]
     jobs: list[Job]
     left: list[Job]
@@ -109,6 +112,8 @@ def run(request: Request) -> Finished:
         BridgeError: Everything that is wrong with the input, a fault a line; nothing is trained then.
     """
     plan = make_plan(request)
+    for warning in inputs.warnings(plan.models, plan.language):
+        tell(f"warning: {warning}")
     remove_leftovers(request.folder)
     failed: list[Ending] = []
     if plan.left:
@@ -120,6 +125,7 @@ def run(request: Request) -> Finished:
         units = make_units(
             plan.left, plan.tasks, request.folder, request.command, request.workers, sharing, request.memory
         )
+        tell(announcement(plan.left, len(plan.jobs), plan.tasks))
         failed = work(_executor(request), units)
     data_hashes = {name: spec.data_hash for name, spec in plan.specs.items()}
     reps_hashes = {(model.experiment, model.name): model.hash for model in plan.models}
@@ -151,7 +157,7 @@ def make_plan(request: Request) -> Plan:
     tasks = {} if suite is None else inputs.read_tasks(suite, specs, names, faults)
     inputs.check_representations(left, tasks, faults)
     faults.tell()
-    return Plan(specs, models, jobs, left, tasks)
+    return Plan(specs, "" if suite is None else suite.language, models, jobs, left, tasks)
 
 
 def _executor(request: Request) -> Executor:
@@ -171,11 +177,16 @@ def work(executor: Executor, units: Sequence[Unit]) -> list[Ending]:
         What failed.
     """
     failed, wait = [], False
-    with tqdm(total=sum(len(unit.jobs) for unit in units), unit="job", disable=None) as bar:
+    costs = {job: seconds(job, unit.tasks[job.task.name]) for unit in units for job in unit.jobs}
+    n_ended = 0
+    with Progress(sum(costs.values())) as bar:
         while units:
             elsewhere: set[Job] = set()
             for endings in executor(units, wait):
-                bar.update(sum(ending.status != "elsewhere" for ending in endings))
+                ended = [ending.job for ending in endings if ending.status != "elsewhere"]
+                n_ended += len(ended)
+                bar.set_description_str(f"{n_ended} of {len(costs)} jobs, ", refresh=False)
+                bar.update(sum(costs[job] for job in ended))
                 failed += [ending for ending in endings if ending.status == "failed"]
                 elsewhere |= {ending.job for ending in endings if ending.status == "elsewhere"}
             units, wait = list(_only(units, elsewhere)), True

@@ -1,4 +1,4 @@
-"""What a run of `probe` prints: the best layer of each task and model beside the baselines."""
+"""What a run of `probe` prints: the best layer of each task and model, what was measured there, and the baselines."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import pandas as pd
 
 from probing_bridge.probes.baselines import BASELINES
 from probing_bridge.results.naming import rows_of
-from probing_bridge.results.probing import best_scores
+from probing_bridge.results.probing import SIDES, best_scores
 
 
 def summary(probes: pd.DataFrame) -> str:
-    """The best layer of each task, model and kind of probe, as in the report's tables, and the baselines.
+    """The best layer of each task, model and kind of probe, as in the report's tables; gain, sides and baselines.
 
     Args:
         probes: The probes table, of one experiment or of several.
@@ -18,10 +18,12 @@ def summary(probes: pd.DataFrame) -> str:
     Returns:
         Lines of text; scores are means over seeds.
     """
-    names = "".join(f" {kind:>13}" for kind in BASELINES)
+    best = best_scores(probes)
+    beside = [name for name in ("gain", *SIDES) if best[name].notna().any()]
+    names = "".join(f" {name:>15}" for name in (*beside, *BASELINES))
     lines = [f"{'task':24} {'model':16} {'probe':7} {'layer':>5} {'score':>7}{names}"]
-    for row in rows_of(best_scores(probes)):
-        values = (getattr(row, kind) for kind in BASELINES)
-        baselines = "".join(f" {'-' if pd.isna(value) else format(value, '.3f'):>13}" for value in values)
-        lines.append(f"{row.task:24} {row.model:16} {row.probe:7} {row.layer:>5} {row.score:7.3f}{baselines}")
+    for row in rows_of(best):
+        values = (getattr(row, name) for name in (*beside, *BASELINES))
+        cells = "".join(f" {'-' if pd.isna(value) else format(value, '.3f'):>15}" for value in values)
+        lines.append(f"{row.task:24} {row.model:16} {row.probe:7} {row.layer:>5} {row.score:7.3f}{cells}")
     return "\n".join(lines)

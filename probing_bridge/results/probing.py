@@ -78,13 +78,21 @@ def best_scores(probes: pd.DataFrame) -> pd.DataFrame:
         probes: Rows of the table of probes, of levels or of any other models.
 
     Returns:
-        task, experiment, model, probe, metric, layer, score (mean over seeds), and a column a baseline (NaN
-        where it was not run); in the order of the table.
+        task, experiment, model, probe, metric, layer, score (mean over seeds), gain (score less that of layer 0), a
+        column for each of SIDES, at the same layer, and one a baseline; NaN where something was not measured; in the
+        order of the table.
     """
     rows = probes[~probes["metric"].isin(side_metrics())]
     place = ["task", "experiment", "model", "probe", "metric"]
     means = rows.groupby([*place, "layer"], as_index=False, sort=False)["score"].mean()
     best = best_layer(means[means["probe"].isin(PROBES)], place).sort_index()
+    embeddings = means[means["layer"] == "0"].rename(columns={"score": "embeddings"})
+    best = best.merge(embeddings[[*place, "embeddings"]], on=place, how="left")
+    best["gain"] = best["score"] - best.pop("embeddings")
+    at = ["task", "experiment", "model", "probe", "layer"]
+    for side in SIDES:
+        part = probes[probes["metric"] == side].groupby(at, as_index=False).agg(**{side: ("score", "mean")})
+        best = best.merge(part, on=at, how="left")
     about = ["task", "experiment", "metric"]
     for baseline in BASELINES:
         part = means[means["probe"] == baseline].rename(columns={"score": baseline})

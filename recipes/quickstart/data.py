@@ -187,9 +187,8 @@ def suite() -> dict:
     """The suite file of the quickstart's four tasks."""
     arcs = ("syn_arc_prediction", "syn_arc_classification")
     files = {task: "ewt_{}.conllu" for task in ("pos", *arcs)} | {"ef": "it-happened_{}.json"}
-    return {
-        "tasks": {task: {split: name.format(split) for split in TREEBANK_SENTENCES} for task, name in files.items()}
-    }
+    tasks = {task: {split: name.format(split) for split in TREEBANK_SENTENCES} for task, name in files.items()}
+    return {"language": "en", "tasks": tasks}
 
 
 def wheel(state: Path) -> Path:

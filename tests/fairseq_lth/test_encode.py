@@ -203,7 +203,7 @@ def test_other_segmentations_equal_the_hub_interface_too(encoded, level, data, m
     settings = {name: str(data / file) for name, file in SEGMENTATIONS[bpe].items()}
     flags = [word for name, path in settings.items() for word in (f"--{name.replace('_', '-')}", path)]
     hub = settings if bpe == "none" else {"bpe": bpe, **settings}
-    with encoded("--bpe", bpe, *flags) if bpe != "none" else encoded("--max-tokens", 500) as representations:
+    with encoded("--bpe", bpe, *flags) if bpe != "none" else encoded("--allow-unknown") as representations:
         for line in LINES:
             if "\t" not in line:
                 expected = by_hand(level, line.split(" "), spaced=bpe in ("characters", "bytes"), **hub)
@@ -435,6 +435,25 @@ def test_a_model_whose_values_are_not_finite_and_a_file_without_sentences_are_re
         assert encode.main(argv) == 2
         assert message in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.pt", "words.txt"]
+
+
+def test_unknown_pieces_are_warned_of_and_refused_where_they_are_the_most(level, tmp_path, capsys):
+    output = tmp_path / "r.hdf5"
+    argv = ["--path", str(level), "--sentences", str(tmp_path / "words.txt"), "--output", str(output), "--cpu"]
+    for n_unknown, status, *flags in ((1, 0), (2, 0), (11, 2), (11, 0, "--allow-unknown")):
+        output.unlink(missing_ok=True)
+        (tmp_path / "words.txt").write_text(" ".join(["a"] * (20 - n_unknown) + ["%"] * n_unknown))
+        assert encode.main([*argv, *flags]) == status
+        told = capsys.readouterr()
+        share = f"{n_unknown / 20:.1%} of the pieces are unknown"
+        if status:
+            assert share in told.err and "--allow-unknown" in told.err and told.err.count("\n") == 1
+            assert not output.exists()
+            continue
+        assert (share in told.out) is (n_unknown > 1)
+        with Representations(output) as read:
+            assert read.origin.unknown_pieces == n_unknown / 20
+            assert (read.origin.source_lang, read.origin.target_lang) == ("en", "de")
 
 
 def test_a_kill_leaves_no_file_of_the_final_name(level, tmp_path, monkeypatch):

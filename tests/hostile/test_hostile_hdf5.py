@@ -220,7 +220,11 @@ def test_representations(kind, tmp_path, measured):
 
 def npz(path, compression=zipfile.ZIP_STORED, **members):
     """An archive of raw members."""
-    good = {"words": np.array(["a", "b"]), "offsets": np.array([0, 2]), "layer_0": np.ones((2, 3), np.float32)}
+    good = {
+        "words": np.frombuffer(b"a\nb", np.uint8),
+        "offsets": np.array([0, 2]),
+        "layer_0": np.ones((2, 3), np.float32),
+    }
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, content in {**good, **members}.items():
             with archive.open(name if "." in name else f"{name}.npy", "w") as file:
@@ -244,6 +248,7 @@ NPZ = {
     "no array": {"layer_0": b"hello"},
     "a text member": {"readme.txt": b"hello"},
     "words a number": {"words": np.array(3)},
+    "words of half a character": {"words": np.frombuffer(b"a\n\xc3", np.uint8)},
     "offsets of text": {"offsets": np.array(["a"])},
     "offsets too far": {"offsets": np.array([0, 9])},
     "values that are none": {"layer_0": np.full((2, 3), np.nan, np.float32)},

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 from probing_bridge.cluster.jobs import Cluster
 from probing_bridge.errors import BridgeError, Faults, InputError
+from probing_bridge.progress import Progress
 from probing_bridge.similarity.run.dumps import DumpSet
 from probing_bridge.similarity.run.group_tile import check_frequencies, check_tags
 from probing_bridge.similarity.run.made import Made, missing, pieces_of, read_made, require_same, settings_of
@@ -107,11 +105,11 @@ def checked(plan: Plan, output: Path) -> Iterator[DumpSet]:
 def do(tiles: Sequence[AnyTile], plan: Plan, dumps: DumpSet, work: Path, cluster: Cluster | None) -> None:
     """Computes tiles, here or on a cluster, under a progress bar."""
     wanted = level_pairs(dumps.levels, plan.pairs)
-    with _progress(sum(_cost(tile, dumps, wanted) for tile in tiles)) as bar:
+    with Progress(sum(_cost(tile, dumps, wanted) for tile in tiles)) as bar:
         if cluster is None:
             runner = TileRunner(plan, dumps, work)
             for tile in tiles:
-                bar.set_description(tile.name)
+                bar.set_description_str(f"{tile.name} ", refresh=False)
                 runner.run(tile, partial(_advance, bar, _cost(tile, dumps, wanted)))
         else:  # tiles of two spans of levels need those of one: two rounds
             for own in (True, False):
@@ -152,11 +150,5 @@ def _cost(tile: AnyTile, dumps: DumpSet, wanted: set[tuple[int, int]]) -> float:
     return tile.work(dumps, wanted) + 400.0 * tile.reading(dumps)
 
 
-def _advance(bar: tqdm, cost: float, share: float) -> None:
+def _advance(bar: Progress, cost: float, share: float) -> None:
     bar.update(cost * share)
-
-
-def _progress(total: float) -> tqdm:
-    every = 0.5 if sys.stderr.isatty() else 30.0
-    return tqdm(total=total, bar_format="{desc}{percentage:3.0f} %|{bar:20}| {elapsed}, {remaining} left",
-                mininterval=every, maxinterval=2 * every)  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import random
+import re
 import signal
 import sys
 import time
@@ -20,7 +21,7 @@ from probing_bridge.corpora.suite import load_suite
 from probing_bridge.formats import tables
 from probing_bridge.formats.locks import locked
 from probing_bridge.formats.origin import Origin
-from probing_bridge.formats.representations import RepresentationWriter
+from probing_bridge.formats.representations import Representations, RepresentationWriter
 from probing_bridge.probes.measures import MEASURES
 from probing_bridge.results.folder import read_results
 from probing_bridge.run import main
@@ -204,6 +205,60 @@ def test_extras_and_processes(inputs: tuple[Path, list[Path]], tmp_path: Path) -
     assert set(frame["layer"]) == {"1", "mix", "-"}
 
 
+def test_what_is_printed_beside_the_score_are_the_numbers_of_the_table(
+    inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what is told before and while probes are trained, as in a log."""
+    monkeypatch.setattr("probing_bridge.progress.IN_LOG", 0.0)
+    few = arguments((inputs[0], inputs[1][:1]), tmp_path / "results", "--tasks", "pos")
+    assert main(few) == 0
+    plain = capsys.readouterr()
+    assert plain.out.split("\n")[0].split()[5:] == ["gain", "majority", "word_majority"]
+    assert main([*few, "--measures", "score", "control", "mdl"]) == 0
+    printed = capsys.readouterr()
+    header, line = (text.split() for text in printed.out.splitlines())
+    rows = read_results(tmp_path / "results")["probes"]
+    scores = rows[rows["probe"] == "linear"].set_index(["metric", "layer"])["score"]
+    layer = line[3]
+    expected = {
+        "score": scores["accuracy", layer],
+        "gain": scores["accuracy", layer] - scores["accuracy", "0"],
+        "selectivity": scores["selectivity", layer],
+        "mdl_compression": scores["mdl_compression", layer],
+    }
+    assert layer == max(("1", "norm"), key=lambda one: scores["accuracy", one])
+    assert dict(zip(header, line, strict=True)).items() >= {k: f"{v:.3f}" for k, v in expected.items()}.items()
+    first, *lines = plain.err.splitlines()
+    assert first.startswith("3 of 3 jobs to do: 2 baseline, 1 score by linear; about 0 seconds of one core")
+    assert [line.split(",")[0] for line in lines] == [f"{n} of 3 jobs" for n in (1, 2, 3)]
+    assert all(" % " in line and line.endswith(" left") for line in lines)
+    assert "2 of 5 jobs to do (3 are finished): 1 control by linear, 1 mdl by linear; about" in printed.err
+
+
+def test_unknown_pieces_and_another_language_are_warned_of(
+    inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite, (plain, _) = inputs
+    told = tmp_path / "told.hdf5"
+    with (
+        Representations(plain) as read,
+        RepresentationWriter(told, LAYERS, replace(read.origin, source_lang="de", unknown_pieces=0.12)) as writer,
+    ):
+        for words in read.sentences():
+            writer.add(words, read.read(words))
+    named = suite.with_name("named.yaml")
+    named.write_text(json.dumps({"language": "en", **json.loads(suite.read_text())}))
+    for reps, warnings in (
+        ([plain], []),
+        ([told], ["12.0% of the pieces are unknown", "the model reads 'de', but .*'en'"]),
+    ):
+        few = ("--tasks", "pos", "--layers", "1")
+        assert main(arguments((named, reps), tmp_path / reps[0].stem, *few)) == 0
+        found = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+        assert len(found) == len(warnings)
+        assert all(re.search(f"{told}: .*{text}", line) for text, line in zip(warnings, found, strict=True))
+
+
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     assert main(words) == 2
     printed = capsys.readouterr().err
@@ -325,6 +380,7 @@ def test_tables_of_other_runs_are_not_overwritten(
     assert set(comparable(output)["experiment"]) == {"e1", "e2"}
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "probes.csv").write_bytes(before)
+    capsys.readouterr()
     assert "not the finished jobs" in refused(arguments(inputs, tmp_path / "copy", *few), capsys)
 
 

@@ -58,6 +58,15 @@ def test_compat_and_format(suite):
     assert not found["conj"].compat and found["ccg"].compat and found["ccg"].format == "ccgbank"
 
 
+def test_the_language_of_the_corpora(suite):
+    task = "{train: c.tsv, dev: c.tsv, test: c.tsv}"
+    assert suite(f"tasks: {{conj: {task}}}").language == ""
+    assert suite(f"language: de\ntasks: {{conj: {task}}}").language == "de"
+    assert faults(suite, f"language: [de]\ntasks: {{conj: {task}}}") == [
+        "suite.yaml:1: expected one line of text as language"
+    ]
+
+
 def test_all_faults_at_once(suite):
     text = """\
 compat: liu2018
@@ -108,7 +117,7 @@ def test_paths_stay_inside(name, suite, tmp_path):
         ("", "suite.yaml: is empty"),
         ("# nothing\n", "suite.yaml: is empty"),
         ("tasks:\n  - a\n", "suite.yaml:2: expected tasks to be a mapping"),
-        ("[1]\n", "suite.yaml:1: expected the suite to be a mapping with keys compat, tasks"),
+        ("[1]\n", "suite.yaml:1: expected the suite to be a mapping with keys compat, language, tasks"),
         ("compat: liu2019\n", "suite.yaml: has no key `tasks`"),
         ("tasks: {}\n", "suite.yaml:1: names no task"),
         ("tasks:\n  a: b: c\n", "suite.yaml:2: expected YAML: mapping values are not allowed here"),

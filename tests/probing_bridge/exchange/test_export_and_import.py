@@ -84,7 +84,7 @@ def test_a_dump_as_npz_holds_every_array(dump, tmp_path):
         np.testing.assert_array_equal(archive["attention_encoder_decoder_1"], weights)
         np.testing.assert_array_equal(archive["offsets_target"], [0, 2, 5, 7, 8])
         assert archive["output_tokens"].tolist() == [[2, 1]] * 8 and archive["output_gold_rank"].tolist() == [3] * 8
-        assert archive["symbols_source"].tolist() == ["</s>", "a", "b@@", "c"]
+        assert archive["symbols_source"].tobytes().decode().split("\n") == ["</s>", "a", "b@@", "c"]
         assert archive["tokens_source"].tolist() == [1, 2, 3, 0, 3, 0, 1, 2, 3, 0, 0]
 
 
@@ -136,6 +136,16 @@ def test_representations_come_back_from_export_and_import(reps, tmp_path, format
             np.testing.assert_array_equal(read.read(words), array)
             np.testing.assert_array_equal(read.read(words, ["norm"]), array[1:])
         assert read.layers == ("0", "norm")
+
+
+def test_one_long_word_does_not_widen_all_words_of_an_npz(tmp_path):
+    words = ["w" * 200, *(f"Wörter{number}" for number in range(99))]
+    with RepresentationWriter(tmp_path / "r.hdf5", ["0"], ORIGIN) as writer:
+        writer.add(words, np.zeros((1, len(words), 2), np.float32))
+    assert main(["export", "--to", "npz", "--reps", str(tmp_path / "r.hdf5"), "--output", str(tmp_path / "o.npz")]) == 0
+    with np.load(tmp_path / "o.npz", allow_pickle=False) as archive:
+        assert archive["words"].nbytes == len("\n".join(words).encode())
+        assert archive["words"].tobytes().decode().split("\n") == words
 
 
 @pytest.mark.parametrize("format", ["liu", "npz"])
@@ -216,7 +226,9 @@ def test_byte_order_marks_are_no_part_of_words(tmp_path):
     ("changed", "message"),
     [
         ({"words": np.array([1, 2])}, "the array words is int64"),
-        ({"words": np.array([["a", "b"]])}, "the array words is"),
+        ({"words": np.array(["a", "b"])}, "the array words is <U1 of shape (2,), expected a line a word"),
+        ({"words": np.frombuffer(b"a\xff", np.uint8)}, "the array words is no UTF-8"),
+        ({"words": np.frombuffer(b"a\nb c", np.uint8)}, "the word 'b c' has white space in it"),
         ({"layer_1": np.zeros((2, 4))}, "2 words, but layers of shape"),
         ({"layer_1": np.zeros((3, 3))}, "2 words, but layers of shape"),
         ({"layer_0": np.float64(1)}, "2 words, but layers of shape"),
@@ -233,7 +245,7 @@ def test_byte_order_marks_are_no_part_of_words(tmp_path):
 )
 def test_archives_whose_arrays_do_not_fit_are_refused(tmp_path, capsys, changed, message):
     layers = dict.fromkeys(("layer_0", "layer_1"), np.zeros((2, 3)))
-    whole = {"words": np.array(["a", "b"]), "offsets": np.array([0, 2]), **layers}
+    whole = {"words": np.frombuffer(b"a\nb", np.uint8), "offsets": np.array([0, 2]), **layers}
     np.savez(tmp_path / "whole.npz", **whole)
     np.savez(tmp_path / "wrong.npz", **{**whole, **changed})
     tail = ["--from", "npz", "--experiment", "e", "--output", str(tmp_path / "o.hdf5")]

@@ -36,7 +36,7 @@ def test_common_experiment(origins: list[tuple[str, int | None, str]], expected:
     assert common_experiment([Origin(*origin) for origin in origins]) == expected
 
 
-FULL = Origin("e", 0, "d/lth2", 0.0, "c.pt", "h", "s", "valid", "en", "de", "encoder", "mean", "1.0")
+FULL = Origin("e", 0, "d/lth2", 0.0, "c.pt", "h", "s", "valid", "en", "de", "encoder", "mean", 0.01, "1.0")
 
 
 @pytest.mark.parametrize("origin", [FULL, Origin(), Origin("né", 3), Origin(sparsity=1.0)])
