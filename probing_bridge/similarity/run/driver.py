@@ -97,8 +97,8 @@ def checked(plan: Plan, output: Path) -> Iterator[DumpSet]:
         faults.of(level_pairs, dumps.levels, plan.pairs)
         check_frequencies(plan, dumps, faults)
         check_tags(plan.tags, dumps, faults)
-        faults.of(require_same, plan, dumps, output)
         faults.tell()
+        require_same(plan, dumps, output)
         yield dumps
 
 

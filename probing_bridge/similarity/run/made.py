@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from probing_bridge import __version__
 from probing_bridge.errors import InputError
 from probing_bridge.formats.activations.reader import ATTENTION_KINDS, SIDES
-from probing_bridge.formats.files import written_beside
+from probing_bridge.formats.files import file_hash, written_beside
 from probing_bridge.similarity.run.dumps import DumpSet
 from probing_bridge.similarity.run.plan import (
     AnyTile,
@@ -94,7 +93,7 @@ def read_made(output: Path) -> Made:
 def settings_of(plan: Plan, dumps: DumpSet) -> dict[str, str]:
     """What all rows of a request have in common, in words."""
     files = {
-        f"the dump of level {level}": f"of checkpoint {dumps.checkpoint_hash(place)[:12] or 'unknown'}, {_shown(path)}"
+        f"the dump of level {level}": f"of checkpoint {dumps.checkpoint_hash(place)[:12] or 'unknown'}, {_size(path)}"
         for place, (level, path) in enumerate(zip(dumps.levels, dumps.paths, strict=True))
     }
     return {
@@ -106,14 +105,13 @@ def settings_of(plan: Plan, dumps: DumpSet) -> dict[str, str]:
         "--absolute": "given" if plan.absolute else "not given",
         "--frequencies": plan.frequencies,
         **files,
-        **{f"--tags {kind}": _shown(Path(path)) for kind, path in plan.tags},
+        **{f"--tags {kind}": f"sha256 {file_hash(path)[:12]}" for kind, path in plan.tags},
     }
 
 
-def _shown(path: Path) -> str:
-    """Size and time of a file, or of its shards."""
-    times = ((size, datetime.fromtimestamp(ns / 1e9, UTC)) for _, size, ns in file_states(path))
-    return " and ".join(f"{size:,} bytes written {time:%Y-%m-%d %H:%M:%S.%f}" for size, time in times)
+def _size(path: Path) -> str:
+    """Of a dump, or of its shards in all; its time says nothing: the same command makes the same bytes again."""
+    return f"{sum(size for _, size, _ in file_states(path)):,} bytes"
 
 
 def require_same(plan: Plan, dumps: DumpSet, output: Path) -> None:

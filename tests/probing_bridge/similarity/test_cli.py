@@ -295,9 +295,11 @@ def test_rows_that_cannot_stand_beside_those_there_are_refused(
         assert similarity(given, output, *options) == 2
         (line,) = (line for line in capsys.readouterr().err.splitlines() if "error" in line)
         assert differs in line and line.endswith("give another --output"), line
-    maker.level(1)  # the same level dumped again
-    assert similarity(dumps, output, "--resamples", "20") == 2
-    assert "the dump of level 1: of checkpoint hash1, " in capsys.readouterr().err
+    larger = make_dumps(folder="larger", n_sentences=12, n_layers=1, components=("encoder", "encoder_self"), n_best=4)
+    assert similarity([larger.level(k).path for k in range(2)], output, "--resamples", "20") == 2
+    assert "(the dump of level 0: of checkpoint hash0, " in capsys.readouterr().err
+    maker.level(1)  # the same dump made again
+    assert similarity(dumps, output, "--resamples", "20") == 0
     (output / ".similarity.json").unlink()
     assert similarity(dumps, output, "--resamples", "20") == 2
     assert "is there, but not what it was made from" in capsys.readouterr().err
