@@ -28,7 +28,6 @@ _EXPERIMENT = "lth_experiment"  # of the initialisation; a fairseq checkpoint sa
 def save_initialisation(directory: Path, model: nn.Module, experiment: str) -> None:
     """Writes the model as it is before the first update, and which experiment's it is."""
     path = paths.rewind_checkpoint(directory, 0)
-    directory.mkdir(parents=True, exist_ok=True)
     with written_beside(path) as beside:
         write_archive({"model": model.state_dict(), "last_optimizer_state": None, _EXPERIMENT: experiment}, beside)
 

@@ -30,7 +30,6 @@ def run(arguments: argparse.Namespace) -> None:
     converter = CONVERTERS[arguments.format]
     before, between, behind = converter.frame
     count = 0
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with written_beside(arguments.output) as beside:
         with beside.open("w", encoding="utf-8", newline="\n") as file:
             for count, piece in enumerate(converter.pieces(arguments.inputs), 1):

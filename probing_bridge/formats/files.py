@@ -1,5 +1,6 @@
 """Files and folders that are there whole or not at all: made in a private folder beside their names, then renamed.
 
+Folders above a name are made, so that every command makes the place for what it writes.
 The private folder has a name that nobody can guess and is closed to other users, so nothing can be planted where we
 write; a lock on it tells a writer at work from what a killed one left.
 """
@@ -28,7 +29,7 @@ def written_beside(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
     """Gives a temporary name beside a file, which becomes `path` at the end unless there was an exception.
 
     Args:
-        path: The final name; a regular file that has it is replaced.
+        path: The final name; a regular file that has it is replaced. Folders above it are made.
         shared: Several processes may write this file at once, and the last one's stays.
 
     Yields:
@@ -63,7 +64,6 @@ def folder_beside(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
         InputError: Something else has the name, or another process is writing it.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     _require_ours(path)
     with _private_folder(path, shared) as folder:
         made = folder / path.name
@@ -93,6 +93,7 @@ def _require_ours(path: Path) -> None:
 @contextlib.contextmanager
 def _private_folder(path: Path, shared: bool) -> Iterator[Path]:
     """A locked folder beside a name, removed at the end; what killed writers of the name left is removed first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     for other in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         if not _removed(other) and not shared:
             raise InputError("is being written by another process; wait for it, or give another name", path)

@@ -66,7 +66,6 @@ def write_sentences(path: str | Path, texts: Sequence[Text]) -> None:
             raise ValueError(f"the word {word!r} is empty or contains white space")
     lines = ("\t".join(" ".join(sentence) for sentence in text.sentences) + "\n" for text in texts)
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
         with written_beside(path) as beside:
             beside.write_text("".join(lines), encoding="utf-8", newline="\n")
     except OSError as error:

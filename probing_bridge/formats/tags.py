@@ -30,7 +30,6 @@ def write_tags(path: str | Path, sentences: Iterable[Sequence[str]]) -> None:
                 raise InputError(f"the tag {tag!r} is empty or has white space in it: no tag file", path, number)
         lines.append(" ".join(tags) + "\n")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with written_beside(path) as beside:
             beside.write_text("".join(lines), encoding="utf-8", newline="\n")
     except OSError as error:

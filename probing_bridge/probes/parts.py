@@ -88,7 +88,6 @@ def save_part(part: Part, folder: Path) -> None:
         folder: The folder of parts.
     """
     path = part.key.path(folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
     header: dict[str, Any] = {
         "key": asdict(part.key),
         "fingerprint": part.fingerprint,

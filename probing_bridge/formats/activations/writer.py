@@ -84,11 +84,12 @@ class ActivationWriter:
     def __enter__(self) -> ActivationWriter:
         """Lays the whole file out beside its final name."""
         try:
-            needed, free = self._size(), shutil.disk_usage(self.path.absolute().parent).free
-            if needed > free:
-                raise ActivationError(f"{self.path}: needs {needed / 1e9:.1f} GB, but the disk has {free / 1e9:.1f} GB")
             self._place = written_beside(self.path)
             self._beside = self._place.__enter__()
+            needed, free = self._size(), shutil.disk_usage(self._beside.parent).free
+            if needed > free:
+                self.abort()
+                raise ActivationError(f"{self.path}: needs {needed / 1e9:.1f} GB, but the disk has {free / 1e9:.1f} GB")
             self._lay_out()
             self._fd = os.open(self._beside, os.O_RDWR)
         except OSError as error:

@@ -235,7 +235,6 @@ def _save_record(path: Path, record: LayerRecord, own: PairBlocks | None) -> Non
             "shift": own.x.shift, "counts": own.x.counts, "sums": own.x.sums, "norms": own.x.norms,
             "products": own.products, "norm_products": own.norm_products, "norm_sums": own.x_norm_y,
         }  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
     with written_beside(path, shared=True) as beside, beside.open("wb") as file:
         np.savez(file, **arrays)
 

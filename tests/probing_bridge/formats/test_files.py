@@ -101,9 +101,10 @@ def test_a_folder_taken_for_a_leftover_is_made_anew(
     flock, mkdir = fcntl.flock, Path.mkdir
 
     def removing(folder: Path, *arguments: Any, **options: Any) -> None:
-        monkeypatch.setattr(Path, "mkdir", mkdir)
         mkdir(folder, *arguments, **options)
-        shutil.rmtree(folder)
+        if folder != tmp_path:
+            monkeypatch.setattr(Path, "mkdir", mkdir)
+            shutil.rmtree(folder)
 
     def late(descriptor: int, operation: int) -> None:
         monkeypatch.setattr(fcntl, "flock", flock)
@@ -113,6 +114,14 @@ def test_a_folder_taken_for_a_leftover_is_made_anew(
     with written_beside(tmp_path / "a") as beside:
         beside.write_text("new")
     assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("a", "new")]
+
+
+def test_folders_above_a_name_are_made(tmp_path: Path) -> None:
+    with written_beside(tmp_path / "new" / "deep" / "a") as beside:
+        beside.write_text("new")
+    with folder_beside(tmp_path / "other" / "deep") as folder:
+        (folder / "b").write_text("new")
+    assert (tmp_path / "new" / "deep" / "a").read_text() == (tmp_path / "other" / "deep" / "b").read_text() == "new"
 
 
 def test_nothing_can_be_planted_where_a_file_is_written(tmp_path: Path) -> None:
