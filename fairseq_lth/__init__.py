@@ -32,6 +32,7 @@ def register() -> None:
     guards.guard_loading()
     guards.guard_launch()
     guards.tell_failures()
+    guards.quiet_hydra()
     lr_scheduler.register_all()
     criterion.register_all()
 

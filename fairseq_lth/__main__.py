@@ -4,6 +4,7 @@ python -m fairseq_lth                       the folder to give to any command of
 python -m fairseq_lth train DATA ...        fairseq-train with that --user-dir filled in
 python -m fairseq_lth validate DATA ...     likewise fairseq-validate; also generate and interactive
 python -m fairseq_lth encode | levels ...   the plugin's own commands
+python -m fairseq_lth flags                 every flag that the plugin adds to fairseq's, with its default
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import fairseq_lth
 
 FAIRSEQ = ("train", "validate", "generate", "interactive")
 OWN = {"encode": "fairseq_lth.encode", "levels": "fairseq_lth.levels.__main__"}
@@ -35,10 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__doc__.strip())
     elif command in OWN:
         return importlib.import_module(OWN[command]).main(words)
+    elif command == "flags":
+        fairseq_lth.register()
+        importlib.import_module("fairseq_lth.config").show_flags()
     elif command in FAIRSEQ:
         return _fairseq(command, words)
     else:
-        known = ", ".join([*FAIRSEQ, *OWN])
+        known = ", ".join([*FAIRSEQ, *OWN, "flags"])
         print(f"fairseq_lth: error: there is no command {command!r} (choose from {known})", file=sys.stderr)
         return 2
     return 0

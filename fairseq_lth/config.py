@@ -1,13 +1,15 @@
 """The task's flags, and fairseq's own that are refused beside them before training starts."""
 
+import argparse
 from dataclasses import dataclass, field
-from typing import Any, List, Optional  # noqa: UP035 - fairseq reads the annotations, and only this spelling
+from typing import Any, Optional
 
-from fairseq.dataclass import ChoiceEnum
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.dataclass.utils import gen_parser_from_dataclass
 from fairseq.tasks.translation import TranslationConfig
 from fairseq.utils import split_paths
 
-from fairseq_lth.capture.dump import DumpConfig
+from fairseq_lth.capture.dump_flags import DumpConfig
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.pruning.criteria import PRUNING_CRITERIA
 from fairseq_lth.training.pruning_flags import rewind_epochs
@@ -19,8 +21,8 @@ SCOPES = ("global", "layer")
 
 
 @dataclass
-class ImpConfig(TranslationConfig, DumpConfig):
-    """Flags of `--task lth_imp`: those of translation, of iterative magnitude pruning and of the activation dump."""
+class PruningConfig(FairseqDataclass):
+    """Flags of iterative magnitude pruning."""
 
     imp_iterations: int = field(
         default=0, metadata={"help": "K: number of prunings, which give the levels 1..K (0: only the dense level 0)"}
@@ -28,9 +30,11 @@ class ImpConfig(TranslationConfig, DumpConfig):
     imp_rate: float = field(
         default=0.2, metadata={"help": "share of the remaining weights that each pruning removes (0: none, a control)"}
     )
-    imp_rewind_epoch: List[int] = field(  # noqa: UP006
-        default_factory=lambda: [-1],
-        metadata={"help": "R: rewind to the end of this epoch (0: the start); one number, or one for each pruning"},
+    imp_rewind_epoch: Any = field(
+        default=None,
+        metadata={
+            "help": "R: rewind to the end of this epoch (0: the start); needed to prune: one, or one a pruning (3,3,1)"
+        },
     )
     imp_rewind: ChoiceEnum(REWINDS) = field(  # type: ignore[valid-type]
         default="lr",
@@ -46,7 +50,7 @@ class ImpConfig(TranslationConfig, DumpConfig):
         default=False, metadata={"help": "also prune embeddings and what is tied to them"}
     )
     imp_keep_biases: bool = field(default=False, metadata={"help": "do not prune biases"})
-    imp_calibration_batches: Optional[int] = field(  # noqa: UP045
+    imp_calibration_batches: Optional[int] = field(  # noqa: UP045 - only this spelling can fairseq read
         default=None, metadata={"help": "batches of the training set that --imp-score wanda and gradient look at"}
     )
     imp_seed: int = field(default=1, metadata={"help": "seed of scores, batches and weights that are drawn"})
@@ -57,6 +61,24 @@ class ImpConfig(TranslationConfig, DumpConfig):
         default=False,
         metadata={"help": "draw all weights anew after each pruning; masks are those of --restore-file's run"},
     )
+
+
+@dataclass
+class ImpConfig(TranslationConfig, PruningConfig, DumpConfig):
+    """Flags of `--task lth_imp`: those of translation, of iterative magnitude pruning and of the activation dump."""
+
+
+def show_flags() -> None:
+    """Prints every flag that `--task lth_imp` adds to fairseq's, with its default (`python -m fairseq_lth flags`).
+
+    The --help of fairseq's own commands is over before they know of the task.
+    """
+    parser = argparse.ArgumentParser(
+        usage=argparse.SUPPRESS, formatter_class=argparse.ArgumentDefaultsHelpFormatter, add_help=False
+    )
+    for command, flags in (("fairseq-train", PruningConfig), ("fairseq-validate", DumpConfig)):
+        gen_parser_from_dataclass(parser.add_argument_group(f"{command} --task lth_imp"), flags())
+    print(parser.format_help(), end="")
 
 
 def check_flags(root: RunSettings) -> None:

@@ -14,6 +14,8 @@ import logging
 import os
 import shutil
 import sys
+import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -67,6 +69,8 @@ def _found(load: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(load)
     def found(filenames: list[str], *args: Any, **kwargs: Any) -> Any:
+        if None in filenames:
+            raise RunRefused("--path is needed: the checkpoint that is evaluated")
         try:
             return load(filenames, *args, **kwargs)
         except OSError:
@@ -117,6 +121,8 @@ def guard_launch() -> None:
 def tell_failures() -> None:
     """Has what the system refuses end fairseq's command in one line (a file that cannot be read, too little memory).
 
+    So does what fairseq's own assertions say of flags.
+
     A line of the log that cannot be written is left out, where Python would print a traceback for each.
     """
     logging.raiseExceptions = False
@@ -124,7 +130,7 @@ def tell_failures() -> None:
         return
 
     def told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if (reason := refused(error)) is None:
+        if (reason := refused(error) or _asserted(error, trace)) is None:
             sys.__excepthook__(kind, error, trace)
         else:
             print(f"fairseq_lth: error: {' '.join(reason.split())}", file=sys.stderr)
@@ -132,6 +138,24 @@ def tell_failures() -> None:
 
     sys.excepthook = told
     atexit.register(_write_out)
+
+
+def _asserted(error: BaseException, trace: TracebackType | None) -> str | None:
+    """What an assertion of fairseq's own says, by which it checks flags ("Must specify batch size ..."); else None."""
+    if not isinstance(error, AssertionError) or not str(error):
+        return None
+    *_, (last, _) = traceback.walk_tb(trace)
+    return str(error) if str(last.f_globals.get("__name__")).split(".")[0] in ("fairseq", "fairseq_cli") else None
+
+
+def quiet_hydra() -> None:
+    """Leaves out what hydra says about fairseq's way of calling it, sixteen lines before any command's own first.
+
+    Whoever gives Python its own `-W` decides instead.
+    """
+    if not sys.warnoptions:
+        warnings.filterwarnings("ignore", module=r"hydra\.")
+        warnings.filterwarnings("ignore", message=r"\s*'config' is validated against ConfigStore schema")
 
 
 def _write_out() -> None:

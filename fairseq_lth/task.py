@@ -7,6 +7,7 @@ fairseq-validate) it is the translation task.
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import sys
 from pathlib import Path
@@ -18,7 +19,8 @@ from fairseq.tasks.translation import TranslationTask
 from omegaconf import DictConfig
 
 from fairseq_lth import config
-from fairseq_lth.capture.dump import ActivationDump, require_dumping_task
+from fairseq_lth.capture.dump import ActivationDump
+from fairseq_lth.capture.dump_flags import give_batch_size, require_dumping_task
 from fairseq_lth.config import ImpConfig
 from fairseq_lth.criterion import resolve_alias
 from fairseq_lth.errors import RunRefused
@@ -35,6 +37,8 @@ from fairseq_lth.training.settings import RunSettings, TaskSettings, is_master
 from fairseq_lth.training.start import find_start
 from fairseq_lth.training.stopping import stop_between_epochs, stop_when_asked
 from probing_bridge.errors import BridgeError
+
+logger = logging.getLogger(__name__)
 
 
 @register_task("lth_imp", dataclass=ImpConfig)
@@ -53,9 +57,10 @@ class ImpTask(TranslationTask):
 
     @classmethod
     def add_args(cls, parser: Any) -> None:
-        """Adds the flags, and looks whether a dump that is asked for will come to this task at all."""
+        """Adds the flags; of a dump that is asked for, looks whether it will come to this task at all."""
         super().add_args(parser)
         require_dumping_task(sys.argv[1:])
+        give_batch_size(parser, sys.argv[1:])
 
     @classmethod
     def setup_task(cls, cfg: TaskSettings, **kwargs: Any) -> ImpTask:
@@ -102,6 +107,10 @@ class ImpTask(TranslationTask):
         # fairseq hands on what the first process read as a pickle, which `weights_only` rightly refuses
         root.checkpoint.load_checkpoint_on_all_dp_ranks = True
         _use_rewindable_scheduler(root)
+        if root.checkpoint.keep_last_epochs < 0:  # the levels are kept; fairseq would keep every epoch beside them
+            root.checkpoint.no_epoch_checkpoints = True
+        if not cfg.imp_iterations:
+            logger.warning("--imp-iterations is 0: nothing will be pruned, only level 0 trained")
         return task
 
     def __init__(self, cfg: TaskSettings, src_dict: Any, tgt_dict: Any) -> None:

@@ -5,100 +5,33 @@ step computes. Batches come sorted by length; rows go to their place in corpus o
 the batching. Data flow: batch -> recorder.py -> rows without padding -> probing_bridge.formats.activations.reader.
 """
 
-import argparse
 import atexit
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
-from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 
 from fairseq_lth.capture.batch import Batch
 from fairseq_lth.capture.output import listen_output, require_output
 from fairseq_lth.capture.recorder import Recorder
 from fairseq_lth.capture.word_attention import WordBorders
-from fairseq_lth.errors import RunRefused
+from fairseq_lth.errors import RunRefused, refusing
 from fairseq_lth.levels.checkpoints import origin_of, require_dictionary, require_loadable
 from fairseq_lth.training.experiment import check_data
 from fairseq_lth.training.settings import RunSettings, TaskSettings
 from probing_bridge import __version__
-from probing_bridge.errors import BridgeError
 from probing_bridge.formats.activations.reader import (
-    DTYPES,
     ActivationWriter,
     layer_order,
     shard_path,
 )
-from probing_bridge.formats.words import JOINS
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class DumpConfig(FairseqDataclass):
-    """Flags of the dump."""
-
-    dump_activations: Optional[str] = field(  # noqa: UP045 - fairseq reads the annotation, and only this spelling
-        default=None,
-        metadata={"help": "fairseq-validate: write states and attention of the subset to this HDF5 file"},
-    )
-    dump_states: bool = field(
-        default=False, metadata={"help": "dump the states of the layers (with neither of the two flags: both)"}
-    )
-    dump_attention: bool = field(
-        default=False, metadata={"help": "dump the attention of each head (with neither of the two flags: both)"}
-    )
-    dump_layers: Optional[str] = field(  # noqa: UP045
-        default=None, metadata={"help": "layers to dump, such as 0,3,6 or 6,norm (0: embeddings); default: all"}
-    )
-    dump_output: int = field(
-        default=0,
-        metadata={"help": "also dump the output distributions: the K best tokens at each target position, 0: none"},
-    )
-    dump_dtype: ChoiceEnum(list(DTYPES)) = field(  # type: ignore[valid-type]
-        default="float32", metadata={"help": "float16 halves the file; the mean of each layer is taken off before"}
-    )
-    dump_words: ChoiceEnum(["none", *JOINS]) = field(  # type: ignore[valid-type]
-        default="none",
-        metadata={"help": "attention between words: sum over attended pieces, mean over attending ones, by this BPE"},
-    )
-
-
-def require_dumping_task(argv: Sequence[str]) -> None:
-    """Refuses to dump from a checkpoint whose task has no such flags: fairseq would drop them without a word.
-
-    fairseq-validate hands its flags to the task that the checkpoint names, where that task knows them.
-
-    Args:
-        argv: The command line.
-
-    Raises:
-        RunRefused: Such a checkpoint, with what to add.
-    """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for flag in ("--path", "--dump-activations", "--model-overrides"):
-        parser.add_argument(flag)
-    given = parser.parse_known_args(argv)[0]
-    if given.path is None or given.dump_activations is None or given.model_overrides is not None:
-        return
-    with _refusing():
-        checkpoint = require_loadable(given.path)
-    task = (
-        checkpoint["cfg"]["task"] if checkpoint.get("args") is None else checkpoint["args"]
-    )  # fairseq takes args first
-    fields = vars(task) if isinstance(task, argparse.Namespace) else task
-    if "dump_activations" not in fields:
-        name = fields.get("_name") or fields["task"]
-        overrides = {"_name": "lth_imp", "dump_activations": given.dump_activations}
-        raise RunRefused(
-            f"{given.path}: was trained with --task {name}, which does not dump; in place of "
-            f"--dump-activations give --model-overrides \"{{'task': {overrides}}}\""
-        )
 
 
 class ActivationDump:
@@ -115,7 +48,7 @@ class ActivationDump:
             root: fairseq's whole configuration.
 
         Raises:
-            RunRefused: Several subsets, no such folder, or a checkpoint that cannot be read.
+            RunRefused: Several subsets, or a checkpoint that cannot be read.
         """
         cfg: TaskSettings = task.cfg
         self._cfg = cfg
@@ -127,9 +60,7 @@ class ActivationDump:
                 f"--valid-subset {root.dataset.valid_subset}: --dump-activations takes one, as a file holds one"
             )
         check_data(cfg, root.dataset.valid_subset)
-        if not self._path.absolute().parent.is_dir():
-            raise RunRefused(f"--dump-activations {self._path}: there is no folder {self._path.absolute().parent}")
-        with _refusing():
+        with refusing():
             checkpoint = require_loadable(root.common_eval.path)
             require_dictionary(checkpoint, task.source_dictionary, cfg.data)
             record = origin_of(checkpoint, root.common_eval.path)
@@ -143,7 +74,7 @@ class ActivationDump:
         self._borders: dict[str, WordBorders] = {}
         self._words: dict[str, Sequence[int]] | None = None
         if str(cfg.dump_words) != "none":
-            with _refusing(f"--dump-words {cfg.dump_words}: "):
+            with refusing(f"--dump-words {cfg.dump_words}: "):
                 self._borders = {
                     side: WordBorders(str(cfg.dump_words), one) for side, one in self._dictionaries.items()
                 }
@@ -204,7 +135,7 @@ class ActivationDump:
         Raises:
             RunRefused: A model that cannot be recorded, a value that cannot be stored, or a full disk.
         """
-        with _refusing():
+        with refusing():
             if self._is_done:  # this process has no more batches, but others do
                 yield
                 return
@@ -290,12 +221,3 @@ class ActivationDump:
         self._is_done = True
         size = self._path.stat().st_size / 1e6
         logger.info("wrote the activations of %d sentences to %s (%.1f MB)", len(self._own), self._path, size)
-
-
-@contextlib.contextmanager
-def _refusing(flag: str = "") -> Iterator[None]:
-    """Turns bad input into the end of the run, in one line that may begin with the flag it is about."""
-    try:
-        yield
-    except BridgeError as error:
-        raise RunRefused(f"{flag}{error}") from None

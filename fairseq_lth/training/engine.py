@@ -39,7 +39,7 @@ from fairseq_lth.training.rewind import (
 )
 from fairseq_lth.training.schedule import Schedule
 from fairseq_lth.training.settings import RunSettings, TaskSettings, is_master
-from fairseq_lth.training.start import Start
+from fairseq_lth.training.start import Start, tell_finished
 from probing_bridge.errors import BridgeError
 
 logger = logging.getLogger(__name__)
@@ -248,6 +248,7 @@ class PruningEngine:
         with writing(self._directory):
             if continues:
                 self._name(path, state, self._start.updates)
+                tell_finished(self._directory, self._start.level, self.schedule.iterations)
             if self._mode == "weights":
                 ended = self._epoch if state["end_of_epoch"] else self._epoch - 1
                 to_come = sorted(set(self.schedule.rewind_epochs[self.level :]))

@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.training.lr_scheduler import PREFIX
 from fairseq_lth.training.mask_choice import mask_seed, masks_experiment
+from fairseq_lth.training.pruning_flags import given_rewind_epochs, rewind_epochs
 from fairseq_lth.training.settings import RunSettings, TaskSettings
 from probing_bridge.formats.files import file_hash
 
@@ -54,11 +56,26 @@ def experiment_id(cfg: TaskSettings, root: RunSettings, parent: str) -> str:
     Returns:
         16 hex digits.
     """
-    world_size = root.distributed_training.distributed_world_size
-    rewinds = list(cfg.imp_rewind_epoch)
     definition = {
+        **_settings(cfg, root, root.optimization.max_epoch),
         "parent": parent,
         "data": [_data_hash(path, cfg, root.dataset.train_subset) for path in utils.split_paths(cfg.data)],
+        "masks_from": None if cfg.imp_masks_from is None else masks_experiment(cfg.imp_masks_from),
+    }
+    return hashlib.sha256(json.dumps(definition, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _settings(cfg: TaskSettings, root: RunSettings, epochs: int) -> dict[str, Any]:
+    """What flags say of the identity; the rest is said by files and by what the experiment branched from.
+
+    Args:
+        cfg: The task's configuration.
+        root: fairseq's configuration of the whole run.
+        epochs: E; the plugin changes `max_epoch` once it has planned the experiment.
+    """
+    world_size = root.distributed_training.distributed_world_size
+    rewinds = given_rewind_epochs(cfg)
+    return {
         "model": _plain(root.model, drop=("data", "user_dir", "save_dir")),
         "criterion": _plain(root.criterion),
         "optimizer": _plain(root.optimizer),
@@ -66,13 +83,53 @@ def experiment_id(cfg: TaskSettings, root: RunSettings, parent: str) -> str:
         "task": {name: _plain(cfg[name]) for name in _TASK},
         "rewind_epochs": rewinds[:1] if len(set(rewinds)) == 1 else rewinds,
         "seed": mask_seed(cfg),
-        "masks_from": None if cfg.imp_masks_from is None else masks_experiment(cfg.imp_masks_from),
         "dataset": {name: _plain(root.dataset[name]) for name in _DATASET},
         "common": {name: _plain(root.common[name]) for name in _COMMON},
-        "optimization": {name: _plain(root.optimization[name]) for name in _OPTIMIZATION},
+        "optimization": {**{name: _plain(root.optimization[name]) for name in _OPTIMIZATION}, "max_epoch": epochs},
         "update_freq": [world_size * frequency for frequency in root.optimization.update_freq],
     }
-    return hashlib.sha256(json.dumps(definition, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def differences(cfg: TaskSettings, root: RunSettings, saved: Any, start: Sequence[int | None]) -> list[str]:
+    """The settings in which this run and one that has saved a checkpoint are different experiments.
+
+    Args:
+        cfg: The task's configuration.
+        root: fairseq's configuration as the user gave it.
+        saved: That of the checkpoint, in which `max_epoch` counts all levels (Schedule.total_epochs).
+        start: The level that the run of the checkpoint started at, and the epoch that finished it.
+
+    Returns:
+        `--imp-rate 0.2 there, 0.3 here` and the like; empty where the flags say the same.
+    """
+    now = _flat(_settings(cfg, root, root.optimization.max_epoch))
+    try:
+        there: Any = OmegaConf.create(saved, flags={"allow_objects": True})
+        if there.task.source_lang is None:  # the data said it
+            there.task.source_lang, there.task.target_lang = cfg.source_lang, cfg.target_lang
+        before = _flat(_settings(there.task, there, _dense_epochs(there, start)))
+    except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        return [f"its configuration cannot be compared ({type(error).__name__})"]
+    both = [name for name in now if name in before]  # another architecture or optimizer has other settings of its own
+    return [f"{name} {before[name]} there, {now[name]} here" for name in both if before[name] != now[name]]
+
+
+def _dense_epochs(saved: Any, start: Sequence[int | None]) -> int:
+    """E of a checkpoint's configuration: the other way round of Schedule.total_epochs."""
+    level, ended = start
+    rewinds = rewind_epochs(saved.task)[level:]
+    return (saved.optimization.max_epoch - (ended or 0) + sum(rewinds)) // (len(rewinds) + (ended is None))
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The settings by the flag that sets them."""
+    named = {"rewind_epochs": "imp_rewind_epoch", "seed": "imp_seed", "update_freq": "update_freq (times processes)"}
+    found = {}
+    for group, values in settings.items():
+        for name, value in values.items() if isinstance(values, dict) else [(named[group], values)]:
+            name = {"model": "arch"}.get(group, group) if name == "_name" else name
+            found["--" + name.replace("_", "-")] = json.dumps(value, default=str).strip('"')
+    return found
 
 
 def check_data(cfg: TaskSettings, subset: str | None) -> None:

@@ -10,13 +10,29 @@ from fairseq_lth.pruning.criteria import PRUNING_CRITERIA
 from fairseq_lth.training.settings import RunSettings, TaskSettings
 
 
+def given_rewind_epochs(cfg: TaskSettings) -> list[int]:
+    """The numbers of `--imp-rewind-epoch`, none if it is not given: 30 or 30,30,12 there, 30 or [30,30,12] in hydra.
+
+    Raises:
+        RunRefused: Something else.
+    """
+    if cfg.imp_rewind_epoch is None:
+        return []
+    try:
+        return [int(number) for number in str(cfg.imp_rewind_epoch).strip("[]").split(",")]
+    except ValueError:
+        raise RunRefused(
+            f"--imp-rewind-epoch {cfg.imp_rewind_epoch}: must be an epoch, or one for each pruning as in 30,30,12"
+        ) from None
+
+
 def rewind_epochs(cfg: TaskSettings) -> tuple[int, ...]:
     """R of every pruning; a single number stands for all.
 
     Raises:
         RunRefused: Neither one number nor one for each pruning.
     """
-    given = list(cfg.imp_rewind_epoch)
+    given = given_rewind_epochs(cfg)
     if cfg.imp_iterations == 0:
         return ()
     if len(given) not in (1, cfg.imp_iterations):
@@ -43,14 +59,15 @@ def check_pruning(cfg: TaskSettings, epochs: int) -> None:
         raise RunRefused(f"--imp-iterations {cfg.imp_iterations}: must be 0 or more")
     if not 0.0 <= cfg.imp_rate < 1.0:
         raise RunRefused(f"--imp-rate {cfg.imp_rate}: must be 0 or more and below 1")
-    if cfg.imp_iterations and list(cfg.imp_rewind_epoch) == [-1]:
+    given = given_rewind_epochs(cfg)
+    if cfg.imp_iterations and not given:
         raise RunRefused("--imp-rewind-epoch is needed: the epoch R < --max-epoch that each pruning rewinds to")
-    for epoch in cfg.imp_rewind_epoch:
-        if not 0 <= epoch < epochs and list(cfg.imp_rewind_epoch) != [-1]:
+    for epoch in given:
+        if not 0 <= epoch < epochs:
             raise RunRefused(f"--imp-rewind-epoch {epoch}: must be 0 or more and less than --max-epoch {epochs}")
     rewind_epochs(cfg)
-    for flag, (given, reason) in (_senseless(cfg) | _of_data(cfg)).items():
-        if given:
+    for flag, (is_given, reason) in (_senseless(cfg) | _of_data(cfg)).items():
+        if is_given:
             raise RunRefused(f"{flag}: {reason}")
 
 

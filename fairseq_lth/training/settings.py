@@ -31,7 +31,7 @@ class TaskSettings(Group, Protocol):
     num_batch_buckets: int
     imp_iterations: int
     imp_rate: float
-    imp_rewind_epoch: Sequence[int]
+    imp_rewind_epoch: object
     imp_rewind: object
     imp_score: object
     imp_scope: object
@@ -71,6 +71,8 @@ class Checkpointing(Protocol):
     checkpoint_suffix: str
     write_checkpoints_asynchronously: bool
     load_checkpoint_on_all_dp_ranks: bool
+    keep_last_epochs: int
+    no_epoch_checkpoints: bool
 
 
 class Distributed(Protocol):

@@ -28,12 +28,13 @@ from fairseq_lth.levels.checkpoints import (
     read_checkpoint,
     require_state,
 )
-from fairseq_lth.training.experiment import experiment_id
+from fairseq_lth.training.experiment import differences, experiment_id
 from fairseq_lth.training.pruning_flags import rewind_epochs
 from fairseq_lth.training.settings import RunSettings, TaskSettings, is_master
 from probing_bridge.errors import BridgeError
 
 logger = logging.getLogger(__name__)
+_SHOWN = 5  # settings that differ, in one line
 _Loaded = tuple[dict[str, Any], ImpState]  # a checkpoint and the plugin's part of it
 
 
@@ -93,6 +94,21 @@ def find_start(cfg: TaskSettings, root: RunSettings) -> Start:
         raise RunRefused(str(error)) from None
 
 
+def tell_finished(directory: Path, first: int, last: int) -> None:
+    """Says it in the log where nothing is left to train, since all levels are there, or more than were asked for.
+
+    Args:
+        directory: The save dir.
+        first: The level that the experiment starts at.
+        last: K, the last level that is asked for.
+    """
+    there = paths.level_checkpoints(directory)
+    if not set(range(first, last + 1)) <= there.keys():
+        return
+    more = f", and more, up to level {max(there)}" if max(there) > last else ""
+    logger.info("all %d levels after level %d are there%s: nothing is left to train", last - first, first, more)
+
+
 def _find_start(cfg: TaskSettings, root: RunSettings) -> Start:
     directory, given = Path(root.checkpoint.save_dir), Path(root.checkpoint.restore_file)
     own = _own_checkpoints(directory)
@@ -102,7 +118,7 @@ def _find_start(cfg: TaskSettings, root: RunSettings) -> Start:
     else:
         origin = require_state(given)
         experiment, parent = _identify(cfg, root, origin[1])
-    _require_experiment(own, experiment)
+    _require_experiment(own, experiment, parent, cfg, root)
     last = _last_checkpoint(directory, own, experiment, is_master(root))
     if last is not None:
         root.checkpoint.restore_file = paths.LAST
@@ -167,14 +183,22 @@ def _own_checkpoints(directory: Path) -> dict[Path, _Loaded]:
     return own
 
 
-def _require_experiment(own: Mapping[Path, _Loaded], experiment: str) -> None:
-    """Refuses a save dir with checkpoints of another experiment."""
-    for path, (_, state) in own.items():
-        if state["experiment"] != experiment:
-            raise CheckpointError(
-                f"{path} belongs to experiment {state['experiment']}, and these flags and data make {experiment}: "
-                "use the same ones to continue it, or another --save-dir"
-            )
+def _require_experiment(
+    own: Mapping[Path, _Loaded], experiment: str, parent: str, cfg: TaskSettings, root: RunSettings
+) -> None:
+    """Refuses a save dir with checkpoints of another experiment, and says in what it is another."""
+    for path, (checkpoint, state) in own.items():
+        if state["experiment"] == experiment:
+            continue
+        found = differences(cfg, root, checkpoint.get("cfg"), state["start"])
+        if parent != state["parent"]:
+            found = [f"branched from {state['parent'] or 'no level'} there, {parent or 'no level'} here", *found]
+        found = found or ["the same flags, but other data, dictionaries or masks"]
+        more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise CheckpointError(
+            f"{path} is of another experiment ({'; '.join(found[:_SHOWN])}{more}): use the same settings to continue "
+            "it, or another --save-dir"
+        )
 
 
 def _last_checkpoint(directory: Path, own: Mapping[Path, _Loaded], experiment: str, writes: bool) -> _Loaded | None:

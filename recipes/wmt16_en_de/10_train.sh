@@ -39,6 +39,7 @@ train() {
         "${TRAIN_DEVICE[@]}" "${several[@]}" --max-epoch "$EPOCHS" "${@:4}" --save-dir "$state/$3/levels" \
         --log-format simple --log-interval 100
 }
+commas() { local IFS=,; echo "$*"; }  # as fairseq takes several numbers of one flag
 average() {
     [ -e "$state/magnitude/average.pt" ] ||
         run python -m fairseq_lth.levels "$state/magnitude/levels" --average "$AVERAGE" --export "$state/magnitude/average.pt"
@@ -49,7 +50,7 @@ average() {
 if [ "${AVERAGE:-0}" -gt 0 ] && [[ " $EXPERIMENTS " == *" magnitude "* ]]; then
     [ "$AVERAGE" -le "$EPOCHS" ] || refuse "AVERAGE=$AVERAGE: there are $EPOCHS dense epochs"
     train train-dense "$EPOCHS epochs, the last $AVERAGE kept" magnitude --imp-iterations 0 --imp-rate "$RATE" \
-        --imp-rewind-epoch "${REWIND[@]}" --imp-score magnitude --imp-rewind lr --keep-last-epochs "$AVERAGE"
+        --imp-rewind-epoch "$(commas "${REWIND[@]}")" --imp-score magnitude --imp-rewind lr --keep-last-epochs "$AVERAGE"
     step average "mean of the last $AVERAGE epochs of LTH0" average
 fi
 for experiment in $EXPERIMENTS; do
@@ -72,5 +73,5 @@ for experiment in $EXPERIMENTS; do
             pruning=(--imp-score "${experiment%-*}" --imp-calibration-batches "$CALIBRATION" --imp-rewind lr) ;;
     esac
     train "train-$experiment" "$title" "$experiment" --imp-iterations "$ITERATIONS" --imp-rate "$rate" \
-        --imp-rewind-epoch "${rewind[@]}" "${pruning[@]}" "${drawn[@]}" "${branch[@]}" --no-epoch-checkpoints
+        --imp-rewind-epoch "$(commas "${rewind[@]}")" "${pruning[@]}" "${drawn[@]}" "${branch[@]}" --no-epoch-checkpoints
 done

@@ -45,7 +45,7 @@ FLAGS = """
     --dropout 0.2 --task lth_imp --optimizer adam --adam-betas (0.9,0.98) --weight-decay 0.01 --clip-norm 0.5 --lr 0.01
     --lr-scheduler inverse_sqrt --warmup-updates 3 --criterion label_smoothed_cross_entropy --label-smoothing 0.1
     --max-tokens 150 --cpu --no-progress-bar --log-interval 3 --num-workers 0 --seed 5
-    --max-epoch 2 --imp-iterations 2 --imp-rewind-epoch 1 --imp-rate 0.3
+    --max-epoch 2 --imp-iterations 2 --imp-rewind-epoch 1 --imp-rate 0.3 --keep-last-epochs 9
 """
 
 

@@ -6,7 +6,7 @@ from typing import Any, get_type_hints
 import pytest
 from omegaconf import OmegaConf
 
-from fairseq_lth.training.experiment import experiment_id
+from fairseq_lth.training.experiment import differences, experiment_id
 from fairseq_lth.training.settings import RunSettings
 
 IDENTITY = {
@@ -155,7 +155,36 @@ def test_a_run_does_not_go_on_with_another_corpus(refusal, flags, corpus, dense,
     other = shuffled(corpus, tmp_path / "other")
     run = shutil.copytree(dense, tmp_path / "run")
     error = refusal([str(other), *flags[1:], "--save-dir", run])
-    assert str(run) in error and "experiment" in error
+    assert str(run) in error and "(the same flags, but other data, dictionaries or masks)" in error
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ("--imp-rate 0.4", "(--imp-rate 0.3 there, 0.4 here)"),
+        ("--imp-iterations 3 --max-epoch 5", "(--max-epoch 2 there, 5 here)"),
+        ("--imp-rewind-epoch 0", "(--imp-rewind-epoch [1] there, [0] here)"),
+        ("--lr 0.02 --seed 6", "(--lr [0.01] there, [0.02] here; --seed 5 there, 6 here)"),
+        ("--lr-scheduler fixed --warmup-updates 3", "(--lr-scheduler inverse_sqrt there, fixed here)"),
+        ("--arch transformer_iwslt_de_en", "(--arch transformer there, transformer_iwslt_de_en here)"),
+        (
+            "--lr 0.02 --seed 6 --dropout 0.3 --clip-norm 1 --imp-rate 0.4 --warmup-updates 4",
+            "; and 1 more): use the same settings to continue it, or another --save-dir",
+        ),
+        ("--restore-file {dense}/checkpoint_lth0.pt --imp-score random", "(branched from no level there, "),
+    ],
+)
+def test_a_save_dir_of_another_experiment_names_what_differs(refusal, flags, dense, tmp_path, extra, expected):
+    run = shutil.copytree(dense, tmp_path / "run")
+    error = refusal([*flags, *extra.format(dense=dense).split(), "--save-dir", run])
+    assert str(run) in error and "is of another experiment" in error and expected in error, error
+
+
+def test_a_configuration_that_cannot_be_compared_is_said(configure, flags):
+    root = configure([*flags, "-s", "en", "-t", "de"])
+    for saved in (None, {}, {"task": 3}, {"task": {"imp_iterations": 0}}):
+        (said,) = differences(root.task, root, saved, [0, None])
+        assert said.startswith("its configuration cannot be compared")
 
 
 def shuffled(corpus, folder):

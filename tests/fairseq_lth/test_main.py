@@ -1,14 +1,18 @@
 """`python -m fairseq_lth`: the folder of the plugin, and fairseq's commands with it, from any folder."""
 
 import os
+import re
 import subprocess
 import sys
+import warnings
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 import fairseq_lth
 from fairseq_lth.__main__ import main
+from fairseq_lth.config import ImpConfig
 
 PLUGIN = Path(fairseq_lth.__file__).parent
 # What a command may not import before its command line has been read.
@@ -47,7 +51,7 @@ def test_a_user_dir_that_is_not_there_is_one_line(tmp_path, monkeypatch, capsys,
 
 def test_an_unknown_command_is_one_line(capsys):
     assert main(["prune"]) == 2
-    assert "no command 'prune' (choose from train, validate, generate, interactive, encode, levels)" in (
+    assert "no command 'prune' (choose from train, validate, generate, interactive, encode, levels, flags)" in (
         capsys.readouterr().err
     )
 
@@ -70,6 +74,81 @@ except SystemExit as end:
 print(*sorted({HEAVY} & set(sys.modules)), file=sys.stderr)"""
     shown = python("-c", code, folder=tmp_path)
     assert (shown.returncode, shown.stderr) == (0, "\n") and len(shown.stdout) > 100
+
+
+def test_every_flag_is_shown_with_its_default(capsys):
+    assert main(["flags"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for one in fields(ImpConfig):
+        if one.name.startswith(("imp_", "dump_")):
+            assert re.search(f"--{one.name.replace('_', '-')} .*?\\(default: {one.default}\\)", shown), one.name
+    assert "--imp-rate IMP_RATE share" in shown and "--left-pad-source" not in shown
+
+
+@pytest.mark.parametrize(("page", "prefix"), [("pruning", "imp_"), ("activations", "dump_")])
+def test_the_docs_name_every_flag_and_its_default(page, prefix):
+    text = (PLUGIN.parent / "docs" / f"{page}.md").read_text()
+    rows = re.findall(r"^\| (`--.*?) \|(.*?)\|", text, flags=re.M)
+    told = {flag: default.strip(" `") for names, default in rows for flag in re.findall(r"--(\S+?)[` ]", names)}
+    own = {one.name.replace("_", "-"): one.default for one in fields(ImpConfig) if one.name.startswith(prefix)}
+    assert {flag for flag in told if flag.startswith(prefix[:-1])} == own.keys()
+    for flag, default in own.items():
+        expected = ("", "all") if default is None else ("off",) if default is False else (str(default),)
+        assert told[flag] in expected, flag
+
+
+@pytest.mark.parametrize("given", [[], ["--max-tokens", "50"], ["--batch-size", "3"]])
+def test_a_dump_has_a_batch_size_where_none_is_given(monkeypatch, given):
+    from fairseq import options
+
+    argv = ["fairseq-validate", "DATA", "--task", "lth_imp", "--dump-activations", "a.h5", *given]
+    monkeypatch.setattr(sys, "argv", argv)
+    arguments = options.parse_args_and_arch(options.get_validation_parser())
+    assert arguments.max_tokens == (50 if "--max-tokens" in given else 4000)
+    monkeypatch.setattr(sys, "argv", [*argv[:4], *given])
+    assert options.parse_args_and_arch(options.get_validation_parser()).max_tokens == (50 if "50" in given else None)
+
+
+def test_what_fairseq_asserts_of_flags_is_one_line(configure, flags, capsys):
+    from fairseq_cli.train import main as train
+
+    at = flags.index("--max-tokens")
+    with pytest.raises(AssertionError) as raised:
+        train(configure([*flags[:at], *flags[at + 2 :]]))
+    sys.excepthook(raised.type, raised.value, raised.tb)
+    expected = "Must specify batch size either with --max-tokens or --batch-size"
+    assert capsys.readouterr().err == f"fairseq_lth: error: {expected}\n"
+    with pytest.raises(AssertionError) as own:
+        raise AssertionError("of ours")
+    sys.excepthook(own.type, own.value, own.tb)
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_missing_path_is_one_line():
+    from fairseq import checkpoint_utils
+
+    with pytest.raises(SystemExit, match="--path is needed"):
+        checkpoint_utils.load_model_ensemble_and_task([None])
+
+
+def test_warnings_about_how_fairseq_calls_hydra_are_left_out(monkeypatch):
+    from fairseq_lth.guards import quiet_hydra
+
+    def warned():
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            quiet_hydra()
+            warnings.warn_explicit("old", UserWarning, "x.py", 1, module="hydra.compose")
+            warnings.warn_explicit(
+                "\n'config' is validated against ConfigStore schema", UserWarning, "x", 1, module="sys"
+            )
+            warnings.warn_explicit("ours", UserWarning, "x.py", 1, module="fairseq_lth.task")
+        return [str(one.message) for one in caught]
+
+    monkeypatch.setattr(sys, "warnoptions", [])
+    assert warned() == ["ours"]
+    monkeypatch.setattr(sys, "warnoptions", ["always"])
+    assert len(warned()) == 3
 
 
 def test_the_help_of_a_bpe_has_its_flags(capsys):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
+from fairseq_lth.config import ImpConfig
 from fairseq_lth.criterion import PREFIX
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels.checkpoints import (
@@ -22,6 +25,7 @@ from fairseq_lth.levels.checkpoints import (
     read_checkpoint,
     require_loadable,
 )
+from fairseq_lth.training.pruning_flags import rewind_epochs
 
 PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
 REFUSED = {
@@ -65,6 +69,49 @@ def test_data_in_several_folders_is_refused_since_each_epoch_takes_another(refus
 def test_what_is_the_same_in_all_epochs_after_the_rewind_is_not_refused(plan, flags, tmp_path, extra):
     task, _ = plan([*flags, *extra.split(), "--save-dir", tmp_path / "run"])
     assert task.engine.schedule.total_epochs == 4
+
+
+@pytest.mark.parametrize("given", [1, [1], [1, 1], "1,1", "[1, 1]"])
+def test_an_epoch_to_rewind_to_is_a_number_or_a_list(given):
+    cfg = OmegaConf.merge(ImpConfig, {"imp_iterations": 2, "imp_rewind_epoch": given})
+    assert rewind_epochs(cfg) == (1, 1)
+
+
+@pytest.mark.parametrize("given", ["", "x", 1.5, True, "1;1", [], [[1]]])
+def test_an_epoch_to_rewind_to_that_is_none_is_refused(given):
+    cfg = OmegaConf.merge(ImpConfig, {"imp_iterations": 2, "imp_rewind_epoch": given})
+    with pytest.raises(RunRefused, match=r"--imp-rewind-epoch .*: must be an epoch, or one for each pruning"):
+        rewind_epochs(cfg)
+
+
+def test_a_training_without_prunings_says_so(plan, flags, tmp_path, caplog):
+    plan([*flags, "--save-dir", tmp_path / "pruned"])
+    assert "nothing will be pruned" not in caplog.text
+    plan([*flags, "--imp-iterations", "0", "--save-dir", tmp_path / "dense"])
+    assert "--imp-iterations is 0: nothing will be pruned" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (2, "all 2 levels after level 0 are there: nothing is left to train"),
+        (1, "all 1 levels after level 0 are there, and more, up to level 2: nothing is left to train"),
+        (3, None),
+    ],
+)
+def test_a_run_whose_levels_are_there_says_so(plan, flags, dense, tmp_path, caplog, asked, said):
+    run = shutil.copytree(dense, tmp_path / "run")
+    caplog.set_level("INFO")
+    task, root = plan([*flags, "--imp-iterations", asked, "--save-dir", run])
+    task.build_model(root.model)
+    task.set_checkpoint_dict(imp_state(read_checkpoint(run / "checkpoint_last.pt")))
+    assert said in caplog.text if said else "levels after" not in caplog.text
+
+
+@pytest.mark.parametrize(("kept", "left_out"), [("-1", True), ("3", False)])
+def test_checkpoints_of_epochs_are_kept_only_where_they_are_asked_for(plan, flags, tmp_path, kept, left_out):
+    _, root = plan([*flags, "--keep-last-epochs", kept, "--save-dir", tmp_path / "run"])
+    assert root.checkpoint.no_epoch_checkpoints is left_out
 
 
 @pytest.mark.parametrize("extra", ["--imp-rate 1.0", "--restore-file nowhere.pt"])
@@ -171,7 +218,7 @@ def test_a_masked_criterion_never_sees_an_unmasked_weight(train, dense, corpus):
 def test_hydra_trains_in_bf16(train, corpus, tmp_path):
     overrides = f"""
         --config-dir {PLUGIN}/hydra --config-name lth_imp
-        task.data={corpus} task.imp_iterations=1 task.imp_rewind_epoch=[1] task.imp_rate=0.3 optimization.max_epoch=2
+        task.data={corpus} task.imp_iterations=1 task.imp_rewind_epoch=1 task.imp_rate=0.3 optimization.max_epoch=2
         model._name=transformer model.share_all_embeddings=false
         +model.encoder_layers=1 +model.decoder_layers=1 +model.encoder_embed_dim=8 +model.decoder_embed_dim=8
         +model.encoder_ffn_embed_dim=16 +model.decoder_ffn_embed_dim=16 +model.encoder_attention_heads=2

@@ -137,7 +137,7 @@ class TestDryRun:
         done = run("bash", RECIPE / "10_train.sh", "--dry-run", EXPERIMENTS="magnitude reinit", **settings)
         first, second = (shlex.split(line) for line in done.stdout.splitlines() if "fairseq-train" in line)
         assert first[first.index("--lr") : first.index("--lr") + 4] == ["--lr", "1", "--adam-betas", "(0.9, 0.98)"]
-        assert "--imp-rewind-epoch 30 30 30 30 30 30 12 12 --imp-score" in " ".join(first)
+        assert "--imp-rewind-epoch 30,30,30,30,30,30,12,12 --imp-score" in " ".join(first)
         assert "--imp-rewind-epoch 0 --imp-reinit" in " ".join(second)
         assert "--fp16" not in first and "--max-tokens" not in first
 
