@@ -19,7 +19,7 @@ def register() -> None:
     Raises:
         ImportError: fairseq is missing or too old, with what to install.
     """
-    for library in ("h5py", "matplotlib"):
+    for library in ("h5py", "hydra", "matplotlib"):
         logging.getLogger(library).setLevel(logging.INFO)  # importing fairseq's tasks sets the root logger to DEBUG
     from fairseq_lth.preflight import require_tested_fairseq
 

@@ -145,7 +145,9 @@ def _asserted(error: BaseException, trace: TracebackType | None) -> str | None:
     if not isinstance(error, AssertionError) or not str(error):
         return None
     *_, (last, _) = traceback.walk_tb(trace)
-    return str(error) if str(last.f_globals.get("__name__")).split(".")[0] in ("fairseq", "fairseq_cli") else None
+    place = Path(last.f_code.co_filename)
+    is_fairseq = place.is_relative_to(Path(checkpoint_utils.__file__).parent) or place.parent.name == "fairseq_cli"
+    return str(error) if is_fairseq else None
 
 
 def quiet_hydra() -> None:
