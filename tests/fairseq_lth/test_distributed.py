@@ -131,8 +131,8 @@ def test_all_are_refused_where_one_is(both, one_process, tmp_path):
     """None waits for the others, and one of them says why."""
     ended = both("--save-dir", one_process(), "--lr", "0.5")
     assert [rank.status for rank in ended] == [1, 1]
-    assert "belongs to experiment" in ended[0].error()
-    assert "belongs to experiment" not in ended[1].output
+    assert "is of another experiment" in ended[0].error()
+    assert "is of another experiment" not in ended[1].output
 
 
 @pytest.mark.parametrize(
