@@ -77,7 +77,7 @@ def test_an_epoch_to_rewind_to_is_a_number_or_a_list(given):
     assert rewind_epochs(cfg) == (1, 1)
 
 
-@pytest.mark.parametrize("given", ["", "x", 1.5, True, "1;1", [], [[1]]])
+@pytest.mark.parametrize("given", ["", "x", 1.5, True, "1;1", []])
 def test_an_epoch_to_rewind_to_that_is_none_is_refused(given):
     cfg = OmegaConf.merge(ImpConfig, {"imp_iterations": 2, "imp_rewind_epoch": given})
     with pytest.raises(RunRefused, match=r"--imp-rewind-epoch .*: must be an epoch, or one for each pruning"):
