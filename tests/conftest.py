@@ -1,7 +1,9 @@
 """Fixtures that every test may use."""
 
+import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two pytest workers share two cores
 
@@ -18,3 +20,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no {folder}: real data and golden outputs are not part of the project")
     return folder
+
+
+@pytest.fixture(scope="session")
+def synthetic() -> ModuleType:
+    """The generator of made-up results of any size."""
+    path = Path(__file__).parent / "probing_bridge" / "synthetic_results.py"
+    spec = importlib.util.spec_from_file_location("synthetic_results", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

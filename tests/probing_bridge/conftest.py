@@ -1,6 +1,5 @@
 """Result folders made up for the tests of figures, claims, report and page."""
 
-import importlib.util
 import os
 import time
 from collections.abc import Callable
@@ -13,16 +12,6 @@ import pytest
 from probing_bridge.formats.activations.output import Output
 from probing_bridge.report.page import build
 from probing_bridge.results.folder import Results, read_results, with_baselines
-
-
-@pytest.fixture(scope="session")
-def synthetic() -> ModuleType:
-    """The generator of made-up results, a module beside this file."""
-    spec = importlib.util.spec_from_file_location("synthetic_results", Path(__file__).with_name("synthetic_results.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")
