@@ -5,7 +5,8 @@
 # TEXT has {train,valid,test}.{SOURCE,TARGET}. BPE is subword_nmt, of SIZE merge operations, or sentencepiece, of at most
 # SIZE pieces. TOKENIZER is `moses`, `moses --moses-no-dash-splits` (fairseq's flag: hyphens stay in their words) or left
 # out, as sentencepiece needs none. DATA is made, with `codes` or `sentencepiece.model` in it.
-# One core, minutes; needs room for four copies of the text. DATA appears only when it is complete.
+# One core, minutes; needs room for four copies of the text. DATA appears only when it is complete; a folder of that
+# name is replaced only if this script made it.
 set -euo pipefail
 usage="usage: binarise.sh TEXT SOURCE TARGET BPE SIZE DATA [moses [--moses-no-dash-splits]]"
 [ $# -ge 6 ] || { echo "$usage" >&2; exit 2; }
@@ -18,6 +19,14 @@ case $tokenizer in
 esac
 [[ $bpe = subword_nmt || $bpe = sentencepiece ]] ||
     { echo "binarise: BPE=$bpe: give subword_nmt or sentencepiece" >&2; exit 2; }
+made=.made-by-binarise
+for place in "$work" "$data"; do
+    rmdir "$place" 2> /dev/null || true  # an empty folder is nobody's
+    if { [ -e "$place" ] || [ -L "$place" ]; } && [ ! -f "$place/$made" ]; then
+        echo "binarise: $place: is there and was not made by this script (no $made in it); give another name" >&2
+        exit 1
+    fi
+done
 for split in train valid test; do
     for language in "${languages[@]}"; do
         [ -s "$text/$split.$language" ] || { echo "binarise: $text/$split.$language: no such text" >&2; exit 1; }
@@ -55,7 +64,10 @@ cut_up() {
 }
 
 rm -rf "$work" "$data"
-mkdir -p "$work/data"
+mkdir -p "$work"
+touch "$work/$made"
+mkdir "$work/data"
+touch "$work/data/$made"
 for language in "${languages[@]}"; do
     for split in train valid test; do
         tokenize "$language" < "$text/$split.$language" > "$work/$split.tok.$language"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import hostile_checkpoints as make
 import pytest
 from hostile_attempt import MOST_MEGABYTES, MOST_SECONDS, Attempt
 
+from fairseq_lth.levels import __main__ as levels
 from fairseq_lth.levels.checkpoints import CheckpointError, require_loadable
 
 PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
@@ -109,6 +111,20 @@ def test_a_path_in_a_configuration_is_not_opened(level, corpus, attempt, tmp_pat
 def test_what_fairseq_does_not_write_is_refused(level, tmp_path, marker, kinds, refuse):
     for kind, change in getattr(make, kinds)(marker):
         refuse(kind, make.changed(level, tmp_path / "level.pt", change))
+
+
+def test_what_lies_is_not_exported(level, tmp_path, marker, capsys):
+    """Neither as a checkpoint nor in the compact form, of which a failed one must not leave the other."""
+    run = tmp_path / "run"
+    shutil.copytree(level.parent, run)
+    kinds = [*make.evaluated(marker), *make.states(marker)]
+    for kind, change in kinds:
+        make.changed(level, run / level.name, change)
+        outputs = ("--export", str(tmp_path / "out.pt"), "--compact", str(tmp_path / "out.safetensors"))
+        assert levels.main([str(run), "--level", "1", *outputs]) == 2, kind
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and str(run / level.name) in said, (kind, said)
+        assert [one.name for one in tmp_path.iterdir()] == ["run"] and not marker.exists(), kind
 
 
 def test_files_that_torch_does_not_write_are_refused(level, tmp_path, marker, refuse):

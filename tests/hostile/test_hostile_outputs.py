@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+from pathlib import Path
 
 import pytest
 from test_hostile_hdf5 import representations, write_dump
@@ -11,6 +13,7 @@ from probing_bridge.run import main
 
 CONLLU = "1\tcats\t_\tNOUN\t_\t_\t2\tnsubj\t_\t_\n2\tnap\t_\tVERB\t_\t_\t0\troot\t_\t_\n\n"
 PRECIOUS = "precious"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -116,6 +119,21 @@ def test_an_output_folder_that_is_not_ours(plant, place, capsys, within):
     assert said.count("\n") == 1 and str(target) in said
     assert target.lstat().st_ino == before.st_ino and (place / "victim").read_text() == PRECIOUS
     if target.is_dir() and not target.is_symlink():
+        assert (target / "thesis").read_text() == PRECIOUS
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+@pytest.mark.parametrize("name", ["data", "data.work"])
+def test_binarised_data_replace_nothing_that_is_not_theirs(name, plant, place):
+    """`binarise.sh` is no command of the bridge, and removes folders by itself."""
+    target = place / "out" / name
+    plant(target)
+    before = target.lstat()
+    words = ["bash", ROOT / "recipes" / "binarise.sh", place, "en", "de", "subword_nmt", "50", place / "out" / "data"]
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith(f"binarise: {target}: is there and was not made by")
+    assert done.stderr.count("\n") == 1 and target.lstat().st_ino == before.st_ino
+    if target.is_dir():
         assert (target / "thesis").read_text() == PRECIOUS
 
 
