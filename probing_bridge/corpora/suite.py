@@ -30,6 +30,7 @@ COMPAT = "liu2019"
 TOP_KEYS = ("compat", "language", "tasks")
 TASK_KEYS = (*SPLITS, "format", "compat")
 MAX_BYTES = 1 << 14  # a suite of all tasks has 3,000
+MAX_DEPTH = 16  # of brackets; a suite needs two
 
 LineFaults = list[tuple[int | None, str]]  # (1-based line, message)
 
@@ -116,11 +117,20 @@ def _line(fault: tuple[int | None, str]) -> int:
     return fault[0] or 0
 
 
+class _ShallowLoader(yaml.SafeLoader):
+    """YAML of few brackets in brackets: the time that its scanner takes grows with the square of their depth."""
+
+    def fetch_flow_collection_start(self, TokenClass: type) -> None:
+        if self.flow_level >= MAX_DEPTH:
+            raise RecursionError
+        super().fetch_flow_collection_start(TokenClass)
+
+
 def _parse(path: Path) -> yaml.Node:
     """The YAML tree; nothing is constructed from it, so no tag and no alias can do harm."""
     try:
         text = plain_text(file_bytes(path, most=MAX_BYTES), path)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_ShallowLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise InputError(f"expected YAML: {error.problem}", path, None if mark is None else mark.line + 1) from error
