@@ -38,5 +38,5 @@ def test_running_it_again_gives_what_is_committed() -> None:
     for was, cell in zip(committed.cells, again.cells, strict=True):
         if cell.cell_type == "code" and "computed" not in cell.metadata.get("tags", ()):
             assert texts(cell) == texts(was), cell.source
-    masks, across = (cell.outputs[0]["data"]["text/plain"] for cell in again.cells if cell.metadata.get("tags"))
+    across, masks = (cell.outputs[0]["data"]["text/plain"] for cell in again.cells if cell.metadata.get("tags"))
     assert masks.count("fc") == 8 and across.count("LTH0") == across.count("LTH1") == 3

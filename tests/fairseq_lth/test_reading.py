@@ -116,6 +116,7 @@ def test_dumps_tags_and_archives(ran, corpus):
         archive = ran(8)
         np.testing.assert_array_equal(archive["states"], dump.read_states("encoder", "1", 0, stop))
         np.testing.assert_array_equal(archive["tokens"], dump.tokens("source"))
+        assert archive["symbols"] == dump.symbols("source")
 
 
 def test_words(ran, corpus):
