@@ -27,7 +27,8 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 ALONE = {"your_own_data.md"}  # from the user's files to the report by itself
 INTERPRETERS = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": ["python", "-c"]}
 SCRIPTS = re.compile(r"fairseq-|torchrun$|subword-nmt$|sacremoses$|sacrebleu$")  # of what setup.py asks for
-TAGS = {f"w{number}": ("NOUN", "VERB", "DET", "ADV")[number % 4] for number in range(40)}
+WORDS = [f"{first}{second}r" for first in "bdfgklmn" for second in "aeiou"]
+TAGS = {word: ("NOUN", "VERB", "DET", "ADV")[number % 4] for number, word in enumerate(WORDS)}
 
 
 @dataclass(frozen=True)
