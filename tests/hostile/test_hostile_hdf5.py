@@ -256,8 +256,8 @@ NPZ = {
     "an origin that is a list": {"origin": np.array(json.dumps([1] * 1000))},
     "a layer named mix": {"layer_mix": np.ones((2, 3), np.float32)},
     "an origin with a zero byte": {"origin": np.array('{"experiment": "a\\u0000"}')},
-    "a word with white space": {"words": np.array(["a", "b c"])},
-    "a sentence twice": {"words": np.array(["a", "a"]), "offsets": np.array([0, 1, 2])},
+    "a word with white space": {"words": np.frombuffer(b"a\nb c", np.uint8)},
+    "a sentence twice": {"words": np.frombuffer(b"a\na", np.uint8), "offsets": np.array([0, 1, 2])},
     "an array twice": {"layer_0.npy": np.zeros((2, 3), np.float32)},
 }
 
