@@ -2,7 +2,7 @@
 # From two text files to binarised splits, and the sentences that probing needs.
 #   CORPUS=PREFIX   the text: PREFIX.$SOURCE and PREFIX.$TARGET, line by line
 #   CORPORA=DIR     the corpora that suite.yaml names
-# Hardware: one core. Time: 15 s for 3000 pairs. Disk: four times the text.
+# Hardware: one core. Time: a minute for a few thousand pairs. Disk: four times the text.
 set -euo pipefail
 here=recipes/$(basename "$(cd "$(dirname "$0")" && pwd)")
 cd "$(dirname "$0")/../.."
