@@ -67,7 +67,7 @@ def folder(dense, corpus, train, synthetic, tmp_path_factory) -> Path:
     path = [{**line, "alpha": alpha, "loss": loss} for alpha, loss in ((0, 3.0), (0.5, 5.0), (1, 2.0))]
     write_table(pd.DataFrame([detail]), "probes_details", results / "probes_details.csv")
     write_table(pd.DataFrame([difference]), "probes_differences", results / "probes_differences.csv")
-    write_table(pd.DataFrame(path), "interpolation", folder / "levels" / "interpolation_0_1.csv")
+    write_table(pd.DataFrame(path), "interpolation", folder / "levels" / "interpolation_lth0_lth1.csv")
     return folder
 
 
