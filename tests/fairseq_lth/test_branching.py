@@ -89,7 +89,7 @@ def test_a_branch_needs_more_prunings_than_its_level(refusal, flags, dense, tmp_
 def test_the_save_dir_of_another_experiment_is_refused(refusal, flags, dense):
     before = {path: path.stat().st_mtime_ns for path in dense.iterdir()}
     error = refusal([*flags, "--imp-rate", "0.4", "--save-dir", dense])
-    assert "belongs to experiment" in error and "another --save-dir" in error
+    assert "of another experiment (--imp-rate 0.3 there, 0.4 here)" in error and "another --save-dir" in error
     assert {path: path.stat().st_mtime_ns for path in dense.iterdir()} == before
 
 

@@ -391,7 +391,7 @@ def test_pooling():
         (["--bpe", "subword_nmt"], "--bpe subword_nmt needs --bpe-codes"),
         (["--bpe", "subword_nmt", "--bpe-codes", "none"], "none"),
         (["--bpe", "sentencepiece", "--sentencepiece-model", "none"], "none"),
-        (["--output", "none/r.hdf5"], "none/r.hdf5: cannot be written"),
+        (["--output", "words.txt/r.hdf5"], "words.txt/r.hdf5: cannot be written"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(level, tmp_path, monkeypatch, capsys, flags, message):

@@ -95,6 +95,7 @@ def test_a_mask_that_grows_and_a_missing_level_are_noticed(run, capsys):
     assert "keeps weights that checkpoint_lth1.pt has pruned" in problems and "is level 1" in problems
 
 
+@pytest.mark.slow
 def test_exports_are_the_level_without_the_plugin(dense, corpus, tmp_path, capsys):
     plain, compact, expanded = (tmp_path / name for name in ("plain.pt", "level.safetensors", "expanded.pt"))
     assert main([str(dense), "--level", "2", "--export", str(plain), "--compact", str(compact)]) == 0

@@ -192,7 +192,7 @@ def test_bounds_and_trends_decide_both_ways() -> None:
     assert judging.by_trend(Trend(-0.1, 0.7, 0.4, 3), True, "").verdict == UNDECIDED
 
 
-@pytest.mark.parametrize(("levels", "tasks", "layers"), [(1, 1, 1), (2, 6, 2)])
+@pytest.mark.parametrize(("levels", "tasks", "layers"), [(1, 1, 1), pytest.param(2, 6, 2, marks=pytest.mark.slow)])
 def test_the_smallest_results_are_drawn_and_judged_without_error(synthetic, tmp_path, levels, tasks, layers) -> None:
     tiny = read_results(synthetic.write_results(tmp_path / "r", levels, tasks, layers, width=2))
     for claim in CLAIMS:
@@ -204,7 +204,7 @@ def test_the_smallest_results_are_drawn_and_judged_without_error(synthetic, tmp_
             exhibit.show(frame)
 
 
-@pytest.mark.parametrize("value", [0.0, float("nan")])
+@pytest.mark.parametrize("value", [float("nan"), pytest.param(0.0, marks=pytest.mark.slow)])
 def test_scores_that_are_all_zero_or_missing_are_judged_without_error(small_folder: Path, value: float) -> None:
     small = read_results(small_folder)
     columns = ("score", "low", "high", "own_correlation", "cumulative_variance")
