@@ -434,8 +434,10 @@ class TestStatmt:
             ("b", " ".join("a" * 10), False), ("a" * 1000, "b", True), ("a", "b" * 1001, False),
         ],
     )  # fmt: skip
-    def test_cleans_as_moses_does(self, script, english, german, kept):
-        cleaned = script("wmt16_en_de/statmt.py").cleaned
+    def test_cleans_as_moses_does(self, monkeypatch, english, german, kept):
+        monkeypatch.syspath_prepend(ROOT)
+        from recipes.wmt16_en_de.statmt import cleaned
+
         assert cleaned([(english, german)]) == ([(english, german)] if kept else [])
 
     def test_the_dry_run_downloads_what_has_a_hash_with_it(self, run, tmp_path):
