@@ -48,7 +48,7 @@ def export_average(directory: Path, count: int, target: Path) -> list[Path]:
     shapes = {name: tensor.shape for name, tensor in last["model"].items()}
     sums: dict[str, Tensor] = {}
     for path in chosen:
-        checkpoint, other = require_state(path)
+        checkpoint, other = (last, state) if path == chosen[-1] else require_state(path)
         if (other["experiment"], other["level"]) != (state["experiment"], state["level"]):
             raise InputError(
                 f"is level {other['level']} of {other['experiment']}, but {chosen[-1]} is level {state['level']} of "
