@@ -13,7 +13,7 @@ from probing_bridge.errors import BridgeError, Faults, InputError
 from probing_bridge.progress import Progress
 from probing_bridge.similarity.run.dumps import DumpSet
 from probing_bridge.similarity.run.group_tile import check_frequencies, check_tags
-from probing_bridge.similarity.run.made import Made, missing, pieces_of, read_made, require_same, settings_of
+from probing_bridge.similarity.run.made import missing, pieces_of, read_made, require_same
 from probing_bridge.similarity.run.plan import AnyTile, Plan, level_pairs, plan_tiles
 from probing_bridge.similarity.run.rows import collect
 from probing_bridge.similarity.run.tile import TileRunner
@@ -54,17 +54,15 @@ def run(plan: Plan, output: Path, cluster: Cluster | None = None) -> Finished:
             clear_work(output, made.work)
             return Finished(False, [])
         with sole_run(output):
-            require_same(plan, dumps, output)  # another run may have ended since
-            made = read_made(output)
-            added = pieces_of(plan, dumps)
-            settings = made.settings | settings_of(plan, dumps)
+            made = require_same(plan, dumps, output)  # another run may have ended since
+            pieces = made.pieces | pieces_of(plan, dumps)
             plan, tiles = missing(plan, dumps, made.pieces)
             plan, work = open_work(plan, dumps, output)
             left = [tile for tile in tiles if not (work / "tiles" / tile.name).exists()]
             do(left, plan, dumps, work, cluster)
-            replace(made, settings=settings).write(output)  # before the rows: a run killed among them goes on
+            made.write(output)  # before the rows: a run killed among them goes on
             notes = collect(work, [tile.name for tile in tiles], output)
-            finish(output, Made(settings, made.pieces | added, plan.fingerprint()))
+            finish(output, replace(made, pieces=pieces, work=plan.fingerprint()))
     return Finished(True, notes)
 
 

@@ -114,17 +114,22 @@ def _size(path: Path) -> str:
     return f"{sum(size for _, size, _ in file_states(path)):,} bytes"
 
 
-def require_same(plan: Plan, dumps: DumpSet, output: Path) -> None:
+def require_same(plan: Plan, dumps: DumpSet, output: Path) -> Made:
     """Refuses a request whose rows cannot stand beside those of a results folder.
+
+    Returns:
+        What the tables are, with the settings of the request beside theirs.
 
     Raises:
         InputError: What differs, with both values.
     """
-    before, now = read_made(output).settings, settings_of(plan, dumps)
+    made, now = read_made(output), settings_of(plan, dumps)
+    before = made.settings
     differ = [name for name in now if before.get(name, now[name]) != now[name]]
     if differ:
         shown = "; ".join(f"{name}: {before[name]}, now {now[name]}" for name in differ)
         raise InputError(f"its tables were made with other settings ({shown}): give another --output", output)
+    return replace(made, settings=before | now)
 
 
 def missing(plan: Plan, dumps: DumpSet, there: frozenset[Piece]) -> tuple[Plan, list[AnyTile]]:
