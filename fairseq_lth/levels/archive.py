@@ -63,10 +63,10 @@ class _Storages(pickle._Unpickler):  # the one written in C takes memory for any
             raise ArchiveError("names a storage in a way that torch.save does not")
         _, item_bytes, key, _, numel = pid[:5]
         if not (type(item_bytes) is int and type(numel) is int and numel >= 0):
-            raise ArchiveError(f"storage {key!s:.40} has no type or size that fairseq's checkpoints have")
+            raise ArchiveError(f"storage {key!r:.40} has no type or size that fairseq's checkpoints have")
         size = numel * item_bytes
         if self.sizes.setdefault(str(key), size) != size:
-            raise ArchiveError(f"storage {key!s:.40} has two sizes")
+            raise ArchiveError(f"storage {key!r:.40} has two sizes")
         return _Inert()
 
 
@@ -106,7 +106,7 @@ def check_archive(path: str | Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             _check_zip(archive, Path(path).stat().st_size)
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise ArchiveError(f"is no whole archive ({error})") from error
+        raise ArchiveError(f"is no whole archive ({' '.join(str(error).split())})") from error
     return True
 
 
@@ -136,7 +136,7 @@ def _check_zip(archive: zipfile.ZipFile, size: int) -> None:
         stored = names.get(f"{folder}data/{key}")
         if stored is None or stored.file_size != needed:
             there = "missing" if stored is None else f"{stored.file_size:,} bytes"
-            raise ArchiveError(f"the record of storage {key:.40} is {there}, and its tensors need {needed:,}")
+            raise ArchiveError(f"the record of storage {key!r:.40} is {there}, and its tensors need {needed:,}")
 
 
 def _check_legacy(file: IO[bytes], size: int) -> None:

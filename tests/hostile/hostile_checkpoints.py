@@ -129,6 +129,11 @@ def archives(good: Path, folder: Path, marker: Path) -> Iterator[tuple[str, Path
     torch.save({"model": {"a": torch.zeros(64)}}, buffer, _use_new_zipfile_serialization=False)
     legacy.write_bytes(buffer.getvalue()[:-100])
     yield "an old file that is cut", legacy
+    key = b"9\n\x00\n9"
+    keyed = b"\x80\x02(X\x07\x00\x00\x00storage%bX%b%bX\x03\x00\x00\x00cpu%btQ."
+    named = len(key).to_bytes(4, "little")
+    yield "a storage of lines", _replaced(good, folder, "lines", keyed % (b"K\x04", named, key, b"N"))
+    yield "a record named with lines", _replaced(good, folder, "named", keyed % (b"K\x04", named, key, b"K\x01"))
 
 
 def _file(folder: Path, name: str, content: bytes) -> Path:
