@@ -53,8 +53,13 @@ def _above_threshold(frame: pd.DataFrame) -> str:
     thresholds = " or ".join(f"{threshold:g}" for threshold in sorted(frame["threshold"].unique()))
     return (
         f"Share of the attention distributions that put more than {thresholds} of their mass on one position; the last "
-        "column is the mean over layers."
+        f"column is the mean over layers. {naming.pairs_text(frame)}"
     )
+
+
+def _attention(caption: str) -> Callable[[pd.DataFrame], str]:
+    """A caption that ends with which pairs of words attention is compared over, and what it scores at random."""
+    return lambda frame: f"{caption} {naming.pairs_text(frame)}"
 
 
 def _as_table(paper: str, title: str, section: str, show: Callable, **rest: object) -> Exhibit:
@@ -190,23 +195,23 @@ FIGURES: dict[str, Exhibit] = {
     "fig_6_encoder_attention": Exhibit(
         "Fig. 6", "AttentionSim in encoder self-attention", "attention", similarity.encoder_attention_data,
         draw_pairs,
-        "Linear CKA over pairs of positions with heads as features: within the dense model, within the sparsest, and "
-        "between the two.",
+        _attention("Linear CKA over pairs of positions with heads as features: within the dense model, within the "
+        "sparsest, and between the two."),
         "similarity", {"measure": ("attention_cka",), "component": ("encoder_self",)}, _SIMILARITY,
         by_level=True,
     ),
     "fig_a8_decoder_attention": Exhibit(
         "Fig. A8", "AttentionSim in the decoder", "attention", similarity.decoder_attention_data,
         draw_pairs,
-        "As Fig. 6, for encoder-decoder attention (above) and decoder self-attention (below).",
+        _attention("As Fig. 6, for encoder-decoder attention (above) and decoder self-attention (below)."),
         "similarity", {"measure": ("attention_cka",), "component": ("encoder_decoder", "decoder_self")}, _SIMILARITY,
         by_level=True,
     ),
     "table_off_diagonal": _as_table(
         "Section 5.4", "AttentionSim of different layers", "attention", tables.show_off_diagonal,
         data=similarity.off_diagonal_data,
-        caption="Mean linear CKA of the attention of different layers of one level: of all pairs, and of each layer "
-        "with all others.",
+        caption=_attention("Mean linear CKA of the attention of different layers of one level: of all pairs of layers, "
+        "and of each layer with all others."),
         source="similarity", where={"measure": ("attention_cka",)}, command=_SIMILARITY,
     ),
     "table_concentration": _as_table(

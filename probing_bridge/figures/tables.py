@@ -7,6 +7,7 @@ Each has a tidy frame (its CSV), a `show_` function that lays it out as text for
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -115,7 +116,9 @@ def show_own_index(frame: pd.DataFrame) -> pd.DataFrame:
 
 def show_off_diagonal(frame: pd.DataFrame) -> pd.DataFrame:
     """Off-diagonal means: one row a kind of attention and level; `layer i` is that layer with all others."""
-    return _by_layer(frame, "score", lambda value: number(value, digits=2))
+    form = partial(number, digits=2)
+    at_random = _by_layer(frame, "baseline", form)
+    return _by_layer(frame, "score", form).assign(**{"at random": at_random["all layers"]})
 
 
 def show_concentration(frame: pd.DataFrame) -> pd.DataFrame:

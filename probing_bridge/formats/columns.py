@@ -36,7 +36,7 @@ _PROVENANCE = {"package_version": "str", "command": "str"}
 # scores and differences are those of their measures.
 BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("sparsity", "sparsity_prunable", "module_sparsity", "rate", "threshold"), (0.0, 1.0)),
-    **dict.fromkeys(("p", "cumulative_variance"), (0.0, 1.0)),
+    **dict.fromkeys(("p", "cumulative_variance", "baseline"), (0.0, 1.0)),
     **dict.fromkeys(("divergence_low", "divergence_high", "probability_a", "probability_b"), (0.0, 1.0)),
     **dict.fromkeys(("correlation", "own_correlation"), (-1.0, 1.0)),
     **dict.fromkeys(("lr", "lr_before"), (0.0, float("inf"))),
@@ -90,12 +90,13 @@ TABLES: dict[str, Table] = {
         {
             "experiment": "str", "measure": "str", "variant": "str", "component": "str", "level_a": "Int64",
             "layer_a": "str", "level_b": "Int64", "layer_b": "str", "group": "str", "threshold": "float64",
-            "score": "float64", "low": "float64", "high": "float64", "n": "Int64", "sentence_hash": "str",
-            "hash_a": "str", "hash_b": "str", **_PROVENANCE,
+            "score": "float64", "low": "float64", "high": "float64", "baseline": "float64", "n": "Int64",
+            "sentence_hash": "str", "hash_a": "str", "hash_b": "str", **_PROVENANCE,
         },
         ("experiment", "measure", "variant", "component", "level_a", "layer_a", "level_b", "layer_b", "group"),
         "one similarity of two layers (or one property of one layer: level_b and layer_b empty); variant is the "
-        "estimator or the centring, threshold the mass from which attention is concentrated",
+        "estimator or the centring, of attention whether it is of the visible or of all pairs of words; threshold the "
+        "mass from which attention is concentrated, baseline the score of random attention of the same entropy",
     ),
     "neurons": Table(
         {
@@ -108,12 +109,13 @@ TABLES: dict[str, Table] = {
     ),
     "heads": Table(
         {
-            "experiment": "str", "component": "str", "level_a": "Int64", "layer_a": "str", "level_b": "Int64",
-            "layer_b": "str", "head": "Int64", "best_match": "Int64", "correlation": "float64",
-            "own_correlation": "float64",
+            "experiment": "str", "component": "str", "variant": "str", "level_a": "Int64", "layer_a": "str",
+            "level_b": "Int64", "layer_b": "str", "head": "Int64", "best_match": "Int64", "correlation": "float64",
+            "own_correlation": "float64", "baseline": "float64",
         },
-        ("experiment", "component", "level_a", "layer_a", "level_b", "layer_b", "head"),
-        "one attention head of layer a and its best match in layer b",
+        ("experiment", "component", "variant", "level_a", "layer_a", "level_b", "layer_b", "head"),
+        "one attention head of layer a and its best match in layer b, over the visible or over all pairs of words; "
+        "baseline is the correlation of the best match of random attention of the same entropy",
     ),
     "spectrum": Table(
         {

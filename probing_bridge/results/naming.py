@@ -26,6 +26,26 @@ COMPONENTS = {
 }
 
 
+def pairs_text(frame: pd.DataFrame) -> str:
+    """Which pairs of words the scores of attention are of, and what they are at random, for captions.
+
+    Args:
+        frame: Columns component and variant; baseline if the scores have one.
+
+    Returns:
+        A sentence for each kind of attention.
+    """
+    sentences = []
+    for name in [name for name in COMPONENTS if name in set(frame["component"])]:
+        part = frame[frame["component"] == name]
+        text = f"{COMPONENTS[name]} is scored over {' and '.join(sorted(set(part['variant'])))} pairs of words"
+        if "baseline" in part and part["baseline"].notna().any():
+            least, most = part["baseline"].min(), part["baseline"].max()
+            text += f", where attention at random with the same entropy gives {least:.2f} to {most:.2f}"
+        sentences.append(f"{text[0].upper()}{text[1:]}.")
+    return " ".join(sentences)
+
+
 def task_label(task: str) -> str:
     """The paper's short name of a task; the key itself for a task the paper does not have."""
     return TASK_NAMES[task][0] if task in TASK_NAMES else task

@@ -14,8 +14,7 @@ import pandas as pd
 from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import with_sparsity
 from probing_bridge.results.naming import final_layers, layer_order, model_layers, numbered_layers, rows_of
-from probing_bridge.similarity.measures import spectra
-from probing_bridge.similarity.measures.registry import pair_measure
+from probing_bridge.similarity.measures.registry import VISIBLE, pair_measure, shown_variant
 
 PAPER_THRESHOLD = 0.95  # mass on one position that makes attention concentrated (Section 5.4.3)
 _BINS = np.round(np.linspace(-1, 1, 81), 6)
@@ -24,7 +23,8 @@ _BINS = np.round(np.linspace(-1, 1, 81), 6)
 def similarity_rows(results: Results, measure: str, component: str | None = None, group: str = "") -> pd.DataFrame:
     """Rows of one similarity measure; those of a symmetric measure in both directions.
 
-    Of several variants the measure's first is taken, the paper's: biased CKA, signed correlations, centred spectra.
+    Of several variants the one is taken that the registry shows (`shown_variant`): biased CKA, signed correlations,
+    centred spectra, attention over visible pairs; of a component that lacks it, the first that is there.
 
     Args:
         results: The tables.
@@ -40,7 +40,7 @@ def similarity_rows(results: Results, measure: str, component: str | None = None
     if component is not None:
         rows = rows[rows["component"] == component]
     entry = pair_measure(measure)
-    rows = _one_variant(rows, spectra.VARIANTS[0] if entry is None else next(iter(entry.variants)))
+    rows = _one_variant(rows, shown_variant(measure))
     if entry is not None and entry.symmetric:
         swap = {"level_a": "level_b", "level_b": "level_a", "layer_a": "layer_b", "layer_b": "layer_a"}
         mirrored = rows.rename(columns=swap)[list(rows.columns)]
@@ -50,22 +50,25 @@ def similarity_rows(results: Results, measure: str, component: str | None = None
 
 
 def _one_variant(rows: pd.DataFrame, wanted: str) -> pd.DataFrame:
-    """The rows of the wanted variant, or of the first one where that is missing: never two variants of one score."""
-    variants = list(rows["variant"].unique())
-    return rows[rows["variant"] == (wanted if wanted in variants else variants[0])] if len(variants) > 1 else rows
+    """The rows of the wanted variant, of components that lack it of their first: never two variants of one score."""
+    shown = {
+        component: wanted if (variants == wanted).any() else variants.iloc[0]
+        for component, variants in rows.groupby("component")["variant"]
+    }
+    return rows[rows["variant"] == rows["component"].map(shown)]
 
 
 def to_dense(results: Results, measure: str) -> pd.DataFrame:
     """Similarity of every layer of the dense model (level 0) to the same layer of each level.
 
     Returns:
-        component, layer, level, sparsity, score, low, high, n; layers 1 to L and `norm`.
+        component, variant, layer, level, sparsity, score, low, high, baseline, n; layers 1 to L and `norm`.
     """
     rows = model_layers(similarity_rows(results, measure), "layer_a", "layer_b")
     rows = rows[(rows["level_a"] == 0) & (rows["layer_a"] == rows["layer_b"])]
     rows = rows.rename(columns={"layer_b": "layer", "level_b": "level"})
-    rows = with_sparsity(rows[["component", "layer", "level", "score", "low", "high", "n"]], results)
-    return _by_height(rows)
+    columns = ["component", "variant", "layer", "level", "score", "low", "high", "baseline", "n"]
+    return _by_height(with_sparsity(rows[columns], results))
 
 
 def layer_pairs(results: Results, measure: str, component: str, level: int | None = None) -> pd.DataFrame:
@@ -78,31 +81,31 @@ def layer_pairs(results: Results, measure: str, component: str, level: int | Non
         level: The level; None for the sparsest that was compared.
 
     Returns:
-        component, level_a, layer_a, level_b, layer_b, score, low, high, n; layers 1 to L and `norm`.
+        component, variant, level_a, layer_a, level_b, layer_b, score, low, high, baseline, n; layers 1 to L and `norm`.
     """
     rows = model_layers(similarity_rows(results, measure, component), "layer_a", "layer_b")
     if level is None:
         level = rows["level_b"].max() if len(rows) else 0
     wanted = [(0, 0), (level, level), (0, level)]
     keep = [pair in wanted for pair in zip(rows["level_a"], rows["level_b"], strict=True)]
-    columns = ["component", "level_a", "layer_a", "level_b", "layer_b", "score", "low", "high", "n"]
-    return rows.loc[keep, columns].drop_duplicates(columns[:5]).reset_index(drop=True)
+    key = ["component", "variant", "level_a", "layer_a", "level_b", "layer_b"]
+    return rows.loc[keep, [*key, "score", "low", "high", "baseline", "n"]].drop_duplicates(key).reset_index(drop=True)
 
 
 def off_diagonal(results: Results, measure: str) -> pd.DataFrame:
     """Mean similarity of different layers within each level.
 
     Returns:
-        component, level, sparsity, layer (`all`, or one layer with all others), score, low, high (means of the pairs'
-        intervals), pairs.
+        component, variant, level, sparsity, layer (`all`, or one layer with all others), score, low, high (means of
+        the pairs' intervals), baseline, pairs.
     """
     rows = numbered_layers(similarity_rows(results, measure), "layer_a", "layer_b")
     rows = rows[(rows["level_a"] == rows["level_b"]) & (rows["layer_a"] != rows["layer_b"])]
     rows = rows.rename(columns={"level_a": "level", "layer_a": "layer"})
-    values = {"score": ("score", "mean"), "low": ("low", "mean"), "high": ("high", "mean"), "pairs": ("score", "size")}
-    whole = rows.groupby(["component", "level"], as_index=False).agg(**values)
+    values = {name: (name, "mean") for name in ("score", "low", "high", "baseline")} | {"pairs": ("score", "size")}
+    whole = rows.groupby(["component", "variant", "level"], as_index=False).agg(**values)
     whole["pairs"] //= 2
-    each = rows.groupby(["component", "level", "layer"], as_index=False).agg(**values)
+    each = rows.groupby(["component", "variant", "level", "layer"], as_index=False).agg(**values)
     both = pd.concat([whole.assign(layer="all"), each], ignore_index=True)
     return _by_height(with_sparsity(both, results))
 
@@ -238,6 +241,8 @@ def own_index_data(results: Results) -> pd.DataFrame:
     frames = []
     for name, column in (("neurons", "neuron"), ("heads", "head")):
         rows = model_layers(results[name], "layer_a", "layer_b")
+        if name == "heads":
+            rows = _one_variant(rows, VISIBLE)
         rows = rows[(rows["level_a"] == 0) & (rows["level_b"] != 0) & (rows["layer_a"] == rows["layer_b"])]
         rows = rows.dropna(subset=["best_match"]).rename(columns={"layer_a": "layer", "level_b": "level"})
         rows = rows.assign(own=(rows[column] == rows["best_match"]).astype(float))
@@ -257,8 +262,9 @@ def concentration_data(results: Results) -> pd.DataFrame:
     """Share of attention distributions with more than `threshold` on one position, by layer (Section 5.4.3).
 
     Returns:
-        component, threshold, layer (`all`: the mean over layers), level, sparsity, score, low, high, n.
+        component, variant, threshold, layer (`all`: the mean over layers), level, sparsity, score, low, high, n.
     """
-    rows = model_layers(one_layer(results, "attention_concentration"), "layer").drop(columns="variant")
-    whole = rows.groupby(["component", "threshold", "level", "sparsity"], as_index=False, dropna=False)["score"].mean()
+    rows = model_layers(one_layer(results, "attention_concentration"), "layer")
+    places = ["component", "variant", "threshold", "level", "sparsity"]
+    whole = rows.groupby(places, as_index=False, dropna=False)["score"].mean()
     return pd.concat([rows, whole.assign(layer="all")], ignore_index=True) if len(rows) else rows

@@ -247,6 +247,7 @@ def _similarity(levels: int, layers: int, sign: int, experiment: str, pre_norm: 
     top = np.where(frame["score"] > 1, np.inf, 1.0)  # intervals end at the bounds of similarities
     frame = frame.assign(low=frame["score"] - 0.005, high=np.minimum(frame["score"] + 0.005, top), n=120_000)
     frame["low"] = frame["low"].mask(frame["component"] == "output", frame["score"].clip(upper=frame["low"].clip(0)))
+    frame["baseline"] = np.where(frame["measure"] == "attention_cka", 0.1, np.nan)
     frame["threshold"] = np.where(frame["measure"] == "attention_concentration", 0.95, np.nan)
     return frame.assign(experiment=experiment, sentence_hash="feed", hash_a="a", hash_b="b", **SIMILARITY)
 
@@ -320,12 +321,12 @@ def _attention(add: object, levels: int, layers: int, sign: int) -> None:
                         score = same - drop * b / span if sign > 0 else 0.5 + (0.2 if i == 1 else 0)
                     if (a, i) == (b, j):
                         score = 1.0
-                    add("attention_cka", kind, a, i, b, j, score)  # type: ignore[operator]
+                    add("attention_cka", kind, a, i, b, j, score, variant="visible")  # type: ignore[operator]
         for level in range(levels):
             for layer in range(1, layers + 1):
                 value = share[kind] - 0.01 * level / span
-                add("attention_concentration", kind, level, layer, None, "", value)  # type: ignore[operator]
-                add("attention_entropy", kind, level, layer, None, "", 1.5)  # type: ignore[operator]
+                for name, score in (("attention_concentration", value), ("attention_entropy", 1.5)):
+                    add(name, kind, level, layer, None, "", score, variant="visible")  # type: ignore[operator]
 
 
 def _matches(
@@ -348,7 +349,8 @@ def _matches(
                 frames.append(frame.assign(component=component, level_b=level, layer_a=str(layer), layer_b=str(layer)))
             if norm:
                 frames.append(frames[-1].assign(layer_a="norm", layer_b="norm", best_match=0, own_correlation=-0.5))
-    return pd.concat(frames, ignore_index=True).assign(experiment=experiment, level_a=0)
+    variant = {} if name == "neurons" else {"variant": "visible"}
+    return pd.concat(frames, ignore_index=True).assign(experiment=experiment, level_a=0, **variant)
 
 
 def _spectrum(levels: int, layers: int, width: int, sign: int, experiment: str, pre_norm: bool) -> pd.DataFrame:

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from probing_bridge.similarity.measures import cka, neuron_sim, outputs
+from probing_bridge.similarity.measures import cka, neuron_sim, outputs, spectra
 from probing_bridge.similarity.measures.attention_distributions import DistributionMeasure, concentrated, entropy
 from probing_bridge.similarity.measures.divergences import jensen_shannon, kullback_leibler
 from probing_bridge.similarity.measures.outputs import OutputMeasure
 from probing_bridge.similarity.measures.predictivity import linear_predictivity, ridge_predictivity
 from probing_bridge.similarity.measures.procrustes import procrustes
 from probing_bridge.similarity.measures.pwcca import pwcca
+from probing_bridge.similarity.measures.random_attention import random_attention_cka
 from probing_bridge.similarity.measures.spectra import SpectrumMeasure, k80, participation_ratio
 from probing_bridge.similarity.measures.svcca import svcca
 from probing_bridge.similarity.sums.moments import PairBlocks, PairMoments
@@ -43,6 +44,7 @@ class Measure:
         alternatives: Whether only one variant is scored at a time, the first unless another is asked for.
         default: Whether it is scored when no measure is asked for.
         written: Whether its scores are rows of the table; otherwise only its matches are.
+        at_random: Of attention: from the moments and `Component.shared` to the score of random attention.
     """
 
     variants: Mapping[str, Callable[[PairMoments], float]]
@@ -54,6 +56,7 @@ class Measure:
     alternatives: bool = False
     default: bool = False
     written: bool = True
+    at_random: Callable[[PairMoments, float], float] | None = None
 
     def asked(self, variants: Sequence[str] | None) -> list[str]:
         """The variants to score: those given, or else all, or the first where they are alternatives."""
@@ -78,10 +81,14 @@ MEASURES: dict[str, Measure] = {  # of the activations of two layers
     ),
 }  # fmt: skip
 
+VISIBLE, ALL = "visible", "all"  # pairs of words that scores of attention are of: those that are free, or the paper's
 HEAD_MEASURES: dict[str, Measure] = {  # of the attention of two layers, with the heads in place of the neurons
     "neuron_similarity": replace(MEASURES["neuron_similarity"], written=False),  # heads are matched, not averaged
     "attention_cka": replace(
-        MEASURES["linear_cka"], variants={"biased": cka.linear_cka}, citation="Movva & Zhao 2020, Section 5.1"
+        MEASURES["linear_cka"],
+        variants={"biased": cka.linear_cka},
+        citation="Movva & Zhao 2020, Section 5.1",
+        at_random=random_attention_cka,
     ),
 }
 
@@ -120,6 +127,15 @@ OUTPUT_MEASURES: dict[str, OutputMeasure] = {  # of output distributions, over t
 def pair_measure(name: str) -> Measure | None:
     """The measure of two layers, of activations or of heads, that a table calls `name`; None if it is none of these."""
     return MEASURES.get(name) or HEAD_MEASURES.get(name)
+
+
+def shown_variant(name: str) -> str:
+    """The variant of a measure in the table that figures and summaries show."""
+    if name in MEASURES:
+        return next(iter(MEASURES[name].variants))
+    if name in SPECTRUM_MEASURES:
+        return spectra.VARIANTS[0]
+    return VISIBLE if name in HEAD_MEASURES or name in DISTRIBUTION_MEASURES else ""
 
 
 def default_measures() -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,26 +19,43 @@ from probing_bridge.formats.activations.reader import (
     require_same_sentences,
 )
 from probing_bridge.formats.origin import common_experiment
+from probing_bridge.similarity.measures.registry import ALL, VISIBLE
+from probing_bridge.similarity.run.free_pairs import FreePairs, is_causal, spread_variance
 from probing_bridge.similarity.sums.layers import Layer
+
+CAUSAL_ROWS = 4096  # of attention that show whether it is masked
 
 
 @dataclass(frozen=True)
 class Component:
-    """One kind of activations that all dumps have.
+    """One kind of activations that all dumps have, or the free pairs of one kind of attention.
 
     Attributes:
-        name: "encoder", "decoder" or a kind of attention.
+        name: "encoder", "decoder" or a kind of attention, or that and ".visible".
+        kind: What it is of: the name without ".visible".
         layers: Layer names, lowest first.
         width: Neurons, or heads.
         offsets: int64 (n_sentences + 1), rows of each sentence.
         units: int64, rows at which an attention distribution starts, and the end; None for states.
+        variants: Of attention: whether the rows are all pairs, those that are visible, or both because all are.
+        free: The visible pairs in the rows of all pairs, where others are left out.
+        shared: Of attention: variance over the rows of the mean mass of a pair (`spread_variance`).
     """
 
     name: str
+    kind: str
     layers: tuple[str, ...]
     width: int
     offsets: np.ndarray
-    units: np.ndarray | None
+    units: np.ndarray | None = None
+    variants: tuple[str, ...] = ()
+    free: FreePairs | None = None
+    shared: float = 0.0
+
+    @property
+    def is_attention(self) -> bool:
+        """Whether its features are heads and its rows pairs of words."""
+        return self.units is not None
 
     @property
     def n_rows(self) -> int:
@@ -118,10 +135,14 @@ class DumpSet:
 
     def layer(self, component: str, place: int, layer: str) -> Layer:
         """One layer of the dump at a place (not level)."""
-        dump = self._dumps[place]
-        name = f"{dump.path.name} {component} layer {layer}"
-        read = dump.read_attention if component in ATTENTION_KINDS else dump.read_states
-        return Layer(name, self.components[component].width, lambda start, stop: read(component, layer, start, stop))
+        dump, own = self._dumps[place], self.components[component]
+        name = f"{dump.path.name} {own.kind} layer {layer}"
+        read_rows = dump.read_attention if own.is_attention else dump.read_states
+
+        def read(start: int, stop: int) -> np.ndarray:
+            return read_rows(own.kind, layer, start, stop)
+
+        return Layer(name, own.width, read if own.free is None else own.free.restrict(read))
 
     @property
     def n_best(self) -> int:
@@ -211,12 +232,40 @@ def _one_experiment(dumps: Sequence[Dump], faults: Faults) -> str:
     return common_experiment([origins[place] for place in fit]) or ""
 
 
-def _components(dump: Dump) -> list[Component]:
-    components = []
+def _components(dump: Dump) -> Iterator[Component]:
     for name, layers in dump.components.items():
-        components.append(Component(name, layers, dump.dim(name), dump.offsets(SIDES[name]), None))
-    for kind, layers in dump.attention_kinds.items():
-        queries, keys = (np.diff(dump.unit_offsets(side)) for side in ATTENTION_KINDS[kind])
-        units = np.concatenate([[0], np.cumsum(np.repeat(keys, queries))])
-        components.append(Component(kind, layers, dump.n_heads(kind), dump.attention_offsets(kind), units))
-    return components
+        yield Component(name, name, layers, dump.dim(name), dump.offsets(SIDES[name]))
+    for kind in dump.attention_kinds:
+        yield from _attention(dump, kind)
+
+
+def _attention(dump: Dump, kind: str) -> Iterator[Component]:
+    """The visible pairs of a kind of attention, and all pairs by themselves where they are more."""
+    queries, keys = (np.diff(dump.unit_offsets(side)) for side in ATTENTION_KINDS[kind])
+    n_keys = np.repeat(keys, queries)
+    units = np.concatenate([[0], np.cumsum(n_keys)])
+    whole = Component(
+        kind, kind, dump.attention_kinds[kind], dump.n_heads(kind), dump.attention_offsets(kind), units,
+        (VISIBLE, ALL), shared=spread_variance(n_keys, int(units[-1])),
+    )  # fmt: skip
+    query = np.arange(len(n_keys)) - np.repeat(np.cumsum(queries) - queries, queries)
+    if kind != "decoder_self" or not _masked(dump, whole, query):
+        yield whole
+        return
+    free = FreePairs.of(units, query)
+    n_free = int(free.units[-1])
+    if n_free:
+        yield replace(
+            whole, name=f"{kind}.{VISIBLE}", offsets=free.units[np.searchsorted(units, whole.offsets)],
+            units=np.unique(free.units), variants=(VISIBLE,), free=free,
+            shared=spread_variance(query[query > 0] + 1, n_free),
+        )  # fmt: skip
+    yield replace(whole, variants=(ALL,), shared=spread_variance(query + 1, int(units[-1])))
+
+
+def _masked(dump: Dump, component: Component, query: np.ndarray) -> bool:
+    """Whether attention is causal, by its first rows: not that of decoders which see all of a draft."""
+    assert component.units is not None
+    some = min(int(np.searchsorted(component.units, CAUSAL_ROWS)), len(query))
+    rows = dump.read_attention(component.kind, component.layers[0], 0, int(component.units[some]))
+    return is_causal(rows, component.units[: some + 1], query[:some])

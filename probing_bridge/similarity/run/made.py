@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from probing_bridge import __version__
 from probing_bridge.errors import InputError
-from probing_bridge.formats.activations.reader import ATTENTION_KINDS, SIDES
+from probing_bridge.formats.activations.reader import SIDES
 from probing_bridge.formats.files import file_hash, written_beside
 from probing_bridge.similarity.run.dumps import DumpSet
 from probing_bridge.similarity.run.plan import (
@@ -172,7 +172,7 @@ def _pieces(tile: AnyTile, plan: Plan, dumps: DumpSet) -> frozenset[Piece]:
         tags: Sequence[str] = [kind for kind, _ in plan.tags] if SIDES[tile.component] == "source" else []
         return frozenset(Piece(tile.component, levels[0], levels[tile.place], kind) for kind in ("frequency", *tags))
     wanted = level_pairs(levels, plan.pairs)
-    measures = (HEADS,) if tile.component in ATTENTION_KINDS else plan.measures
+    measures = (HEADS,) if dumps.components[tile.component].is_attention else plan.measures
     pairs = [
         Piece(tile.component, levels[a], levels[b], measure)
         for a in tile.first

@@ -58,7 +58,7 @@ def run_output(tile: OutputTile, plan: Plan, dumps: DumpSet, advance: Callable[[
             values = sums.add(block, dense, level, groups | frequency_groups(level.gold, symbols, counts))
             divergence[start:stop] = values.get(_DIVERGENCE, np.nan)
             advance((stop - start) / blocks.n_rows)
-    maker = RowMaker(plan, dumps, COMPONENT, attention=False)
+    maker = RowMaker(plan, dumps, COMPONENT)
     result.tables["similarity"] += sums.rows(maker, tile.place, plan.n_resamples)
     result.notes += sums.notes
     if tile.with_dense and tile.place:
@@ -118,7 +118,7 @@ class _Sums:
                 a, b = ((0, ""), (place, "")) if measure.of_pair else ((place, ""), None)
                 for variant, estimate, n_blocks in self._estimates(name, group, n_resamples):
                     score = with_interval(name, variant, estimate, n_blocks, measure.bounds)
-                    yield maker.score(score, a, b, n, group)
+                    yield from maker.scores(score, a, b, n, group)
 
     def _estimates(self, name: str, group: str, n_resamples: int) -> Iterator[tuple[str, Estimate, int]]:
         """Each variant with its resamples, and the number of blocks in which the group has tokens."""

@@ -16,7 +16,7 @@ from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.files import folder_beside
 from probing_bridge.formats.tables import read_table, write_table
 from probing_bridge.similarity.measures.neuron_sim import Matches
-from probing_bridge.similarity.measures.registry import pair_measure
+from probing_bridge.similarity.measures.registry import pair_measure, shown_variant
 from probing_bridge.similarity.run.dumps import DumpSet
 from probing_bridge.similarity.run.plan import Plan
 from probing_bridge.similarity.run.scoring import Score
@@ -51,19 +51,19 @@ class RowMaker:
         plan: The request.
         dumps: Its dumps.
         component: e.g. "encoder".
-        attention: Whether it is a kind of attention.
+        variants: Of attention: the variants whose pairs of words the scores are of; each gets a row.
     """
 
     plan: Plan
     dumps: DumpSet
     component: str
-    attention: bool
+    variants: tuple[str, ...] = ()
 
-    def score(
+    def scores(
         self, score: Score, a: Key, b: Key | None, n: int, group: str = "", threshold: float | None = None
-    ) -> dict[str, Any]:
-        """A row of the similarity table: of layers a and b, or of layer a alone."""
-        return {
+    ) -> list[dict[str, Any]]:
+        """Rows of the similarity table: of layers a and b, or of layer a alone."""
+        row = {
             "experiment": self.dumps.experiment,
             "measure": score.measure,
             "variant": score.variant,
@@ -77,6 +77,7 @@ class RowMaker:
             "score": score.value,
             "low": score.low,
             "high": score.high,
+            "baseline": score.baseline,
             "n": n,
             "sentence_hash": self.dumps.sentence_hash,
             "hash_a": self.dumps.checkpoint_hash(a[0]),
@@ -84,22 +85,29 @@ class RowMaker:
             "package_version": __version__,
             "command": self.plan.command,
         }
+        return [row | {"variant": variant} for variant in self.variants or (score.variant,)]
 
-    def matches(self, matches: Matches, a: Key, b: Key) -> pd.DataFrame:
-        """Rows of the neurons table, or of the heads table."""
-        columns = {
+    def neurons(self, matches: Matches, a: Key, b: Key) -> pd.DataFrame:
+        """Rows of the neurons table."""
+        return pd.DataFrame({**self._matches(matches, a, b), "neuron": matches.neurons})
+
+    def heads(self, matches: Matches, a: Key, b: Key, baseline: np.ndarray) -> pd.DataFrame:
+        """Rows of the heads table, with what the best match would be at random."""
+        rows = {**self._matches(matches, a, b), "head": matches.neurons, "baseline": baseline}
+        return pd.concat([pd.DataFrame({**rows, "variant": variant}) for variant in self.variants])
+
+    def _matches(self, matches: Matches, a: Key, b: Key) -> dict[str, Any]:
+        return {
             "experiment": self.dumps.experiment,
             "component": self.component,
             "level_a": self.dumps.levels[a[0]],
             "layer_a": a[1],
             "level_b": self.dumps.levels[b[0]],
             "layer_b": b[1],
-            "head" if self.attention else "neuron": matches.neurons,
             "best_match": matches.best,
             "correlation": matches.correlation,
             "own_correlation": matches.own,
         }
-        return pd.DataFrame(columns)
 
     def spectrum(self, cumulative: np.ndarray, variant: str, key: Key) -> pd.DataFrame:
         """Rows of the spectrum table."""
@@ -150,13 +158,15 @@ def summary(table: pd.DataFrame, measures: Sequence[str]) -> str:
         measures: Those asked for, which are named even if nothing could be scored.
 
     Returns:
-        One line a measure and component, of measures of two layers in their first variant that was scored; one line
+        One line a measure and component, of measures of two layers in their `shown_variant`, or else in the one that
+        was scored; one line
         of Jensen-Shannon divergences, each between its bounds, where there are outputs.
     """
     base = table["level_a"].min()
     rows = table[(table["group"] == "") & (table["level_a"] == base) & (table["layer_a"] == table["layer_b"])]
     rows = rows[[pair_measure(name) is not None for name in rows["measure"]]]
-    rows = rows[rows["variant"] == rows.groupby("measure")["variant"].transform("first")]
+    shown = rows["variant"] == rows["measure"].map(shown_variant)
+    rows = rows[shown | ~shown.groupby(rows["measure"]).transform("any")]
     means = rows.pivot_table(index=["measure", "component"], columns="level_b", values="score", aggfunc="mean")
     text = means.round(3).rename(columns=lambda level: f"LTH{level}").to_string()
     lacking = "".join(f"\n{name}: nothing could be scored" for name in measures if name not in set(rows["measure"]))

@@ -19,13 +19,14 @@ from probing_bridge.similarity.sums.records import Estimate, LayerPair, LayerRec
 
 @dataclass(frozen=True)
 class Score:
-    """One number with its 95 % interval."""
+    """One number with its 95 % interval; of attention also what it is at random."""
 
     measure: str
     variant: str
     value: float
     low: float
     high: float
+    baseline: float = np.nan
 
 
 def with_interval(measure: str, variant: str, estimate: Estimate, n_blocks: int, bounds: tuple[float, float]) -> Score:

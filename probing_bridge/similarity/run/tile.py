@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from probing_bridge.formats.activations.reader import ATTENTION_KINDS
 from probing_bridge.formats.files import written_beside
 from probing_bridge.similarity.measures.attention_distributions import DistributionCounter
 from probing_bridge.similarity.measures.neuron_sim import own_index_share
+from probing_bridge.similarity.measures.random_attention import random_best_match
 from probing_bridge.similarity.measures.registry import DISTRIBUTION_MEASURES, HEAD_MEASURES, MEASURES, Measure
 from probing_bridge.similarity.run.dumps import Component, DumpSet
 from probing_bridge.similarity.run.group_tile import group_scores, token_groups
@@ -83,7 +83,7 @@ class TileRunner:
     def _run_groups(self, tile: GroupTile, advance: Callable[[float], object]) -> TileRows:
         component, result = self._dumps.components[tile.component], TileRows()
         groups = token_groups(self._plan, self._dumps, component)
-        maker = RowMaker(self._plan, self._dumps, tile.component, attention=False)
+        maker = RowMaker(self._plan, self._dumps, tile.component)
         for layer in component.layers:
             x, y = (self._dumps.layer(tile.component, place, layer) for place in (0, tile.place))
             for name, n, scores in group_scores(x, y, groups, component, self._plan.n_resamples, self._gemm):
@@ -91,19 +91,18 @@ class TileRunner:
                     result.notes.append(scores)
                 else:
                     keys = (0, layer), (tile.place, layer)
-                    result.tables["similarity"] += [maker.score(score, *keys, n, name) for score in scores]
+                    result.tables["similarity"] += [row for s in scores for row in maker.scores(s, *keys, n, name)]
             advance(1 / len(component.layers))
         return result
 
     def _run_pairs(self, tile: Tile, advance: Callable[[float], object]) -> TileRows:
         component = self._dumps.components[tile.component]
-        attention = component.name in ATTENTION_KINDS
-        blocks = cut_blocks(component.offsets, N_BLOCKS, component.units, ATTENTION_ROWS if attention else CHUNK_ROWS)
+        max_rows = ATTENTION_ROWS if component.is_attention else CHUNK_ROWS
+        blocks = cut_blocks(component.offsets, N_BLOCKS, component.units, max_rows)
         keys = [(place, layer) for place in tile.places for layer in component.layers]
         layers = [self._dumps.layer(component.name, place, layer) for place, layer in keys]
         counter = None
-        if attention and tile.own:
-            assert component.units is not None
+        if component.units is not None and tile.own:
             counter = DistributionCounter(
                 DISTRIBUTION_MEASURES, len(layers), blocks.n_blocks, component.units, self._plan.threshold
             )
@@ -137,16 +136,12 @@ class _TileScoring:
     draws: np.ndarray
 
     @property
-    def _attention(self) -> bool:
-        return self.component.name in ATTENTION_KINDS
-
-    @property
     def _rows(self) -> RowMaker:
-        return RowMaker(self.plan, self.dumps, self.component.name, self._attention)
+        return RowMaker(self.plan, self.dumps, self.component.kind, self.component.variants)
 
     @property
     def _measures(self) -> dict[str, Measure]:
-        return HEAD_MEASURES if self._attention else {name: MEASURES[name] for name in self.plan.measures}
+        return HEAD_MEASURES if self.component.is_attention else {name: MEASURES[name] for name in self.plan.measures}
 
     def rows(self, own: bool, counter: DistributionCounter | None) -> TileRows:
         """Scores all pairs; of a tile of one span also the single layers."""
@@ -170,14 +165,17 @@ class _TileScoring:
                 measure = DISTRIBUTION_MEASURES[name]
                 threshold = self.plan.threshold if measure.takes_threshold else None
                 score = with_interval(name, "", estimate, self.draws.shape[1], measure.bounds)
-                row = self._rows.score(score, self.keys[k], None, n, threshold=threshold)
-                result.tables["similarity"].append(row)
+                result.tables["similarity"] += self._rows.scores(score, self.keys[k], None, n, threshold=threshold)
 
     def _direction(self, a: int, b: int, scored: Scored, result: TileRows) -> None:
         """The rows of layer a with layer b: scores, and the matches in the same layer of another level."""
         one, two = self.keys[a], self.keys[b]
-        n = scored.pair.x.moments.n
-        result.tables["similarity"] += [self._rows.score(score, one, two, n) for score in scored.scores]
+        moments, shared = scored.pair.moments, self.component.shared
+        for score in scored.scores:
+            at_random = self._measures[score.measure].at_random
+            if at_random is not None:
+                score = replace(score, baseline=at_random(moments, shared))
+            result.tables["similarity"] += self._rows.scores(score, one, two, moments.x.n)
         if one[0] == two[0] or one[1] != two[1]:
             return
         for matches in scored.matches:
@@ -185,8 +183,12 @@ class _TileScoring:
             share = with_interval(
                 "own_index_share", "", own_index_share(scored.pair, matches, draws), self.draws.shape[1], (0, 1)
             )
-            result.tables["similarity"].append(self._rows.score(share, one, two, len(matches.best)))
-            result.tables["heads" if self._attention else "neurons"].append(self._rows.matches(matches, one, two))
+            result.tables["similarity"] += self._rows.scores(share, one, two, len(matches.best))
+            if self.component.is_attention:
+                baseline = random_best_match(moments, shared)
+                result.tables["heads"].append(self._rows.heads(matches, one, two, baseline))
+            else:
+                result.tables["neurons"].append(self._rows.neurons(matches, one, two))
 
     def _layer_path(self, k: int) -> Path:
         place, layer = self.keys[k]
@@ -200,16 +202,15 @@ class _TileScoring:
         _save_record(self._layer_path(k), record, own if again else None)
         constant = np.flatnonzero(record.moments.constant)
         if len(constant):
-            kind = "heads" if self._attention else "neurons"
+            kind = "heads" if self.component.is_attention else "neurons"
             numbers = ", ".join(map(str, constant[:20])) + (", ..." if len(constant) > 20 else "")
             result.notes.append(f"{record.moments.name}: {len(constant)} constant {kind} left out: {numbers}")
-        if self._attention:
+        if self.component.is_attention:
             return record
         try:
             for whole, scores in score_spectrum(record, own, self.draws):
-                result.tables["similarity"] += [
-                    self._rows.score(s, self.keys[k], None, record.moments.n) for s in scores
-                ]
+                for score in scores:
+                    result.tables["similarity"] += self._rows.scores(score, self.keys[k], None, record.moments.n)
                 result.tables["spectrum"].append(self._rows.spectrum(whole.cumulative, whole.variant, self.keys[k]))
         except MomentsError as error:
             result.notes.append(str(error))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 from probing_bridge import run
 from probing_bridge.formats.columns import TABLES
@@ -31,6 +32,11 @@ def tables(folder: Path) -> dict[str, pd.DataFrame]:
     }
 
 
+def visible_pairs(lengths: np.ndarray) -> np.ndarray:
+    """Which rows of decoder self-attention are free: keys up to the query, of queries after the first."""
+    return np.concatenate([(np.tri(n, dtype=bool) & (np.arange(n)[:, None] > 0)).ravel() for n in lengths])
+
+
 def cka(x: np.ndarray, y: np.ndarray) -> float:
     x, y = (z.astype(np.float64) - z.astype(np.float64).mean(axis=0) for z in (x, y))
     return np.linalg.norm(x.T @ y) ** 2 / np.linalg.norm(x.T @ x) / np.linalg.norm(y.T @ y)
@@ -50,12 +56,15 @@ def test_every_score_is_that_of_the_arrays(make_dumps: Callable[..., Any], tmp_p
     rows = found["similarity"]
     assert rows["score"].notna().all()
     whole = rows[rows["group"] == ""]
-    pairs = whole[whole["measure"].isin(["linear_cka", "attention_cka"]) & (whole["variant"] == "biased")]
-    assert len(pairs) == 2 * 9**2 + 3 * 6**2
+    pairs = whole[whole["measure"].isin(["linear_cka", "attention_cka"]) & (whole["variant"] != "debiased")]
+    assert len(pairs) == 2 * 9**2 + 2 * 3 * 6**2
+    visible = visible_pairs(maker.lengths["target"])
     for row in pairs.itertuples():
         arrays = "states" if row.measure == "linear_cka" else "attention"
         x = getattr(levels[row.level_a], arrays)[row.component, row.layer_a]
         y = getattr(levels[row.level_b], arrays)[row.component, row.layer_b]
+        if (row.component, row.variant) == ("decoder_self", "visible"):
+            x, y = x[visible], y[visible]
         assert row.score == pytest.approx(cka(x, y), abs=1e-7)
         assert row.n == len(x) and row.low <= row.score <= row.high
         assert (row.hash_a, row.hash_b) == (f"hash{row.level_a}", f"hash{row.level_b}")
@@ -83,23 +92,27 @@ def test_neurons_heads_spectra_and_distributions(make_dumps: Callable[..., Any],
     found = tables(tmp_path)
     rows = found["similarity"]
     own_share = {
-        (row.component, row.level_a, row.layer_a): row.score
+        (row.component, row.variant, row.level_a, row.layer_a): row.score
         for row in rows[rows["measure"] == "own_index_share"].itertuples()
     }
+    visible = visible_pairs(maker.lengths["target"])
     rows = rows[rows["level_b"].isna()]
     concentration = rows["measure"] == "attention_concentration"
     assert (rows["threshold"] == 0.9).eq(concentration).all() and rows["threshold"].notna().eq(concentration).all()
     scores = {(r.measure, r.variant, r.component, r.level_a, r.layer_a): (r.score, r.n) for r in rows.itertuples()}
     for name, column, arrays in (("neurons", "neuron", "states"), ("heads", "head", "attention")):
-        for (component, a, layer), part in found[name].groupby(["component", "level_a", "layer_a"]):
+        table = found[name].assign(variant=found[name].get("variant", ""))
+        for (component, variant, a, layer), part in table.groupby(["component", "variant", "level_a", "layer_a"]):
             x, y = (getattr(levels[k], arrays)[component, layer].astype(float) for k in ((0, 1) if a == 0 else (1, 0)))
+            if (component, variant) == ("decoder_self", "visible"):
+                x, y = x[visible], y[visible]
             r = np.corrcoef(x.T, y.T)[: x.shape[1], x.shape[1] :]
             np.testing.assert_array_equal(part[column], np.arange(len(r)))
             np.testing.assert_array_equal(part["best_match"], r.argmax(axis=1))
             np.testing.assert_allclose(part["correlation"], r.max(axis=1), atol=5e-6)
             np.testing.assert_allclose(part["own_correlation"], np.diag(r), atol=5e-6)
             assert (part["own_correlation"] < part["correlation"] - 0.01).mean() > 0.5
-            share = own_share[component, a, layer]
+            share = own_share[component, variant, a, layer]
             assert share == (r.argmax(axis=1) == np.arange(len(r))).mean()
     for (component, level, layer, variant), part in found["spectrum"].groupby(
         ["component", "level", "layer", "variant"]
@@ -111,13 +124,17 @@ def test_neurons_heads_spectra_and_distributions(make_dumps: Callable[..., Any],
         assert scores["spectrum_k80", variant, component, level, layer][0] == (shares < 0.8).sum() + 1
     lengths = maker.lengths["target"]
     for layer in ("1", "2"):
-        largest = []
         rows = levels[1].attention["decoder_self", layer]
-        for n, start in zip(lengths, np.cumsum(lengths**2) - lengths**2, strict=True):
-            largest.append(rows[start : start + n * n].reshape(n, n, -1).max(axis=1))
-        share, n = scores["attention_concentration", "", "decoder_self", 4, layer]
-        assert share == pytest.approx((np.concatenate(largest) > 0.9).mean(), abs=1e-12)
-        assert n == 3 * lengths.sum()
+        starts = np.cumsum(lengths**2) - lengths**2
+        masses = [rows[a : a + n * n].reshape(n, n, -1) for n, a in zip(lengths, starts, strict=True)]
+        for variant, first in (("all", 0), ("visible", 1)):  # query
+            largest = np.concatenate([mass[first:].max(axis=1) for mass in masses])
+            entropies = np.concatenate([scipy.stats.entropy(mass[first:], axis=1) for mass in masses])
+            share, n = scores["attention_concentration", variant, "decoder_self", 4, layer]
+            assert share == pytest.approx((largest > 0.9).mean(), abs=1e-12)
+            assert n == 3 * (lengths - first).sum()
+            entropy, _ = scores["attention_entropy", variant, "decoder_self", 4, layer]
+            assert entropy == pytest.approx(entropies.mean(), abs=1e-6)
 
 
 def test_shards_give_the_same_tables(make_dumps: Callable[..., Any], tmp_path: Path, small_tiles: None) -> None:

@@ -88,7 +88,7 @@ def test_groups_are_scored_on_their_own_rows_whichever_way_is_cheaper() -> None:
     y = (x @ random.standard_normal((20, 20)) + 2 * random.standard_normal((2000, 20))).astype(np.float32)
     y[:, 3] = 1.5
     groups = {"few": np.arange(7, 1500, 49), "many": np.flatnonzero(np.arange(2000) % 4), "tiny": np.arange(5)}
-    component = Component("encoder", ("1",), 20, offsets, None)
+    component = Component("encoder", "encoder", ("1",), 20, offsets)
     found = {}
     for name, n, scores in group_scores(array_layer("x", x), array_layer("y", y), groups, component, 300, NumpyGemm()):
         assert n == len(groups[name])

@@ -70,9 +70,10 @@ def test_a_dummy_of_each_kind_is_in_the_table(rows: pd.DataFrame) -> None:
     counts = rows[rows["group"] == ""].groupby(["measure", "variant"]).size()
     layers, kinds = 2 * (2 * 2) ** 2, 3
     assert counts["likeness", "mild"] == counts["likeness", "strict"] == counts["ratio", ""] == layers
-    assert counts["head_ratio", ""] == kinds * 2**2
+    for variant in ("visible", "all"):
+        assert counts["head_ratio", variant] == kinds * 2**2
+        assert counts["smallest_mass", variant] == kinds * 2
     assert counts["largest_direction", "centred"] == counts["largest_direction", "uncentred"] == 8
-    assert counts["smallest_mass", ""] == kinds * 2
     dummies = rows[rows["measure"].isin(["likeness", "ratio", "head_ratio", "largest_direction", "smallest_mass"])]
     assert ((dummies["low"] <= dummies["score"]) & (dummies["score"] <= dummies["high"])).all()
     other = dummies[(dummies["measure"] == "ratio") & (dummies["layer_a"] != dummies["layer_b"])]
