@@ -117,8 +117,10 @@ def show_own_index(frame: pd.DataFrame) -> pd.DataFrame:
 def show_off_diagonal(frame: pd.DataFrame) -> pd.DataFrame:
     """Off-diagonal means: one row a kind of attention and level; `layer i` is that layer with all others."""
     form = partial(number, digits=2)
-    at_random = _by_layer(frame, "baseline", form)
-    return _by_layer(frame, "score", form).assign(**{"at random": at_random["all layers"]})
+    table = _by_layer(frame, "score", form)
+    if frame["baseline"].notna().any():
+        table["at random"] = _by_layer(frame, "baseline", form)["all layers"]
+    return table
 
 
 def show_concentration(frame: pd.DataFrame) -> pd.DataFrame:
