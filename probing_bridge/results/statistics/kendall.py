@@ -1,8 +1,4 @@
-"""Trend tests over levels: Kendall's tau with its p-value, and Holm's correction over tasks or layers.
-
-Kendall, M. G. 1938, A new measure of rank correlation; Holm, S. 1979, A simple sequentially rejective multiple test
-procedure. Place in the flow: probing, similarity -> statistics -> claims and the table of Section 4.2.
-"""
+"""Kendall's rank correlation of a score over levels (Kendall 1938, A New Measure of Rank Correlation)."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-ALPHA = 0.05
+from probing_bridge.results.statistics.holm import ALPHA, holm
 
 
 @dataclass(frozen=True)
@@ -61,24 +57,6 @@ def kendall(levels: Sequence[float], scores: Sequence[float]) -> Trend:
 def smallest_p(n: int) -> float:
     """The smallest one-sided p-value that n levels without ties can reach: 1 / n! of all orders is monotone."""
     return 1 / math.factorial(max(n, 1))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (Holm 1979).
-
-    Args:
-        p_values: p-values of one family of tests.
-
-    Returns:
-        Adjusted p-values in the same order: reject those below alpha.
-    """
-    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
-    adjusted = [0.0] * len(p_values)
-    highest = 0.0
-    for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = highest
-    return adjusted
 
 
 def trends_by(frame: pd.DataFrame, by: str, column: str = "score", order: str = "level") -> pd.DataFrame:

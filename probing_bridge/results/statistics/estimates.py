@@ -1,0 +1,178 @@
+"""An effect over runs and sentences: its mean, its standard error and how sure that error is.
+
+Runs (trainings with other seeds) and test sentences are two samples, and an effect is measured on every pair of them: a
+run's error is its own, an error of the test set is shared by all runs and does not shrink with their number. Both are
+resampled by themselves in the Multi-Bootstrap (Sellam et al. 2022, The MultiBERTs, arXiv 2106.16163, Section 3), which
+needs many runs: R resampled runs have only (R - 1) / R of their variance, and a normal interval around three of them is
+too short. Here the part of the runs is their sample variance, with t on R - 1 degrees; the part of the sentences is
+resampled; and the degrees of the sum are Satterthwaite's (1946, An Approximate Distribution of Estimates of Variance
+Components). `python -m benchmarks.verdicts --coverage` prints how often such intervals cover.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+
+Effect = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An effect and how sure it is.
+
+    Attributes:
+        effect: Mean over runs, in its unit.
+        error: Standard error of that mean, over runs and sentences (one run: over sentences alone).
+        degrees: Degrees of freedom of the error; infinite where it is as good as known.
+        runs: How many runs.
+        of_runs: Standard deviation between runs, without what their sentences explain; NaN for one run.
+        of_sentences: The part of the error that further runs do not take away.
+    """
+
+    effect: float
+    error: float
+    degrees: float
+    runs: int
+    of_runs: float
+    of_sentences: float
+
+    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """Low and high end; (NaN, NaN) where the error is not known, the effect itself twice where it is exact."""
+        from scipy.special import ndtri, stdtrit
+
+        share = (1 + confidence) / 2
+        reach = self.error * float(stdtrit(self.degrees, share) if math.isfinite(self.degrees) else ndtri(share))
+        return self.effect - reach, self.effect + reach
+
+    def p_above(self, null: float = 0.0) -> float:
+        """One-sided p of an effect that is not above `null`; NaN where the error is not known."""
+        from scipy.special import ndtr, stdtr
+
+        if math.isnan(self.error):
+            return math.nan
+        away = null - self.effect
+        if self.error == 0:
+            return 0.0 if away < 0 else 1.0
+        return float(stdtr(self.degrees, away / self.error) if math.isfinite(self.degrees) else ndtr(away / self.error))
+
+    def p_below(self, null: float = 0.0) -> float:
+        """One-sided p of an effect that is not below `null`."""
+        return Estimate(-self.effect, self.error, self.degrees, self.runs, 0.0, 0.0).p_above(-null)
+
+    def p(self, null: float = 0.0) -> float:
+        """Two-sided p of an effect that is `null`: twice the smaller of the two, at most 1."""
+        return min(1.0, 2 * min(self.p_above(null), self.p_below(null)))
+
+
+def over_runs(effects: Sequence[float] | np.ndarray, errors: Sequence[float] | np.ndarray | float = 0.0) -> Estimate:
+    """An effect from one number a run, and what is known of each number's error over sentences.
+
+    The errors count as shared by the runs, as if all of them came from the test set: what of them is a run's own is
+    counted twice, so the interval is wide rather than short. `multi_bootstrap` tells the two apart.
+
+    Args:
+        effects: (R,) paired differences, in any unit; NaN leaves a run out.
+        errors: (R,) standard errors over test sentences (an interval's width / 3.92), or one for all; 0: exact numbers,
+            such as shares of pruned weights.
+
+    Returns:
+        The estimate; of one run its error is that over sentences.
+
+    Raises:
+        ValueError: No run at all, or negative errors.
+    """
+    values = np.asarray(effects, dtype=np.float64).ravel()
+    spread = np.broadcast_to(np.asarray(errors, dtype=np.float64), values.shape)
+    known = np.isfinite(values)
+    values, spread = values[known], spread[known]
+    if not len(values):
+        raise ValueError("an effect needs at least one run")
+    if (spread < 0).any():
+        raise ValueError("a standard error is not negative")
+    sentences = float(spread.mean())
+    if len(values) == 1:
+        return Estimate(float(values[0]), sentences, math.inf, 1, math.nan, sentences)
+    variance = float(values.var(ddof=1)) / len(values)
+    return _added(float(values.mean()), len(values), variance, 0.0, sentences**2, math.inf)
+
+
+def multi_bootstrap(sums: np.ndarray, effect: Effect, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
+    """An effect over runs and sentences, from what each sentence adds to the sums that it is computed of.
+
+    Args:
+        sums: (R, n_sentences, k) float: of run r, what sentence s adds to k sums, such as correct answers and answers
+            of two levels. The sentences are the same in all runs.
+        effect: (..., k) sums -> (...) effects, such as one level's accuracy less the other's.
+        resamples: How often the sentences are drawn.
+        seed: Of the draws.
+
+    Returns:
+        The estimate; with one run over sentences alone.
+
+    Raises:
+        ValueError: Another shape, fewer than two sentences, or sums without a defined effect.
+    """
+    n_sentences = _sentences(sums)
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(n_sentences, np.full(n_sentences, 1 / n_sentences), size=resamples).astype(np.float64)
+    scale = n_sentences / (n_sentences - 1) / (resamples - 1)
+    return _resampled(sums, effect, weights, scale)
+
+
+def multi_jackknife(sums: np.ndarray, effect: Effect) -> Estimate:
+    """As `multi_bootstrap`, leaving out one sentence (or block of sentences) at a time.
+
+    For sums of blocks: a block that is drawn twice resembles itself and raises CKA and best matches; one that is left
+    out does not (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 11).
+
+    Args:
+        sums: (R, n_blocks, k), k sums of each block.
+        effect: (..., k) sums -> (...) effects.
+
+    Returns:
+        The estimate, on n_blocks - 1 degrees for its part of the sentences.
+
+    Raises:
+        ValueError: As for multi_bootstrap.
+    """
+    n_blocks = _sentences(sums)
+    return _resampled(sums, effect, 1 - np.eye(n_blocks), (n_blocks - 1) / n_blocks)
+
+
+def _sentences(sums: np.ndarray) -> int:
+    if sums.ndim != 3 or not len(sums) or sums.shape[1] < 2:
+        raise ValueError(f"sums are (runs, sentences, k), of at least two sentences, not {sums.shape}")
+    return int(sums.shape[1])
+
+
+def _resampled(sums: np.ndarray, effect: Effect, weights: np.ndarray, scale: float) -> Estimate:
+    """The parts of the variance; `scale` makes a sum of squares over resamples a variance."""
+    values = np.asarray(effect(sums.sum(axis=1)), dtype=np.float64)  # (R,)
+    draws = np.asarray(effect(np.einsum("bs,rsk->brk", weights, sums, optimize=True)), dtype=np.float64)  # (B, R)
+    draws = draws[np.isfinite(draws).all(axis=1)]
+    if not np.isfinite(values).all() or len(draws) < 2:
+        raise ValueError("the effect is not defined on these sums")
+    runs, degrees = len(values), sums.shape[1] - 1
+    means = draws.mean(axis=1)
+    sentences = float(scale * ((means - means.mean()) ** 2).sum())
+    if runs == 1:
+        return Estimate(float(values[0]), sentences**0.5, degrees, 1, math.nan, sentences**0.5)
+    apart = draws - means[:, None]  # what sentences do to one run and not to the mean
+    both = float(scale * ((apart - apart.mean(axis=0)) ** 2).sum()) / (runs * (runs - 1))
+    return _added(float(values.mean()), runs, float(values.var(ddof=1)) / runs, both, sentences, degrees)
+
+
+def _added(effect: float, runs: int, of_runs: float, both: float, sentences: float, degrees: float) -> Estimate:
+    """Adds variances of a mean: between runs, less what sentences explain of it (`both`), and over sentences."""
+    own = max(of_runs - both, 0.0)
+    total = own + sentences
+    uncertain = (of_runs**2 / (runs - 1) if own else 0.0) + sentences**2 / degrees
+    freedom = total**2 / uncertain if uncertain > 0 else math.inf
+    return Estimate(effect, total**0.5, max(freedom, 1.0), runs, (own * runs) ** 0.5, sentences**0.5)

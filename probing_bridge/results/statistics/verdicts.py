@@ -1,0 +1,293 @@
+"""From an effect and its interval to a word: holds, contradicted, equivalent, cannot tell, not run.
+
+What is claimed of an effect is one of four: it RISES or FALLS (its sign is claimed), it is the SAME (two one-sided
+tests against a margin, TOST: Lakens 2017, Equivalence Tests), or it is KEPT (not lower than by the margin; higher is
+fine).
+
+    claimed        holds                   equivalent                    contradicted
+    RISES, FALLS   0 is below the          the interval is inside        the interval is on the
+                   interval (above it)     +- margin: nothing of note    other side of 0
+    SAME           -                       the interval is inside        it is wholly outside
+                                           +- margin
+    KEPT           -                       it is above -margin           it is wholly below
+
+Whatever else the interval does, one *cannot tell*. An interval that excludes 0 decides before one inside the margin
+does. A claimed change that turns out to be none is *equivalent*, and its reason says that a change was claimed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from probing_bridge.results.statistics.estimates import CONFIDENCE, Estimate
+from probing_bridge.results.statistics.holm import holm, holm_confidences
+
+RISES, FALLS, SAME, KEPT = "rises", "falls", "same", "kept"
+HOLDS, CONTRADICTED, EQUIVALENT = "holds", "contradicted", "equivalent"
+CANNOT_TELL, NOT_RUN = "cannot tell", "not run"
+VERDICTS = (HOLDS, CONTRADICTED, EQUIVALENT, CANNOT_TELL, NOT_RUN)
+MOST_RUNS = 100
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of one effect.
+
+    Attributes:
+        estimate: The effect; with a name it is one of several in a statement.
+        claimed: RISES, FALLS, SAME or KEPT.
+        margin: What counts as no change, in the effect's unit.
+        unit: Such as `points`, `CKA`, `% of BLEU`.
+        name: What the effect is of, such as a task; empty if it is the only one.
+        paper: The paper's effect; NaN if it gives none.
+        least: How large a claimed rise or fall has to be, if the claim says that; else 0.
+    """
+
+    estimate: Estimate
+    claimed: str
+    margin: float
+    unit: str
+    name: str = ""
+    paper: float = math.nan
+    least: float = 0.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the runs say about one claimed effect.
+
+    Attributes:
+        verdict: One of VERDICTS.
+        name: What the effect is of, such as a task; empty if it is the only one of its claim.
+        claimed: RISES, FALLS, SAME or KEPT.
+        effect: The mean over runs; NaN where it was not run.
+        low: Low end of its interval; NaN where it was not run.
+        high: High end.
+        unit: Of effect, low, high, margin and paper.
+        over: What the interval is over: `5 runs and their test sentences`, `5 runs`, `test sentences of these
+            checkpoints` or `these checkpoints, exact`.
+        confidence: Of the interval; above 0.95 where the statement is about several effects (Holm's steps).
+        margin: What counts as no change.
+        p: Two-sided p of no effect (of SAME and KEPT: of an effect beyond the margin), corrected over the family.
+        power: How likely a study like this one finds the paper's effect (of SAME and KEPT: the equivalence); NaN if the
+            paper gives none.
+        paper: The paper's effect; NaN if it gives none.
+        runs: How many runs.
+        family: How many effects were corrected together.
+        decides: How many runs would give a power of 0.8, as the spread is here; 0 where no number would, because the
+            test sentences are too few; None where that is not asked (decided, or no effect of the paper's).
+        reason: Why, in words.
+    """
+
+    verdict: str
+    name: str
+    claimed: str
+    effect: float
+    low: float
+    high: float
+    unit: str
+    over: str
+    confidence: float
+    margin: float
+    p: float
+    power: float
+    paper: float
+    runs: int
+    family: int
+    decides: int | None
+    reason: str
+
+
+def decide(
+    estimate: Estimate, claimed: str, margin: float, unit: str, paper: float = math.nan, least: float = 0.0
+) -> Verdict:
+    """The verdict on one effect by itself.
+
+    Args:
+        estimate: The effect.
+        claimed: RISES, FALLS, SAME or KEPT.
+        margin: What counts as no change, in the effect's unit.
+        unit: Such as `points`.
+        paper: The paper's effect; NaN if it gives none.
+        least: How large a claimed rise or fall has to be.
+
+    Returns:
+        The verdict.
+
+    Raises:
+        ValueError: `claimed` is another word.
+    """
+    return decide_family([Question(estimate, claimed, margin, unit, "", paper, least)])[0]
+
+
+def decide_family(questions: Sequence[Question]) -> list[Verdict]:
+    """The verdicts on the effects of one statement, corrected over them.
+
+    Claimed changes are corrected by Holm's steps: each interval has the confidence of its own step, so that interval, p
+    and verdict say the same. That several effects are all equivalent needs no correction (an intersection-union test:
+    Berger 1982, Multiparameter Hypothesis Testing), that one of them is not is corrected likewise.
+
+    Args:
+        questions: One an effect.
+
+    Returns:
+        Their verdicts, in the same order.
+
+    Raises:
+        ValueError: `claimed` is no such word.
+    """
+    ps = [_p(question) for question in questions]
+    confidences, corrected = holm_confidences(ps), holm(ps)
+    return [
+        _verdict(question, confidence, p, len(questions))
+        for question, confidence, p in zip(questions, confidences, corrected, strict=True)
+    ]
+
+
+def not_run(reason: str, unit: str = "", name: str = "", claimed: str = "", margin: float = math.nan) -> Verdict:
+    """The verdict where the rows that a claim needs are not there; the reason names them."""
+    nan = math.nan
+    return Verdict(
+        NOT_RUN, name, claimed, nan, nan, nan, unit, "", CONFIDENCE, margin, nan, nan, nan, 0, 0, None, reason
+    )
+
+
+def _p(question: Question) -> float:
+    """Two-sided p of no effect; of a claimed equivalence, that the effect is beyond the margin."""
+    estimate, margin = question.estimate, question.margin
+    if question.claimed in (RISES, FALLS):
+        p = estimate.p()
+    elif question.claimed == SAME:
+        p = 2 * min(estimate.p_above(margin), estimate.p_below(-margin))
+    elif question.claimed == KEPT:
+        p = 2 * estimate.p_below(-margin)
+    else:
+        raise ValueError(f"{question.claimed!r} is no claim about an effect")
+    return 1.0 if math.isnan(p) else min(1.0, p)
+
+
+def _verdict(question: Question, confidence: float, p: float, family: int) -> Verdict:
+    estimate, claimed = question.estimate, question.claimed
+    if claimed in (SAME, KEPT) and not _beyond(question, estimate.interval()):
+        confidence = CONFIDENCE
+    interval = estimate.interval(confidence)
+    word, reason = _word(question, interval)
+    chance = power(estimate, claimed, question.paper, question.margin, confidence, question.least)
+    decides = None if word != CANNOT_TELL or math.isnan(question.paper) else runs_needed(question, confidence) or 0
+    return Verdict(
+        word, question.name, claimed, estimate.effect, *interval, question.unit, _over(estimate), confidence,
+        question.margin, p, chance, question.paper, estimate.runs, family, decides, reason,
+    )  # fmt: skip
+
+
+def _beyond(question: Question, interval: tuple[float, float]) -> bool:
+    """Whether an interval lies wholly outside what SAME or KEPT allow."""
+    low, high = interval
+    return high < -question.margin or (question.claimed == SAME and low > question.margin)
+
+
+def _word(question: Question, interval: tuple[float, float]) -> tuple[str, str]:
+    """Verdict and reason; the table at the top of this module."""
+    low, high = interval
+    margin, claimed = question.margin, question.claimed
+    if math.isnan(low):
+        return CANNOT_TELL, "one run without an error of its own"
+    inside = -margin <= low and high <= margin
+    if claimed in (SAME, KEPT):
+        if _beyond(question, interval):
+            return CONTRADICTED, "the whole interval is outside the margin"
+        if inside or (claimed == KEPT and -margin <= low):
+            return (
+                EQUIVALENT,
+                "the whole interval is inside the margin" if inside else "nothing beyond the margin is lost",
+            )
+        return CANNOT_TELL, "the interval crosses the margin"
+    low, high = (low, high) if claimed == RISES else (-high, -low)
+    if low > 0 and low >= question.least:
+        return HOLDS, "smaller than the margin" if inside else "the interval is on the claimed side"
+    if high < 0:
+        return CONTRADICTED, "the interval is on the other side"
+    if inside:
+        return EQUIVALENT, "a change is claimed, and none beyond the margin is left"
+    return (
+        CANNOT_TELL,
+        "the interval includes no change" if low <= 0 else f"less than {question.least:g} is not excluded",
+    )
+
+
+def _over(estimate: Estimate) -> str:
+    """What an interval is over, in words."""
+    if estimate.runs == 1:
+        return "these checkpoints, exact" if estimate.error == 0 else "test sentences of these checkpoints"
+    return f"{estimate.runs} runs" + (" and their test sentences" if estimate.of_sentences else "")
+
+
+def power(
+    estimate: Estimate, claimed: str, paper: float, margin: float, confidence: float = CONFIDENCE, least: float = 0.0
+) -> float:
+    """How likely another study with this error finds what the paper says.
+
+    Args:
+        estimate: Its error and degrees are those of the other study.
+        claimed: RISES, FALLS, SAME or KEPT.
+        paper: The true effect, the paper's; NaN: not known.
+        margin: What counts as no change.
+        confidence: Of the interval that decides.
+        least: How large a claimed rise or fall has to be.
+
+    Returns:
+        Probability of *holds* (noncentral t), or of *equivalent*; NaN where paper or error are not known.
+    """
+    from scipy.special import ndtr, stdtr
+
+    if math.isnan(paper) or math.isnan(estimate.error):
+        return math.nan
+    reach = estimate.interval(confidence)[1] - estimate.effect
+    if claimed in (RISES, FALLS):
+        beyond = (paper if claimed == RISES else -paper) - least
+        return _power_of_sign(beyond, estimate, reach)
+    if estimate.error == 0:
+        return float(abs(paper) <= margin or (claimed == KEPT and paper > 0))
+    cdf = (lambda t: stdtr(estimate.degrees, t)) if math.isfinite(estimate.degrees) else ndtr
+    above = cdf((paper + margin - reach) / estimate.error)
+    below = 0.0 if claimed == KEPT else cdf((paper - margin + reach) / estimate.error)
+    return max(0.0, float(above - below))
+
+
+def _power_of_sign(beyond: float, estimate: Estimate, reach: float) -> float:
+    """How likely an interval that reaches so far lies above 0, where the effect is `beyond` it."""
+    from scipy.special import nctdtr, ndtr
+
+    if estimate.error == 0:
+        return float(beyond > 0)
+    size, critical = beyond / estimate.error, reach / estimate.error
+    if not math.isfinite(estimate.degrees):
+        return float(ndtr(size - critical))
+    return float(1 - nctdtr(estimate.degrees, size, critical))
+
+
+def runs_needed(question: Question, confidence: float = CONFIDENCE, wanted: float = 0.8) -> int | None:
+    """The smallest number of runs whose power for the paper's effect is `wanted`, if runs spread as they do here.
+
+    Args:
+        question: With the paper's effect and an estimate over at least two runs.
+        confidence: Of the interval that decides.
+        wanted: The power.
+
+    Returns:
+        Between 2 and 100; None where no such number is enough (the test sentences are too few), or one run tells
+        nothing of how runs spread.
+    """
+    estimate = question.estimate
+    if math.isnan(estimate.of_runs):
+        return None
+    for runs in range(2, MOST_RUNS + 1):
+        own, shared = estimate.of_runs**2 / runs, estimate.of_sentences**2
+        total = own + shared
+        degrees = total**2 / (own**2 / (runs - 1)) if own else math.inf
+        study = replace(estimate, error=total**0.5, degrees=degrees, runs=runs)
+        if power(study, question.claimed, question.paper, question.margin, confidence, question.least) >= wanted:
+            return runs
+    return None
