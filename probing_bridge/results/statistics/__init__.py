@@ -9,7 +9,7 @@ each run of a study it is one number; what is known of it beyond these runs is a
     errors = [1.1, 1.2, 1.1]                      # of each, over the test sentences that the runs share
     estimate = over_runs(effects, errors)         # effect, standard error, degrees of freedom
     verdict = decide(estimate, FALLS, margin=1.0, unit="points", paper=-3.0)
-    verdict.verdict, verdict.low, verdict.high    # cannot tell, -5.9..., 0.3...
+    verdict.verdict, verdict.low, verdict.high    # holds, -5.17, -0.50
 
 `multi_bootstrap` makes the same Estimate from sums over each sentence (kept predictions of probes, block sums of
 similarity) and is sharper, since it sees what the runs' errors have in common. `decide_family` corrects the verdicts of
@@ -19,25 +19,20 @@ one statement about several tasks, layers or levels together. Place in the flow:
 from probing_bridge.results.statistics.estimates import Estimate, multi_bootstrap, multi_jackknife, over_runs
 from probing_bridge.results.statistics.holm import ALPHA, holm
 from probing_bridge.results.statistics.kendall import Trend, kendall, smallest_p, task_trends, trends_by
+from probing_bridge.results.statistics.power import power, runs_needed
+from probing_bridge.results.statistics.questions import FALLS, KEPT, RISES, SAME, Question
 from probing_bridge.results.statistics.trends import fitted_change, fitted_weights, onset, peak
 from probing_bridge.results.statistics.verdicts import (
     CANNOT_TELL,
     CONTRADICTED,
     EQUIVALENT,
-    FALLS,
     HOLDS,
-    KEPT,
     NOT_RUN,
-    RISES,
-    SAME,
     VERDICTS,
-    Question,
     Verdict,
     decide,
     decide_family,
     not_run,
-    power,
-    runs_needed,
 )
 
 __all__ = [

@@ -6,7 +6,7 @@ resampled by themselves in the Multi-Bootstrap (Sellam et al. 2022, The MultiBER
 needs many runs: R resampled runs have only (R - 1) / R of their variance, and a normal interval around three of them is
 too short. Here the part of the runs is their sample variance, with t on R - 1 degrees; the part of the sentences is
 resampled; and the degrees of the sum are Satterthwaite's (1946, An Approximate Distribution of Estimates of Variance
-Components). `python -m benchmarks.verdicts --coverage` prints how often such intervals cover.
+Components). The slow test in tests/probing_bridge/results/test_statistics.py simulates how often such intervals cover.
 """
 
 from __future__ import annotations
@@ -79,11 +79,11 @@ def over_runs(effects: Sequence[float] | np.ndarray, errors: Sequence[float] | n
 
     Args:
         effects: (R,) paired differences, in any unit; NaN leaves a run out.
-        errors: (R,) standard errors over test sentences (an interval's width / 3.92), or one for all; 0: exact numbers,
-            such as shares of pruned weights.
+        errors: (R,) standard errors over test sentences (an interval's width / 3.92), or one for all. 0: exact numbers,
+            such as shares of pruned weights; NaN: not known, and the estimate is over runs alone.
 
     Returns:
-        The estimate; of one run its error is that over sentences.
+        The estimate; of one run its error is that over sentences, NaN if that is not known.
 
     Raises:
         ValueError: No run at all, or negative errors.
@@ -99,8 +99,8 @@ def over_runs(effects: Sequence[float] | np.ndarray, errors: Sequence[float] | n
     sentences = float(spread.mean())
     if len(values) == 1:
         return Estimate(float(values[0]), sentences, math.inf, 1, math.nan, sentences)
-    variance = float(values.var(ddof=1)) / len(values)
-    return _added(float(values.mean()), len(values), variance, 0.0, sentences**2, math.inf)
+    variance, shared = float(values.var(ddof=1)) / len(values), 0.0 if math.isnan(sentences) else sentences**2
+    return _added(float(values.mean()), len(values), variance, 0.0, shared, math.inf)
 
 
 def multi_bootstrap(sums: np.ndarray, effect: Effect, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:

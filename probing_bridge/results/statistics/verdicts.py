@@ -19,39 +19,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from probing_bridge.results.statistics.estimates import CONFIDENCE, Estimate
 from probing_bridge.results.statistics.holm import holm, holm_confidences
+from probing_bridge.results.statistics.power import power, runs_needed
+from probing_bridge.results.statistics.questions import FALLS, KEPT, RISES, SAME, Question
 
-RISES, FALLS, SAME, KEPT = "rises", "falls", "same", "kept"
 HOLDS, CONTRADICTED, EQUIVALENT = "holds", "contradicted", "equivalent"
 CANNOT_TELL, NOT_RUN = "cannot tell", "not run"
 VERDICTS = (HOLDS, CONTRADICTED, EQUIVALENT, CANNOT_TELL, NOT_RUN)
-MOST_RUNS = 100
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of one effect.
-
-    Attributes:
-        estimate: The effect; with a name it is one of several in a statement.
-        claimed: RISES, FALLS, SAME or KEPT.
-        margin: What counts as no change, in the effect's unit.
-        unit: Such as `points`, `CKA`, `% of BLEU`.
-        name: What the effect is of, such as a task; empty if it is the only one.
-        paper: The paper's effect; NaN if it gives none.
-        least: How large a claimed rise or fall has to be, if the claim says that; else 0.
-    """
-
-    estimate: Estimate
-    claimed: str
-    margin: float
-    unit: str
-    name: str = ""
-    paper: float = math.nan
-    least: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -222,72 +199,3 @@ def _over(estimate: Estimate) -> str:
     if estimate.runs == 1:
         return "these checkpoints, exact" if estimate.error == 0 else "test sentences of these checkpoints"
     return f"{estimate.runs} runs" + (" and their test sentences" if estimate.of_sentences else "")
-
-
-def power(
-    estimate: Estimate, claimed: str, paper: float, margin: float, confidence: float = CONFIDENCE, least: float = 0.0
-) -> float:
-    """How likely another study with this error finds what the paper says.
-
-    Args:
-        estimate: Its error and degrees are those of the other study.
-        claimed: RISES, FALLS, SAME or KEPT.
-        paper: The true effect, the paper's; NaN: not known.
-        margin: What counts as no change.
-        confidence: Of the interval that decides.
-        least: How large a claimed rise or fall has to be.
-
-    Returns:
-        Probability of *holds* (noncentral t), or of *equivalent*; NaN where paper or error are not known.
-    """
-    from scipy.special import ndtr, stdtr
-
-    if math.isnan(paper) or math.isnan(estimate.error):
-        return math.nan
-    reach = estimate.interval(confidence)[1] - estimate.effect
-    if claimed in (RISES, FALLS):
-        beyond = (paper if claimed == RISES else -paper) - least
-        return _power_of_sign(beyond, estimate, reach)
-    if estimate.error == 0:
-        return float(abs(paper) <= margin or (claimed == KEPT and paper > 0))
-    cdf = (lambda t: stdtr(estimate.degrees, t)) if math.isfinite(estimate.degrees) else ndtr
-    above = cdf((paper + margin - reach) / estimate.error)
-    below = 0.0 if claimed == KEPT else cdf((paper - margin + reach) / estimate.error)
-    return max(0.0, float(above - below))
-
-
-def _power_of_sign(beyond: float, estimate: Estimate, reach: float) -> float:
-    """How likely an interval that reaches so far lies above 0, where the effect is `beyond` it."""
-    from scipy.special import nctdtr, ndtr
-
-    if estimate.error == 0:
-        return float(beyond > 0)
-    size, critical = beyond / estimate.error, reach / estimate.error
-    if not math.isfinite(estimate.degrees):
-        return float(ndtr(size - critical))
-    return float(1 - nctdtr(estimate.degrees, size, critical))
-
-
-def runs_needed(question: Question, confidence: float = CONFIDENCE, wanted: float = 0.8) -> int | None:
-    """The smallest number of runs whose power for the paper's effect is `wanted`, if runs spread as they do here.
-
-    Args:
-        question: With the paper's effect and an estimate over at least two runs.
-        confidence: Of the interval that decides.
-        wanted: The power.
-
-    Returns:
-        Between 2 and 100; None where no such number is enough (the test sentences are too few), or one run tells
-        nothing of how runs spread.
-    """
-    estimate = question.estimate
-    if math.isnan(estimate.of_runs):
-        return None
-    for runs in range(2, MOST_RUNS + 1):
-        own, shared = estimate.of_runs**2 / runs, estimate.of_sentences**2
-        total = own + shared
-        degrees = total**2 / (own**2 / (runs - 1)) if own else math.inf
-        study = replace(estimate, error=total**0.5, degrees=degrees, runs=runs)
-        if power(study, question.claimed, question.paper, question.margin, confidence, question.least) >= wanted:
-            return runs
-    return None
