@@ -1,7 +1,8 @@
 # make setup      a virtual environment in .venv with everything installed into it that is not under the GPL;
 #                 make setup EXTRAS=jiant-runtime adds what jiant needs, in which Levenshtein is under the GPL
 # make quickstart train, prune, probe and compare a small Transformer on real text (recipes/quickstart)
-# make test       ruff, mypy, import contracts and pytest; make test PYTHON=python3.12 likewise with that interpreter
+# make test       ruff, mypy, import contracts and pytest; make test PYTHON=python3.12 likewise with that interpreter, and
+#                 with Python 3.13, for which there is no fairseq, what the bridge is without it
 # make test-faults  every command under injected faults (full disk, kill, ...), and their table in docs/faults.md
 # make fuzz       coverage-guided fuzzing of what reads strangers' files, ten minutes for each of six targets;
 #                 make fuzz SECONDS=60 TARGETS="readers suites" for other times and some of them

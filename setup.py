@@ -2,12 +2,11 @@
 
 from setuptools import find_packages, setup
 
-# ve-fairseq is fairseq 0.12.3 built for Python 3.11 and 3.12; it imports as `fairseq`. The original
-# fairseq 0.12.2 runs on neither and lacks the task hooks that carry masks through a resume.
-TRAINING = [
-    "ve-fairseq==0.12.3",
-    "torch>=2.6",
-    "sacrebleu>=2.4",
+# What the plugin and the recipes need, and the bridge does not. ve-fairseq is fairseq 0.12.3 built for Python 3.11
+# and 3.12; it imports as `fairseq`, and so does fairseq-fixed (docs/fairseq.md). The original fairseq 0.12.2 runs on
+# neither and lacks the task hooks that carry masks through a resume.
+TRAIN = [
+    "ve-fairseq==0.12.3; python_version < '3.13'",
     "sacremoses>=0.1",
     "safetensors>=0.4",
     "sentencepiece>=0.2",
@@ -22,10 +21,14 @@ BRIDGE = [
     "numpy>=1.26",
     "pandas>=2.1",
     "PyYAML>=6.0",
+    "sacrebleu>=2.4",
     "scipy>=1.11",
     "threadpoolctl>=3.2",
+    "torch>=2.6",
     "tqdm>=4.66",
 ]
+# Models of the Hugging Face kind: sentencepiece and sacremoses are what some of their tokenizers call.
+HF = ["transformers>=4.57", "safetensors>=0.4", "sacremoses>=0.1", "sentencepiece>=0.2"]
 SLURM = ["submitit>=1.5"]
 # Asked for by name only: Levenshtein and python-Levenshtein are under the GPL (2 or later).
 # jiant 2.2.0 pins versions that no longer install: `pip install --no-deps jiant==2.2.0` is the second step.
@@ -57,7 +60,6 @@ DEV = [
     "scikit-learn>=1.3",
     "seqeval>=1.2",
     "tensorboardX>=2.6",
-    "tokenizers>=0.20",
     "types-PyYAML",
     "types-tqdm",
 ]
@@ -68,19 +70,26 @@ setup(
     version="0.1.0",
     description="Iterative magnitude pruning inside fairseq, and what it does to the model: probes and similarity",
     license="MIT",
-    python_requires=">=3.11,<3.13",
+    python_requires=">=3.11",
     packages=find_packages(include=["fairseq_lth", "fairseq_lth.*", "probing_bridge", "probing_bridge.*"]),
     package_data={
         "probing_bridge": ["py.typed"],
         "probing_bridge.report": ["*.j2", "*.css", "*.js"],
         "fairseq_lth": ["py.typed", "hydra/*.yaml"],
     },
-    install_requires=TRAINING + BRIDGE,
+    install_requires=BRIDGE,
     entry_points={
         "console_scripts": [
             "fairseq-lth = fairseq_lth.__main__:main",
             "probing-bridge = probing_bridge.run:main",
         ],
     },
-    extras_require={"slurm": SLURM, "jiant-runtime": JIANT_RUNTIME, "dev": DEV + SLURM, "fuzz": FUZZ},
+    extras_require={
+        "train": TRAIN,
+        "hf": HF,
+        "slurm": SLURM,
+        "jiant-runtime": JIANT_RUNTIME,
+        "dev": DEV + SLURM,
+        "fuzz": FUZZ,
+    },
 )

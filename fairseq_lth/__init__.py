@@ -17,13 +17,13 @@ def register() -> None:
     program that imports this package before fairseq calls it by itself.
 
     Raises:
-        ImportError: fairseq is missing or too old, with what to install.
+        RunRefused: fairseq is missing or lacks what the plugin needs, with what to install.
     """
     for library in ("h5py", "hydra", "matplotlib"):
         logging.getLogger(library).setLevel(logging.INFO)  # importing fairseq's tasks sets the root logger to DEBUG
-    from fairseq_lth.preflight import require_tested_fairseq
+    from fairseq_lth.preflight import require_fairseq
 
-    require_tested_fairseq()
+    require_fairseq()
     from fairseq_lth import criterion, guards, task  # noqa: F401
     from fairseq_lth.levels.checkpoints import allow_checkpoint_globals
     from fairseq_lth.training import lr_scheduler

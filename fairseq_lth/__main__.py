@@ -10,12 +10,14 @@ python -m fairseq_lth flags                 every flag that the plugin adds to f
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import fairseq_lth
+from fairseq_lth.preflight import require_fairseq
 
 FAIRSEQ = ("train", "validate", "generate", "interactive")
 OWN = {"encode": "fairseq_lth.encode", "levels": "fairseq_lth.levels.__main__"}
@@ -64,6 +66,8 @@ def _fairseq(command: str, words: list[str]) -> int:
                 file=sys.stderr,
             )
             return 2
+    if importlib.util.find_spec("fairseq_cli") is None:
+        require_fairseq()
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", f"fairseq_cli.{command}", *words])
 

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+
+from fairseq_lth.errors import RunRefused
+
+ADVICE = "install one that has: pip install ve-fairseq==0.12.3 on Python 3.11 and 3.12; docs/fairseq.md has others"
+HOOKS = {"save_checkpoint": "get_checkpoint_dict", "load_checkpoint": "set_checkpoint_dict"}  # they carry the masks
+DATACLASSES = {
+    "fairseq.dataclass": "FairseqDataclass",
+    "fairseq.tasks.translation": "TranslationConfig",
+    "fairseq.criterions": "CRITERION_DATACLASS_REGISTRY",
+    "fairseq.optim.lr_scheduler": "LR_SCHEDULER_DATACLASS_REGISTRY",
+}
 
 
-def require_tested_fairseq() -> None:
-    """Checks that fairseq gives tasks the hooks that carry masks through a resume.
+def require_fairseq() -> None:
+    """Checks that a fairseq is there, and that it has what the plugin is made of, whatever package it came in.
 
     Raises:
-        ImportError: It is missing or too old, with what to install.
+        RunRefused: It is missing, does not import, or lacks a hook or a dataclass; with what to install.
     """
-    advice = "install ve-fairseq==0.12.3 (fairseq for Python 3.11 and 3.12): pip install ve-fairseq==0.12.3"
-    if importlib.util.find_spec("fairseq") is None:
-        raise ImportError(f"fairseq is not installed; {advice}")
-    from fairseq import __version__, checkpoint_utils
+    try:
+        from fairseq import checkpoint_utils
 
-    if "get_checkpoint_dict" not in checkpoint_utils.save_checkpoint.__code__.co_names:
-        raise ImportError(f"fairseq {__version__} does not save the state of tasks, so masks would be lost; {advice}")
+        for module, name in DATACLASSES.items():
+            if not hasattr(importlib.import_module(module), name):
+                raise RunRefused(f"fairseq has no {module}.{name}; {ADVICE}")
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] != "fairseq":
+            raise
+        what = "fairseq is not installed" if error.name in (None, "fairseq") else f"fairseq has no {error.name}"
+        raise RunRefused(f"{what}; {ADVICE}") from None
+    except ValueError as error:  # as fairseq 0.12.2 from Python 3.11 on: its dataclasses have mutable defaults
+        raise RunRefused(f"fairseq does not import here ({error}); {ADVICE}") from error
+    for function, hook in HOOKS.items():
+        if hook not in getattr(checkpoint_utils, function).__code__.co_names:
+            raise RunRefused(f"fairseq's {function} does not call {hook} of a task, so masks would be lost; {ADVICE}")

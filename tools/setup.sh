@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # setup.sh PYTHON VENV [EXTRAS]: makes the virtual environment with the tested versions. Run by `make setup`. EXTRAS are
-# extras of setup.py with commas between, beyond `dev`, in which there is nothing under the GPL.
+# extras of setup.py with commas between, beyond `dev`, `hf` and `train`, in which there is nothing under the GPL. `train`
+# is left out where there is no fairseq for the Python: from 3.13 on the bridge stands alone.
 set -euo pipefail
 python=$1 venv=$2 extras=${3:-}
 
@@ -8,16 +9,18 @@ if ! "$python" -c '' 2>/dev/null; then
     # A pyenv shim answers only for the versions pyenv has switched on: take the newest installed one.
     python=$(find "$(pyenv root)/versions" -path "*/bin/$(basename "$1")" 2>/dev/null | sort -V | tail -n 1)
 fi
-if [ -z "$python" ] || ! "$python" -c 'import sys, venv; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))'; then
-    echo "setup: '$1' is not a Python 3.11 or 3.12 with venv; name one with PYTHON=..." >&2
+if [ -z "$python" ] || ! "$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))'; then
+    echo "setup: '$1' is not a Python 3.11 or later with venv; name one with PYTHON=..." >&2
     exit 1
 fi
 [ -x "$venv/bin/pip" ] || "$python" -m venv "$venv"
+taken=dev,hf
+"$python" -c 'import sys; sys.exit(sys.version_info >= (3, 13))' && taken=$taken,train
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 echo "setup: installing into $venv (the first time takes a few minutes)"
 # torch first and by its exact version: a CPU build is then kept where one is offered.
 pip install -qq -c constraints.txt torch==2.13.0
-pip install -qq -c constraints.txt -e ".[dev${extras:+,$extras}]"
+pip install -qq -c constraints.txt -e ".[$taken${extras:+,$extras}]"
 if [[ ",$extras," == *,jiant-runtime,* ]]; then
     pip install -qq --no-deps jiant==2.2.0  # its own pins no longer install; see docs/jiant.md
 fi

@@ -9,6 +9,8 @@ from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("fairseq", reason="tests of the plugin: no fairseq here (extra train)")
 import torch
 
 import fairseq_lth

@@ -13,6 +13,8 @@ import pytest
 import fairseq_lth
 from fairseq_lth.__main__ import main
 from fairseq_lth.config import ImpConfig
+from fairseq_lth.errors import RunRefused
+from fairseq_lth.preflight import require_fairseq
 
 PLUGIN = Path(fairseq_lth.__file__).parent
 # What a command may not import before its command line has been read.
@@ -47,6 +49,39 @@ def test_a_user_dir_that_is_not_there_is_one_line(tmp_path, monkeypatch, capsys,
     assert main(["train", "DATA", *flags]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and error.endswith('give --user-dir "$(python -m fairseq_lth)"\n')
+
+
+def _without_fairseq(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fairseq", None)
+
+
+def _without_hook(monkeypatch):
+    from fairseq import checkpoint_utils
+
+    monkeypatch.setattr(checkpoint_utils, "load_checkpoint", lambda cfg, trainer: None)
+
+
+def _without_dataclass(monkeypatch):
+    from fairseq import criterions
+
+    monkeypatch.delattr(criterions, "CRITERION_DATACLASS_REGISTRY")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [
+        (_without_fairseq, "fairseq is not installed"),
+        (_without_hook, "fairseq's load_checkpoint does not call set_checkpoint_dict of a task"),
+        (_without_dataclass, "fairseq has no fairseq.criterions.CRITERION_DATACLASS_REGISTRY"),
+    ],
+)
+def test_a_fairseq_that_lacks_what_the_plugin_needs_is_one_line(monkeypatch, lacking, said):
+    require_fairseq()
+    lacking(monkeypatch)
+    with pytest.raises(RunRefused) as refused:
+        require_fairseq()
+    assert str(refused.value).startswith(f"fairseq_lth: error: {said}")
+    assert "pip install ve-fairseq==0.12.3" in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_an_unknown_command_is_one_line(capsys):

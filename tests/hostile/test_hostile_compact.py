@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+pytest.importorskip("fairseq", reason="the plugin's own files: no fairseq here (extra train)")
 from fairseq_lth.levels.export import expand_compact, write_compact
 from probing_bridge.errors import InputError
 
