@@ -54,7 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "data, or of the dumped sentences (default: %(default)s)",
     )  # fmt: skip
     add_cluster_arguments(parser, "tiles")
-    add("--resamples", type=int, default=1000, metavar="N", help="bootstrap resamples, 0 for none (default: 1000)")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -79,7 +78,6 @@ def run(arguments: argparse.Namespace) -> None:
         measures=tuple(name for name in MEASURES if name in asked),
         absolute=arguments.absolute,
         threshold=arguments.threshold,
-        n_resamples=arguments.resamples,
         tags=tuple(arguments.tags),
         frequencies=arguments.frequencies,
         gemm="",

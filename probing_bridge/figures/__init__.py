@@ -48,6 +48,11 @@ def _final(caption: str) -> Callable[[pd.DataFrame], str]:
     return lambda frame: f"{caption} {naming.final_text(frame)}"
 
 
+def _bars(caption: str) -> Callable[[pd.DataFrame], str]:
+    """As `_final`, of a figure with bars: what they are about."""
+    return lambda frame: f"{caption} {naming.interval_text(frame)} {naming.final_text(frame)}"
+
+
 def _above_threshold(frame: pd.DataFrame) -> str:
     """The caption of concentrated attention, with the threshold that `similarity --threshold` had."""
     thresholds = " or ".join(f"{threshold:g}" for threshold in sorted(frame["threshold"].unique()))
@@ -144,8 +149,8 @@ FIGURES: dict[str, Exhibit] = {
     ),
     "fig_4_neuron_similarity": Exhibit(
         "Fig. 4", "NeuronSim with the dense model", "activations", similarity.neuron_data, draw_to_dense,
-        _final("Mean over the neurons of a layer of LTH0 of the highest correlation with a neuron of the same layer of "
-        "each level; bars are bootstrap intervals over sentences."),
+        _bars("Mean over the neurons of a layer of LTH0 of the highest correlation with a neuron of the same layer of "
+        "each level."),
         "similarity", {"measure": ("neuron_similarity",)}, _SIMILARITY,
     ),
     "table_own_index": _as_table(
@@ -169,7 +174,7 @@ FIGURES: dict[str, Exhibit] = {
     ),
     "fig_a5_layers_to_dense": Exhibit(
         "Fig. A5", "LayerSim with the dense model", "activations", similarity.cka_data, draw_to_dense,
-        _final("Linear CKA of each layer with the same layer of LTH0; bars are bootstrap intervals over sentences."),
+        _bars("Linear CKA of each layer with the same layer of LTH0."),
         "similarity", {"measure": ("linear_cka",), "group": ("",)}, _SIMILARITY,
     ),
     "fig_a6_decoder_layers": Exhibit(
@@ -188,8 +193,8 @@ FIGURES: dict[str, Exhibit] = {
     "fig_groups": Exhibit(
         "Section 5.3", "Dense against sparse by group of tokens", "activations", similarity.groups_data,
         draw_groups,
-        _final("Linear CKA of the final encoder layer of LTH0 and of the sparsest level, over the tokens of one group; "
-        "bars are bootstrap intervals over sentences."),
+        _bars("Linear CKA, debiased, of the final encoder layer of LTH0 and of the sparsest level, over the tokens of "
+        "one group."),
         "similarity", {"measure": ("linear_cka",), "component": ("encoder",)}, _SIMILARITY,
     ),
     "fig_6_encoder_attention": Exhibit(
@@ -225,7 +230,7 @@ FIGURES: dict[str, Exhibit] = {
         "How far each level is from LTH0, in the order of computation; every panel has its own axis and unit. Layers: "
         "1 − linear CKA with the same layer of LTH0, on the same tokens; states before the softmax: the decoder's "
         "last layer or norm. Probabilities: Jensen-Shannon divergence of the output, lower bound, with a bar up to the "
-        "upper one. Translations: BLEU of LTH0 less that of the level. Other bars are bootstrap intervals over "
+        "upper one. Translations: BLEU of LTH0 less that of the level. Other bars are 95 % intervals over "
         "sentences.",
         "similarity", {"measure": ("linear_cka", "js_divergence"), "group": ("",)}, _SIMILARITY,
     ),

@@ -90,13 +90,14 @@ TABLES: dict[str, Table] = {
         {
             "experiment": "str", "measure": "str", "variant": "str", "component": "str", "level_a": "Int64",
             "layer_a": "str", "level_b": "Int64", "layer_b": "str", "group": "str", "threshold": "float64",
-            "score": "float64", "low": "float64", "high": "float64", "baseline": "float64", "n": "Int64",
-            "sentence_hash": "str", "hash_a": "str", "hash_b": "str", **_PROVENANCE,
+            "score": "float64", "low": "float64", "high": "float64", "interval_of": "str", "baseline": "float64",
+            "n": "Int64", "sentence_hash": "str", "hash_a": "str", "hash_b": "str", **_PROVENANCE,
         },
         ("experiment", "measure", "variant", "component", "level_a", "layer_a", "level_b", "layer_b", "group"),
         "one similarity of two layers (or one property of one layer: level_b and layer_b empty); variant is the "
         "estimator or the centring, of attention whether it is of the visible or of all pairs of words; threshold the "
-        "mass from which attention is concentrated, baseline the score of random attention of the same entropy",
+        "mass from which attention is concentrated; interval_of says whether low and high are about the population or "
+        "about corpora of this size; baseline the score of random attention of the same entropy",
     ),
     "neurons": Table(
         {

@@ -26,6 +26,20 @@ COMPONENTS = {
 }
 
 
+def interval_text(frame: pd.DataFrame) -> str:
+    """What the intervals of similarity are over and about, for captions.
+
+    Args:
+        frame: Column interval_of.
+
+    Returns:
+        A sentence; nothing where there are no rows.
+    """
+    about = {"population": "the population", "corpus size": "corpora of this size"}
+    named = [about.get(name, name) for name in sorted(set(frame["interval_of"]))]
+    return f"Bars are 95 % intervals over sentences, about {' and '.join(named)}." if named else ""
+
+
 def pairs_text(frame: pd.DataFrame) -> str:
     """Which pairs of words the scores of attention are of, and what they are at random, for captions.
 

@@ -14,7 +14,7 @@ import pandas as pd
 from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import with_sparsity
 from probing_bridge.results.naming import final_layers, layer_order, model_layers, numbered_layers, rows_of
-from probing_bridge.similarity.measures.registry import VISIBLE, pair_measure, shown_variant
+from probing_bridge.similarity.measures.registry import GROUPS_VARIANT, VISIBLE, pair_measure, shown_variant
 
 PAPER_THRESHOLD = 0.95  # mass on one position that makes attention concentrated (Section 5.4.3)
 _BINS = np.round(np.linspace(-1, 1, 81), 6)
@@ -62,12 +62,12 @@ def to_dense(results: Results, measure: str) -> pd.DataFrame:
     """Similarity of every layer of the dense model (level 0) to the same layer of each level.
 
     Returns:
-        component, variant, layer, level, sparsity, score, low, high, baseline, n; layers 1 to L and `norm`.
+        component, variant, layer, level, sparsity, score, low, high, interval_of, baseline, n; layers 1 to L, `norm`.
     """
     rows = model_layers(similarity_rows(results, measure), "layer_a", "layer_b")
     rows = rows[(rows["level_a"] == 0) & (rows["layer_a"] == rows["layer_b"])]
     rows = rows.rename(columns={"layer_b": "layer", "level_b": "level"})
-    columns = ["component", "variant", "layer", "level", "score", "low", "high", "baseline", "n"]
+    columns = ["component", "variant", "layer", "level", "score", "low", "high", "interval_of", "baseline", "n"]
     return _by_height(with_sparsity(rows[columns], results))
 
 
@@ -204,18 +204,17 @@ def spectrum_data(results: Results) -> pd.DataFrame:
 
 
 def groups_data(results: Results) -> pd.DataFrame:
-    """Linear CKA of LTH0 and the sparsest level, final encoder layer, by group of tokens (Section 5.3).
+    """Linear CKA, debiased, of LTH0 and the sparsest level, final encoder layer, by group of tokens (Section 5.3).
 
     Returns:
-        kind (frequency, pos, semtag), group, layer, level, score, low, high, n; by layer (layer L before
+        kind (frequency, pos, semtag), group, layer, level, score, low, high, interval_of, n; by layer (layer L before
         its norm), kind, then score or rank.
     """
     rows = results["similarity"]
     rows = rows[(rows["measure"] == "linear_cka") & (rows["group"] != "") & (rows["component"] == "encoder")]
     rows = rows[(rows["level_a"] == 0) & (rows["level_b"] != 0) & (rows["layer_a"] == rows["layer_b"])]
-    if (rows["variant"] == "biased").any():
-        rows = rows[rows["variant"] == "biased"]
-    columns = ["kind", "group", "layer", "level", "score", "low", "high", "n"]
+    rows = rows[rows["variant"] == GROUPS_VARIANT]
+    columns = ["kind", "group", "layer", "level", "score", "low", "high", "interval_of", "n"]
     if not len(rows):
         return pd.DataFrame(columns=columns)
     finals = final_layers(rows["layer_b"])[::-1]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probing_bridge.similarity.measures.registry import MEASURES, Measure, default_measures
+from probing_bridge.similarity.measures.registry import MEASURES, Measure, default_measures, interval_of
 from probing_bridge.similarity.run.scoring import Scorer, describe_layer
-from probing_bridge.similarity.sums import resampling
 from probing_bridge.similarity.sums.blocks import N_BLOCKS, Blocks, MomentsError, cut_blocks
 from probing_bridge.similarity.sums.gemm import Gemm, choose_gemm, one_thread
+from probing_bridge.similarity.sums.jackknife import leave_one_out
 from probing_bridge.similarity.sums.layers import array_layer, take_pilot
 from probing_bridge.similarity.sums.moments import LayerMoments, PairMoments, layer_moments, pair_moments
 from probing_bridge.similarity.sums.streaming import Moments, accumulate
@@ -97,7 +97,6 @@ def compare_layers(
     offsets: np.ndarray | None = None,
     measures: Sequence[str] | None = None,
     variants: Mapping[str, Sequence[str]] | None = None,
-    n_resamples: int = resampling.RESAMPLES,
     gemm: Gemm | None = None,
 ) -> pd.DataFrame:
     """All pairs of layers in one pass, with intervals if the borders of the sentences are known.
@@ -108,11 +107,11 @@ def compare_layers(
         measures: Keys of MEASURES; the paper's if None.
         variants: For each measure the variants to score. Of a measure that is not named here: all, but of NeuronSim
             the signed one.
-        n_resamples: Resamples of the bootstrap over blocks of sentences.
         gemm: How to multiply; the machine's fastest way if None.
 
     Returns:
-        Columns layer_a, layer_b, measure, variant, score, low, high, n: one row for each ordered pair and variant.
+        Columns layer_a, layer_b, measure, variant, score, low, high, interval_of, n: one row for each ordered pair and
+        variant.
 
     Raises:
         MomentsError: Layers of different tokens, or values that are not finite.
@@ -124,10 +123,12 @@ def compare_layers(
     asked = {name: _measure(name) for name in (default_measures() if measures is None else measures)}
     moments = accumulate_arrays(layers, blocks, gemm)
     n_blocks = len(moments.borders) - 1
-    draws = resampling.draw_blocks(n_blocks, n_resamples) if offsets is not None else np.empty((0, n_blocks))
+    weights = leave_one_out(n_blocks) if offsets is not None else np.empty((0, n_blocks))
     with one_thread():
-        rows = list(_score_pairs(list(layers), moments, Scorer(draws, asked, variants or {})))
-    return pd.DataFrame(rows, columns=["layer_a", "layer_b", "measure", "variant", "score", "low", "high", "n"])
+        rows = list(_score_pairs(list(layers), moments, Scorer(weights, asked, variants or {})))
+    return pd.DataFrame(
+        rows, columns=["layer_a", "layer_b", "measure", "variant", "score", "low", "high", "interval_of", "n"]
+    )
 
 
 def _score_pairs(names: Sequence[str], moments: Moments, scorer: Scorer) -> Iterator[tuple[Any, ...]]:
@@ -135,7 +136,7 @@ def _score_pairs(names: Sequence[str], moments: Moments, scorer: Scorer) -> Iter
     records = [
         describe_layer(
             moments.pair(k, k),
-            scorer.draws,
+            scorer.weights,
             lambda k=k: moments.pair(k, k),  # type: ignore[misc]
             scorer.measures.values(),
         )
@@ -146,4 +147,5 @@ def _score_pairs(names: Sequence[str], moments: Moments, scorer: Scorer) -> Iter
             directions, _ = scorer.pair(x, records[j], moments.pair(i, j))
             for (a, b), scored in zip(((i, j), (j, i)), directions, strict=False):
                 for s in scored.scores:
-                    yield names[a], names[b], s.measure, s.variant, s.value, s.low, s.high, x.moments.n
+                    of = interval_of(s.measure, s.variant)
+                    yield names[a], names[b], s.measure, s.variant, s.value, s.low, s.high, of, x.moments.n

@@ -47,5 +47,4 @@ if [ -n "${SMOKE-}" ]; then
     PAIRS=(400 40 40) BPE_SIZE=400 EPOCHS=2 REWIND=(1) ITERATIONS=2 CALIBRATION=2
     OPTIMISATION+=(--warmup-updates 20)
     GENERATE+=(--max-len-a 0 --max-len-b 20)
-    SIMILARITY=(--resamples 20)
 fi

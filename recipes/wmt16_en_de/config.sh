@@ -90,7 +90,7 @@ DATA_GB=8 CHECKPOINT_GB=2.1 DUMP_GB=7.5 REPS_GB=145
 # its flags stay; the epochs, the prunings, the corpora and what needs a GPU are less.
 if [ -n "${SMOKE-}" ]; then
     PAIRS=(80 8 20) BPE_SIZE=80 DICTIONARY=1000 EPOCHS=2 REWIND=(1) ITERATIONS=1 CALIBRATION=1 AVERAGE=2 GPUS=1 NODES=1
-    TRAIN_DEVICE=(--cpu --max-tokens 1000) DEVICE=(--cpu) PROBE=() MLP_PROBE=() SIMILARITY=(--resamples 20)
+    TRAIN_DEVICE=(--cpu --max-tokens 1000) DEVICE=(--cpu) PROBE=() MLP_PROBE=()
     OPTIMISATION+=(--log-interval 1)
     GENERATE+=(--max-len-a 0 --max-len-b 10)
 fi

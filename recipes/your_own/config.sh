@@ -45,5 +45,4 @@ SIMILARITY=()
 if [ -n "${SMOKE-}" ]; then
     HELD_OUT=(20 20) BPE_SIZE=120 EPOCHS=2 REWIND=(1) ITERATIONS=1
     GENERATE+=(--max-len-a 0 --max-len-b 20)
-    SIMILARITY=(--resamples 20)
 fi

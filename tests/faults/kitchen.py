@@ -56,7 +56,7 @@ def _command(name: str, line: str, program: str = "bridge", **about: bool) -> Co
 
 
 PROBE = "probe --suite in/suite.yaml --reps in/lth0.hdf5 in/lth1.hdf5 --output out/results --layers norm"
-SIMILARITY = "similarity --dumps in/lth0.h5 in/lth1.h5 --output out/results --resamples 20"
+SIMILARITY = "similarity --dumps in/lth0.h5 in/lth1.h5 --output out/results"
 TEXTS_AND_TABLES = [
     _command("instances", "instances pos in/test.conllu", prints=True),
     _command("sentences", "sentences --suite in/suite.yaml --output out/new"),

@@ -17,6 +17,7 @@ import pandas as pd
 from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.tables import write_table
 from probing_bridge.results.naming import TASK_NAMES
+from probing_bridge.similarity.measures.registry import interval_of
 
 SYNTACTIC_ORDER = list(TASK_NAMES)
 BASE = dict(
@@ -239,7 +240,8 @@ def _similarity(levels: int, layers: int, sign: int, experiment: str, pre_norm: 
             value = value if sign > 0 else 1.75 - value
             for layer in [*range(1, layers + 1), *(["norm"] if pre_norm else [])]:
                 shown = value if layer != "norm" else 1.75 - value
-                add("linear_cka", component, 0, layer, levels - 1, layer, shown, variant="biased", group=group)
+                for variant in ("biased", "debiased"):
+                    add("linear_cka", component, 0, layer, levels - 1, layer, shown, variant=variant, group=group)
     _attention(add, levels, layers, sign)
     _outputs(add, levels)
     columns = ["measure", "variant", "component", "level_a", "layer_a", "level_b", "layer_b", "group", "score"]
@@ -247,6 +249,7 @@ def _similarity(levels: int, layers: int, sign: int, experiment: str, pre_norm: 
     top = np.where(frame["score"] > 1, np.inf, 1.0)  # intervals end at the bounds of similarities
     frame = frame.assign(low=frame["score"] - 0.005, high=np.minimum(frame["score"] + 0.005, top), n=120_000)
     frame["low"] = frame["low"].mask(frame["component"] == "output", frame["score"].clip(upper=frame["low"].clip(0)))
+    frame["interval_of"] = [interval_of(row.measure, row.variant) for row in frame.itertuples()]
     frame["baseline"] = np.where(frame["measure"] == "attention_cka", 0.1, np.nan)
     frame["threshold"] = np.where(frame["measure"] == "attention_concentration", 0.95, np.nan)
     return frame.assign(experiment=experiment, sentence_hash="feed", hash_a="a", hash_b="b", **SIMILARITY)

@@ -80,11 +80,11 @@ class DistributionCounter:
         for name, measure in self._measures.items():
             self._sums[name][layer, block] += measure.function(rows, starts, self._threshold).sum()
 
-    def estimates(self, draws: np.ndarray) -> Iterator[tuple[int, int, dict[str, Estimate]]]:
+    def estimates(self, weights: np.ndarray) -> Iterator[tuple[int, int, dict[str, Estimate]]]:
         """Means over distributions and heads.
 
         Args:
-            draws: (R, n_blocks) resamples.
+            weights: (R, n_blocks) of the blocks, one left out in each row.
 
         Yields:
             Layer, number of distributions (of all heads), and the estimate of each measure.
@@ -98,5 +98,5 @@ class DistributionCounter:
                 own = sums[layer]
                 if not np.isfinite(own).all():
                     raise MomentsError(f"layer {layer}: attention with values that are not finite")
-                estimates[name] = Estimate(float(own.sum() / counts.sum()), draws @ own / (draws @ counts))
+                estimates[name] = Estimate(float(own.sum() / counts.sum()), weights @ own / (weights @ counts))
             yield layer, int(counts.sum()), estimates

@@ -84,7 +84,7 @@ def _constant_layer(pair: PairMoments) -> LayerMoments:
 
 @dataclass(frozen=True)
 class HsicBlocks:
-    """Inner products of the blocks' sums: every resample of CKA follows from these few numbers exactly.
+    """Inner products of the blocks' sums: CKA without some of the blocks follows from these few numbers exactly.
 
     Attributes:
         counts: (B,) rows.
@@ -122,47 +122,47 @@ class HsicBlocks:
             y.norms, blocks.norm_products, blocks.x_norm_y @ y.sums.T, blocks.y_norm_x @ x.sums.T,
         )  # fmt: skip
 
-    def resample(self, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The criterion of each resample.
+    def weighted(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The criterion of weighted blocks.
 
         Args:
-            draws: (R, B) how often each block is drawn.
+            weights: (R, B) how often each block counts.
 
         Returns:
             (R,) biased, |X^T Y|^2, and (R,) unbiased.
         """
-        n = draws @ self.counts
-        shift_x = _quadratic(draws, self.means_x) / n**2  # |mean of x|^2 about the pilot mean
-        shift_y = _quadratic(draws, self.means_y) / n**2
+        n = weights @ self.counts
+        shift_x = _quadratic(weights, self.means_x) / n**2  # |mean of x|^2 about the pilot mean
+        shift_y = _quadratic(weights, self.means_y) / n**2
         n_blocks = len(self.counts)
-        drawn = (draws @ self.middle.reshape(n_blocks, -1)).reshape(-1, n_blocks, n_blocks)  # (R, B, B)
-        middle = np.einsum("rc,rce,re->r", draws, drawn, draws, optimize=True) / n**2
-        norm2 = _quadratic(draws, self.gram) - 2 * n * middle + n**2 * shift_x * shift_y
-        trace_x, trace_y = draws @ self.norms_x - n * shift_x, draws @ self.norms_y - n * shift_y
+        inner = (weights @ self.middle.reshape(n_blocks, -1)).reshape(-1, n_blocks, n_blocks)  # (R, B, B)
+        middle = np.einsum("rc,rce,re->r", weights, inner, weights, optimize=True) / n**2
+        norm2 = _quadratic(weights, self.gram) - 2 * n * middle + n**2 * shift_x * shift_y
+        trace_x, trace_y = weights @ self.norms_x - n * shift_x, weights @ self.norms_y - n * shift_y
         quartic = (
-            draws @ self.norm_products
-            - 2 * (_quadratic(draws, self.x_norm_y) + _quadratic(draws, self.y_norm_x)) / n
+            weights @ self.norm_products
+            - 2 * (_quadratic(weights, self.x_norm_y) + _quadratic(weights, self.y_norm_x)) / n
             + 4 * middle
-            + shift_y * (draws @ self.norms_x)
-            + shift_x * (draws @ self.norms_y)
+            + shift_y * (weights @ self.norms_x)
+            + shift_x * (weights @ self.norms_y)
             - 3 * n * shift_x * shift_y
         )
         return norm2, np.asarray(unbiased_hsic(norm2, quartic, trace_x, trace_y, n))
 
 
-def _quadratic(draws: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """draws[r]^T matrix draws[r] for each r."""
-    products: np.ndarray = ((draws @ matrix) * draws).sum(axis=1)
+def _quadratic(weights: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """weights[r]^T matrix weights[r] for each r."""
+    products: np.ndarray = ((weights @ matrix) * weights).sum(axis=1)
     return products
 
 
-def resampled_cka(
+def weighted_cka(
     between: tuple[np.ndarray, np.ndarray], x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """CKA of each resample.
+    """CKA of weighted blocks.
 
     Args:
-        between: `HsicBlocks.resample` of the two layers.
+        between: `HsicBlocks.weighted` of the two layers.
         x: The same of the first layer with itself.
         y: The same of the second layer with itself.
 
@@ -179,19 +179,19 @@ def resampled_cka(
 VARIANTS = {"biased": linear_cka, "debiased": debiased_linear_cka}
 
 
-def keep_criteria(own: PairBlocks, draws: np.ndarray) -> dict[str, np.ndarray]:
-    """What pairs need of a layer by itself: its biased and unbiased criterion with itself in each resample."""
-    biased, unbiased = HsicBlocks.of(own).resample(draws) if len(draws) else (np.empty(0), np.empty(0))
+def keep_criteria(own: PairBlocks, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """What pairs need of a layer by itself: its biased and unbiased criterion with itself under all weights."""
+    biased, unbiased = HsicBlocks.of(own).weighted(weights) if len(weights) else (np.empty(0), np.empty(0))
     return {"biased": biased, "unbiased": unbiased}
 
 
-def score_cka(pair: LayerPair, variants: Sequence[str], draws: np.ndarray) -> dict[str, Estimate]:
-    """Linear CKA of two layers with its resamples.
+def score_cka(pair: LayerPair, variants: Sequence[str], weights: np.ndarray) -> dict[str, Estimate]:
+    """Linear CKA of two layers, and without each block.
 
     Args:
         pair: The layers, with what `keep_criteria` keeps of each.
         variants: Keys of VARIANTS.
-        draws: (R, n_blocks) how often each block is drawn.
+        weights: (R, n_blocks) how often each block counts.
 
     Returns:
         The estimate of each variant.
@@ -199,9 +199,9 @@ def score_cka(pair: LayerPair, variants: Sequence[str], draws: np.ndarray) -> di
     Raises:
         MomentsError: As for `linear_cka` and `debiased_linear_cka`.
     """
-    resampled = dict.fromkeys(VARIANTS, np.empty(0))
-    if len(draws):
+    left_out = dict.fromkeys(VARIANTS, np.empty(0))
+    if len(weights):
         own_x, own_y = ((layer.kept["biased"], layer.kept["unbiased"]) for layer in (pair.x, pair.y))
-        between = own_x if pair.x is pair.y else HsicBlocks.of(pair.blocks).resample(draws)
-        resampled = dict(zip(VARIANTS, resampled_cka(between, own_x, own_y), strict=True))
-    return {variant: Estimate(VARIANTS[variant](pair.moments), resampled[variant]) for variant in variants}
+        between = own_x if pair.x is pair.y else HsicBlocks.of(pair.blocks).weighted(weights)
+        left_out = dict(zip(VARIANTS, weighted_cka(between, own_x, own_y), strict=True))
+    return {variant: Estimate(VARIANTS[variant](pair.moments), left_out[variant]) for variant in variants}

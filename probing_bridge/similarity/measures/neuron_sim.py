@@ -117,18 +117,18 @@ class Matched(Estimate):
     matches: Matches
 
 
-def keep_squares(own: PairBlocks, draws: np.ndarray) -> dict[str, np.ndarray]:
+def keep_squares(own: PairBlocks, weights: np.ndarray) -> dict[str, np.ndarray]:
     """What pairs need of a layer by itself: (n_blocks, width) sums of squares about the shift."""
     return {"squares": np.stack([np.diagonal(product) for product in own.products]).astype(np.float64)}
 
 
-def score_matches(pair: LayerPair, variants: Sequence[str], draws: np.ndarray) -> dict[str, Matched]:
-    """NeuronSim of two layers with its resamples and its matches.
+def score_matches(pair: LayerPair, variants: Sequence[str], weights: np.ndarray) -> dict[str, Matched]:
+    """NeuronSim of two layers, and without each block, with its matches.
 
     Args:
         pair: The layers, with what `keep_squares` keeps of each.
         variants: Keys of VARIANTS.
-        draws: (R, n_blocks) how often each block is drawn.
+        weights: (R, n_blocks) how often each block counts.
 
     Returns:
         The estimate of each variant.
@@ -140,37 +140,37 @@ def score_matches(pair: LayerPair, variants: Sequence[str], draws: np.ndarray) -
     for variant in variants:
         matches = match_neurons(pair.moments, absolute=variant == "absolute")
         squares = pair.x.kept["squares"], pair.y.kept["squares"]
-        resampled = resampled_neuron_similarity(pair.blocks, squares, matches, draws) if len(draws) else np.empty(0)
-        estimates[variant] = Matched(matches.score, resampled, matches)
+        left_out = weighted_neuron_similarity(pair.blocks, squares, matches, weights) if len(weights) else np.empty(0)
+        estimates[variant] = Matched(matches.score, left_out, matches)
     return estimates
 
 
-def own_index_share(pair: LayerPair, matches: Matches, draws: np.ndarray) -> Estimate:
-    """Share of the neurons of X whose best match has their own index, with its resamples.
+def own_index_share(pair: LayerPair, matches: Matches, weights: np.ndarray) -> Estimate:
+    """Share of the neurons of X whose best match has their own index, and without each block.
 
     Args:
         pair: The layers, with what `keep_squares` keeps of each.
         matches: Of X in Y.
-        draws: (R, n_blocks) how often each block is drawn.
+        weights: (R, n_blocks) how often each block counts.
 
     Returns:
         The estimate, in [0, 1].
     """
-    resampled = resampled_own_index_share(pair.blocks, pair.y.kept["squares"], matches, draws)
-    return Estimate(matches.own_index_share, resampled)
+    left_out = weighted_own_index_share(pair.blocks, pair.y.kept["squares"], matches, weights)
+    return Estimate(matches.own_index_share, left_out)
 
 
-def resampled_neuron_similarity(blocks: PairBlocks, own_sums: tuple[np.ndarray, np.ndarray], matches: Matches,
-                                draws: np.ndarray) -> np.ndarray:  # fmt: skip
-    """NeuronSim of each resample with the matches held as they are in the whole.
+def weighted_neuron_similarity(blocks: PairBlocks, own_sums: tuple[np.ndarray, np.ndarray], matches: Matches,
+                                weights: np.ndarray) -> np.ndarray:  # fmt: skip
+    """NeuronSim of weighted blocks with the matches held as they are in the whole.
 
-    Matching anew would cost as much as a pass per resample and changes the error in second order only.
+    Matching anew would cost as much as a pass for each block left out and changes the error in second order only.
 
     Args:
         blocks: Sums of x with y.
         own_sums: (B, width) sums of squares of x and of y about their shifts.
         matches: From all blocks.
-        draws: (R, B) how often each block is drawn.
+        weights: (R, B) how often each block counts.
 
     Returns:
         (R,) scores.
@@ -178,42 +178,39 @@ def resampled_neuron_similarity(blocks: PairBlocks, own_sums: tuple[np.ndarray, 
     k, best = matches.neurons, matches.best
     sums_x, sums_y, products = blocks.x.sums[:, k], blocks.y.sums[:, best], blocks.products[:, k, best]
     squares_x, squares_y = own_sums[0][:, k], own_sums[1][:, best]
-    scores = np.empty(len(draws))
-    for start in range(0, len(draws), 50):  # resamples that fit in the cache
-        some = draws[start : start + 50]
-        n = (some @ blocks.x.counts)[:, None]
-        mean_x, mean_y = some @ sums_x / n, some @ sums_y / n
-        covariance = some @ products - n * mean_x * mean_y
-        variance = (some @ squares_x - n * mean_x**2) * (some @ squares_y - n * mean_y**2)
-        r = np.divide(covariance, np.sqrt(np.maximum(variance, 0)), out=np.zeros_like(covariance), where=variance > 0)
-        scores[start : start + 50] = (np.abs(r) if matches.absolute else r).mean(axis=1)
+    n = (weights @ blocks.x.counts)[:, None]
+    mean_x, mean_y = weights @ sums_x / n, weights @ sums_y / n
+    covariance = weights @ products - n * mean_x * mean_y
+    variance = (weights @ squares_x - n * mean_x**2) * (weights @ squares_y - n * mean_y**2)
+    r = np.divide(covariance, np.sqrt(np.maximum(variance, 0)), out=np.zeros_like(covariance), where=variance > 0)
+    scores: np.ndarray = (np.abs(r) if matches.absolute else r).mean(axis=1)
     return scores
 
 
-def resampled_own_index_share(
-    blocks: PairBlocks, squares_y: np.ndarray, matches: Matches, draws: np.ndarray
+def weighted_own_index_share(
+    blocks: PairBlocks, squares_y: np.ndarray, matches: Matches, weights: np.ndarray
 ) -> np.ndarray:
-    """Share of neurons that keep their own index, matched anew in each resample.
+    """Share of neurons that keep their own index, matched anew under each row of weights.
 
     Args:
         blocks: Sums of x with y.
         squares_y: (B, width_y) sums of squares of y about its shift.
         matches: From all blocks.
-        draws: (R, B) how often each block is drawn.
+        weights: (R, B) how often each block counts.
 
     Returns:
         (R,) shares.
     """
-    n = draws @ blocks.x.counts
-    sums_x, sums_y = draws @ blocks.x.sums, draws @ blocks.y.sums
-    inverse_y = inverse(np.sqrt(np.maximum(draws @ squares_y - sums_y**2 / n[:, None], 0)))
-    kept, width_y = np.zeros(len(draws)), blocks.products.shape[2]
-    for start in range(0, len(matches.neurons), 64):  # rows of x, so that resamples of a strip fit in the cache
+    n = weights @ blocks.x.counts
+    sums_x, sums_y = weights @ blocks.x.sums, weights @ blocks.y.sums
+    inverse_y = inverse(np.sqrt(np.maximum(weights @ squares_y - sums_y**2 / n[:, None], 0)))
+    kept, width_y = np.zeros(len(weights)), blocks.products.shape[2]
+    for start in range(0, len(matches.neurons), 64):  # rows of x, so that a strip fits in the cache
         k = matches.neurons[start : start + 64]
         strip = np.ascontiguousarray(blocks.products[:, k]).reshape(len(blocks.products), -1)
-        drawn = (draws.astype(np.float32) @ strip).reshape(len(draws), len(k), width_y)
-        for r in range(len(draws)):
-            covariance = drawn[r] - np.outer(sums_x[r, k], sums_y[r] / n[r]).astype(np.float32)
+        products = (weights.astype(np.float32) @ strip).reshape(len(weights), len(k), width_y)
+        for r in range(len(weights)):
+            covariance = products[r] - np.outer(sums_x[r, k], sums_y[r] / n[r]).astype(np.float32)
             covariance *= inverse_y[r].astype(np.float32)
             if matches.absolute:
                 np.abs(covariance, out=covariance)

@@ -13,12 +13,12 @@ import numpy as np
 from probing_bridge.similarity.measures import cka, neuron_sim, outputs, spectra
 from probing_bridge.similarity.measures.attention_distributions import DistributionMeasure, concentrated, entropy
 from probing_bridge.similarity.measures.divergences import jensen_shannon, kullback_leibler
-from probing_bridge.similarity.measures.outputs import OutputMeasure
+from probing_bridge.similarity.measures.outputs import OutputMeasure, mean
 from probing_bridge.similarity.measures.predictivity import linear_predictivity, ridge_predictivity
 from probing_bridge.similarity.measures.procrustes import procrustes
 from probing_bridge.similarity.measures.pwcca import pwcca
 from probing_bridge.similarity.measures.random_attention import random_attention_cka
-from probing_bridge.similarity.measures.spectra import SpectrumMeasure, k80, participation_ratio
+from probing_bridge.similarity.measures.spectra import SpectrumMeasure, k80, participation_ratio, smooth_k80
 from probing_bridge.similarity.measures.svcca import svcca
 from probing_bridge.similarity.sums.moments import PairBlocks, PairMoments
 from probing_bridge.similarity.sums.records import Estimate, LayerPair
@@ -36,14 +36,15 @@ class Measure:
         symmetric: Whether the order of the layers does not matter.
         bounds: Smallest and largest value.
         citation: Where it comes from.
-        closed_form: From a pair, variants and (R, n_blocks) draws to each variant's score with its resamples, without
-            decomposing a matrix in each; an estimate may be `Matched`. None: the functions are called anew for the
-            moments of the first 30 resamples.
-        keep: What a closed form needs of each layer by itself, from the layer's own block sums and the draws; names
+        closed_form: From a pair, variants and (R, n_blocks) weights to each variant's score, and without each block,
+            without decomposing a matrix in each; an estimate may be `Matched`. None: the functions are called anew for
+            the moments without each block.
+        keep: What a closed form needs of each layer by itself, from the layer's own block sums and the weights; names
             and arrays, which pairs find in `LayerRecord.kept`.
         alternatives: Whether only one variant is scored at a time, the first unless another is asked for.
         default: Whether it is scored when no measure is asked for.
         written: Whether its scores are rows of the table; otherwise only its matches are.
+        population: Variants whose intervals are of the population; those of others are of this corpus size.
         at_random: Of attention: from the moments and `Component.shared` to the score of random attention.
     """
 
@@ -56,6 +57,7 @@ class Measure:
     alternatives: bool = False
     default: bool = False
     written: bool = True
+    population: tuple[str, ...] = ()
     at_random: Callable[[PairMoments, float], float] | None = None
 
     def asked(self, variants: Sequence[str] | None) -> list[str]:
@@ -70,7 +72,7 @@ MEASURES: dict[str, Measure] = {  # of the activations of two layers
     ),
     "linear_cka": Measure(
         cka.VARIANTS, True, (-1, 1), "Kornblith et al. 2019, Table 1; debiased: Song et al. 2012, eq. 5",
-        cka.score_cka, cka.keep_criteria, default=True,
+        cka.score_cka, cka.keep_criteria, default=True, population=("debiased",),
     ),
     "svcca": Measure({"": svcca}, True, (0, 1), "Raghu et al. 2017, Section 2"),
     "pwcca": Measure({"": pwcca}, False, (0, 1), "Morcos et al. 2018, Section 2.2"),
@@ -81,6 +83,7 @@ MEASURES: dict[str, Measure] = {  # of the activations of two layers
     ),
 }  # fmt: skip
 
+GROUPS_VARIANT = "debiased"  # of linear_cka over groups of tokens: the biased one rises as a group gets smaller
 VISIBLE, ALL = "visible", "all"  # pairs of words that scores of attention are of: those that are free, or the paper's
 HEAD_MEASURES: dict[str, Measure] = {  # of the attention of two layers, with the heads in place of the neurons
     "neuron_similarity": replace(MEASURES["neuron_similarity"], written=False),  # heads are matched, not averaged
@@ -88,12 +91,13 @@ HEAD_MEASURES: dict[str, Measure] = {  # of the attention of two layers, with th
         MEASURES["linear_cka"],
         variants={"biased": cka.linear_cka},
         citation="Movva & Zhao 2020, Section 5.1",
+        population=("biased",),
         at_random=random_attention_cka,
     ),
 }
 
 SPECTRUM_MEASURES: dict[str, SpectrumMeasure] = {  # of the spectrum of one layer
-    "spectrum_k80": SpectrumMeasure(k80, "Movva & Zhao 2020, Section 5.3"),
+    "spectrum_k80": SpectrumMeasure(k80, "Movva & Zhao 2020, Section 5.3", smooth_k80),
     "participation_ratio": SpectrumMeasure(participation_ratio, "Gao et al. 2017 (bioRxiv 214262)"),
 }
 
@@ -127,6 +131,30 @@ OUTPUT_MEASURES: dict[str, OutputMeasure] = {  # of output distributions, over t
 def pair_measure(name: str) -> Measure | None:
     """The measure of two layers, of activations or of heads, that a table calls `name`; None if it is none of these."""
     return MEASURES.get(name) or HEAD_MEASURES.get(name)
+
+
+# What an interval is about: the value of a corpus without end, or the mean over other corpora of the same size, where
+# the measure moves with the number of tokens. `python -m benchmarks.coverage` prints how often they are right.
+POPULATION, CORPUS_SIZE = "population", "corpus size"
+
+
+def interval_of(name: str, variant: str) -> str:
+    """What the interval of a score is about, as in the column `interval_of`.
+
+    Args:
+        name: A measure of similarity.csv.
+        variant: One of its variants.
+
+    Returns:
+        POPULATION or CORPUS_SIZE.
+    """
+    output = OUTPUT_MEASURES.get(name)
+    holds = (
+        variant in MEASURES[name].population
+        if name in MEASURES
+        else name in HEAD_MEASURES or name in DISTRIBUTION_MEASURES or (output is not None and output.score is mean)
+    )
+    return POPULATION if holds else CORPUS_SIZE
 
 
 def shown_variant(name: str) -> str:

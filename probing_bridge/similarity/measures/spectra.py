@@ -41,6 +41,11 @@ class Spectrum:
         """Smallest k whose first k directions hold at least `share` of the variance."""
         return int(np.searchsorted(self.cumulative, share * (1 - 1e-12))) + 1
 
+    def crossing(self, share: float) -> float:
+        """Where the line through the shares of the first 0, 1, 2, ... directions crosses `share`; at most its k."""
+        k, cumulative = self.directions_for(share), np.concatenate([[0.0], self.cumulative])
+        return float(k - (cumulative[k] - share) / (cumulative[k] - cumulative[k - 1]))
+
     @property
     def participation_ratio(self) -> float:
         """(sum of eigenvalues)^2 / sum of their squares, in [1, width]: the effective number of directions."""
@@ -54,17 +59,24 @@ class SpectrumMeasure:
     Attributes:
         function: From the spectrum to the number.
         citation: Where it comes from.
+        smooth: The number without its steps, whose error is that of the number; `function` if None.
         bounds: Smallest and largest value; the largest is the width, which a table does not have.
     """
 
     function: Callable[[Spectrum], float]
     citation: str
+    smooth: Callable[[Spectrum], float] | None = None
     bounds: tuple[float, float] = (1.0, np.inf)
 
 
 def k80(spectrum: Spectrum) -> float:
     """Number of directions that hold 80 % of the variance (Movva & Zhao 2020, Section 5.3)."""
     return float(spectrum.directions_for(VARIANCE_SHARE))
+
+
+def smooth_k80(spectrum: Spectrum) -> float:
+    """`k80` on the line between whole directions: left-out blocks move it where they leave the whole number alone."""
+    return spectrum.crossing(VARIANCE_SHARE)
 
 
 def participation_ratio(spectrum: Spectrum) -> float:
@@ -101,29 +113,29 @@ def spectrum(layer: LayerMoments, variant: str = "centred") -> Spectrum:
     return Spectrum(values, variant)
 
 
-def resampled_spectra(own: PairBlocks, layer: LayerMoments, variant: str, draws: np.ndarray) -> list[Spectrum]:
-    """Spectrum of each resample along the directions of the whole, which is exact to first order.
+def weighted_spectra(own: PairBlocks, layer: LayerMoments, variant: str, weights: np.ndarray) -> list[Spectrum]:
+    """Spectrum of weighted blocks along the directions of the whole, which is exact to first order.
 
     Args:
         own: Block sums of the layer with itself.
         layer: Its moments.
         variant: "centred" or "uncentred".
-        draws: (R, n_blocks) how often each block is drawn.
+        weights: (R, n_blocks) how often each block counts.
 
     Returns:
-        One spectrum for each resample.
+        One spectrum for each row of weights.
     """
-    if not len(draws):
+    if not len(weights):
         return []
     centred = variant == "centred"
     vectors = layer.eigen[1] if centred else np.linalg.eigh(uncentred_scatter(layer))[1][:, ::-1]
     narrow = vectors.astype(own.products.dtype)
     squares = np.stack([((product @ narrow) * narrow).sum(axis=0, dtype=np.float64) for product in own.products])
-    n, sums = (draws @ own.x.counts)[:, None], draws @ (own.x.sums @ vectors)
-    drawn = draws @ squares  # (R, width), about the shift
+    n, sums = (weights @ own.x.counts)[:, None], weights @ (own.x.sums @ vectors)
+    added = weights @ squares  # (R, width), about the shift
     if centred:
-        drawn -= sums**2 / n
+        added -= sums**2 / n
     else:
         shift = own.x.shift @ vectors
-        drawn += 2 * shift * sums + n * shift**2
-    return [Spectrum(np.maximum(values, 0.0), variant) for values in drawn]
+        added += 2 * shift * sums + n * shift**2
+    return [Spectrum(np.maximum(values, 0.0), variant) for values in added]

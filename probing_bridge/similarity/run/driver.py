@@ -83,8 +83,6 @@ def checked(plan: Plan, output: Path) -> Iterator[DumpSet]:
     faults = Faults()
     if not 0 < plan.threshold < 1:
         faults.add(f"--threshold {plan.threshold}: expected a share of attention between 0 and 1")
-    if plan.n_resamples < 0:
-        faults.add(f"--resamples {plan.n_resamples}: expected 0 or more")
     if output.exists() and not output.is_dir():
         faults.add(str(InputError("is not a folder", output)))
     dumps = faults.of(DumpSet, [Path(path) for path in plan.dumps])

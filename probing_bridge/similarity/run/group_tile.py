@@ -9,7 +9,7 @@ import numpy as np
 
 from probing_bridge.errors import BridgeError, Faults
 from probing_bridge.formats.activations.reader import SIDES
-from probing_bridge.similarity.measures.cka import HsicBlocks, resampled_cka
+from probing_bridge.similarity.measures.cka import HsicBlocks, weighted_cka
 from probing_bridge.similarity.measures.registry import MEASURES
 from probing_bridge.similarity.run.dumps import Component, DumpSet
 from probing_bridge.similarity.run.groups import (
@@ -22,16 +22,31 @@ from probing_bridge.similarity.run.groups import (
     takes_grams,
 )
 from probing_bridge.similarity.run.plan import CHUNK_ROWS, Plan
-from probing_bridge.similarity.run.scoring import Score, Scorer, describe_layer
-from probing_bridge.similarity.sums import resampling
+from probing_bridge.similarity.run.scoring import Score, Scorer, describe_layer, with_interval
 from probing_bridge.similarity.sums.blocks import N_BLOCKS, Blocks, MomentsError, cut_blocks
 from probing_bridge.similarity.sums.gemm import Gemm, one_thread
+from probing_bridge.similarity.sums.jackknife import leave_one_out
 from probing_bridge.similarity.sums.layers import Layer, take_pilot
+from probing_bridge.similarity.sums.records import Estimate
 from probing_bridge.similarity.sums.streaming import accumulate
 
 HELD_BYTES = 1.0e9  # two layers are held in memory while their groups are compared if they are not larger
 FEWEST = 10  # tokens of a group worth a score
 MEASURE = "linear_cka"
+
+
+def fewest_tokens(width: int) -> int:
+    """The smallest group whose CKA is scored: a quarter of the width, and at least 10.
+
+    The debiased score errs by what tokens are drawn and by what pairs of tokens are. A jackknife counts the second part
+    twice (Efron & Stein 1981, The Jackknife Estimate of Variance), so its intervals are right where that
+    part is small: with more tokens than directions that hold the variance, which are fewer than a quarter of the
+    neurons in trained layers. With fewer tokens the quotient of the estimates is also off by more than 0.03.
+
+    Args:
+        width: Neurons of a layer.
+    """
+    return max(FEWEST, -(-width // 4))
 
 
 def token_groups(plan: Plan, dumps: DumpSet, component: Component) -> dict[str, np.ndarray]:
@@ -95,7 +110,7 @@ def check_tags(tags: Sequence[tuple[str, str]], dumps: DumpSet, faults: Faults) 
 
 
 def group_scores(
-    x: Layer, y: Layer, groups: Mapping[str, np.ndarray], component: Component, n_resamples: int, gemm: Gemm
+    x: Layer, y: Layer, groups: Mapping[str, np.ndarray], component: Component, gemm: Gemm
 ) -> Iterator[tuple[str, int, list[Score] | str]]:
     """CKA of two layers over each group.
 
@@ -104,7 +119,6 @@ def group_scores(
         y: Second layer.
         groups: Group name -> rising rows.
         component: Its sentences and size.
-        n_resamples: Of the bootstrap.
         gemm: How to multiply.
 
     Yields:
@@ -113,16 +127,17 @@ def group_scores(
     blocks = cut_blocks(component.offsets, N_BLOCKS, None, CHUNK_ROWS)
     if 8.0 * component.n_rows * component.width <= HELD_BYTES:
         x, y = (_held(layer, component.n_rows) for layer in (x, y))
+    fewest = fewest_tokens(component.width)
     for name, rows in groups.items():
-        if len(rows) < FEWEST:
-            yield name, len(rows), f"{name}: {len(rows)} tokens are too few for a score"
+        if len(rows) < fewest:
+            yield name, len(rows), f"{name}: {len(rows)} tokens are too few for CKA, which needs {fewest}"
             continue
         one, two = group_layer(x, rows), group_layer(y, rows)
         try:
             if takes_grams(len(rows), 2, component.width):
-                scores = _by_grams(one, two, rows, blocks, n_resamples)
+                scores = _by_grams(one, two, rows, blocks)
             else:
-                scores = _by_products(one, two, blocks_of_group(blocks, rows, CHUNK_ROWS), n_resamples, gemm)
+                scores = _by_products(one, two, blocks_of_group(blocks, rows, CHUNK_ROWS), gemm)
         except MomentsError as error:
             yield name, len(rows), f"{name}: {error}"
             continue
@@ -134,39 +149,36 @@ def _held(layer: Layer, n_rows: int) -> Layer:
     return Layer(layer.name, layer.width, lambda start, stop: rows[start:stop])
 
 
-def _by_grams(x: Layer, y: Layer, rows: np.ndarray, blocks: Blocks, n_resamples: int) -> list[Score]:
+def _by_grams(x: Layer, y: Layer, rows: np.ndarray, blocks: Blocks) -> list[Score]:
     present, block = np.unique(np.searchsorted(blocks.borders, rows, side="right") - 1, return_inverse=True)
     n_blocks = len(present)
     sums = gram_blocks(x.read(0, len(rows)), y.read(0, len(rows)), block, n_blocks)
-    whole = _cka(sums, np.ones((1, n_blocks)))
-    drawn = _cka(sums, resampling.draw_blocks(n_blocks, n_resamples))
+    whole, left_out = _cka(sums, np.ones((1, n_blocks))), _cka(sums, leave_one_out(n_blocks))
     scores = []
-    for variant, value, resampled in zip(MEASURES[MEASURE].variants, whole, drawn, strict=True):
+    for variant, value, without in zip(MEASURES[MEASURE].variants, whole, left_out, strict=True):
         if not np.isfinite(value[0]):
-            if variant == "biased":
-                raise MomentsError(f"every neuron of {x.name} or {y.name} is constant")
-            continue  # nothing is left of so little variance after debiasing
-        low, high = resampling.interval(float(value[0]), resampled, n_blocks, MEASURES[MEASURE].bounds)
-        scores.append(Score(MEASURE, variant, min(1.0, float(value[0])), low, high))
+            raise MomentsError(f"{x.name} or {y.name} has no variance in these tokens")
+        estimate = Estimate(min(1.0, float(value[0])), without)
+        scores.append(with_interval(MEASURE, variant, estimate, MEASURES[MEASURE].bounds))
     return scores
 
 
-def _cka(sums: list[HsicBlocks], draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    between, own_x, own_y = (part.resample(draws) for part in sums)
-    return resampled_cka(between, own_x, own_y)
+def _cka(sums: list[HsicBlocks], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    between, own_x, own_y = (part.weighted(weights) for part in sums)
+    return weighted_cka(between, own_x, own_y)
 
 
-def _by_products(x: Layer, y: Layer, blocks: Blocks, n_resamples: int, gemm: Gemm) -> list[Score]:
+def _by_products(x: Layer, y: Layer, blocks: Blocks, gemm: Gemm) -> list[Score]:
     measures = {MEASURE: MEASURES[MEASURE]}
     layers = [x, y]
     pilots = [take_pilot(layer, blocks.n_rows) for layer in layers]
     moments = accumulate(layers, pilots, blocks, [(0, 0), (0, 1), (1, 1)], gemm)
-    draws = resampling.draw_blocks(blocks.n_blocks, n_resamples)
+    weights = leave_one_out(blocks.n_blocks)
     own_x, own_y = moments.pair(0, 0), moments.pair(1, 1)
     with one_thread():
-        one = describe_layer(own_x, draws, lambda: own_x, measures.values())
-        two = describe_layer(own_y, draws, lambda: own_y, measures.values())
-        directions, notes = Scorer(draws, measures).pair(one, two, moments.pair(0, 1))
+        one = describe_layer(own_x, weights, lambda: own_x, measures.values())
+        two = describe_layer(own_y, weights, lambda: own_y, measures.values())
+        directions, notes = Scorer(weights, measures).pair(one, two, moments.pair(0, 1))
     if notes:
         raise MomentsError("; ".join(notes))
     return directions[0].scores

@@ -100,7 +100,6 @@ def settings_of(plan: Plan, dumps: DumpSet) -> dict[str, str]:
         "version": __version__,
         "experiment": dumps.experiment or "unknown",
         "sentences": dumps.sentence_hash[:12],
-        "--resamples": str(plan.n_resamples),
         "--threshold": str(plan.threshold),
         "--absolute": "given" if plan.absolute else "not given",
         "--frequencies": plan.frequencies,

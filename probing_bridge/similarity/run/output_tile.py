@@ -18,8 +18,8 @@ from probing_bridge.similarity.run.groups import frequency_groups
 from probing_bridge.similarity.run.plan import CHUNK_ROWS, OutputTile, Plan
 from probing_bridge.similarity.run.rows import RowMaker, TileRows
 from probing_bridge.similarity.run.scoring import with_interval
-from probing_bridge.similarity.sums import resampling
 from probing_bridge.similarity.sums.blocks import N_BLOCKS, cut_blocks
+from probing_bridge.similarity.sums.jackknife import leave_one_out
 from probing_bridge.similarity.sums.records import Estimate
 
 COMPONENT = "output"
@@ -59,7 +59,7 @@ def run_output(tile: OutputTile, plan: Plan, dumps: DumpSet, advance: Callable[[
             divergence[start:stop] = values.get(_DIVERGENCE, np.nan)
             advance((stop - start) / blocks.n_rows)
     maker = RowMaker(plan, dumps, COMPONENT)
-    result.tables["similarity"] += sums.rows(maker, tile.place, plan.n_resamples)
+    result.tables["similarity"] += sums.rows(maker, tile.place)
     result.notes += sums.notes
     if tile.with_dense and tile.place:
         result.tables["disagreements"] += list(_disagreements(tile.place, dumps, divergence))
@@ -106,7 +106,7 @@ class _Sums:
                 sums[block] += columns[rows].sum(axis=0)
         return values
 
-    def rows(self, maker: RowMaker, place: int, n_resamples: int) -> Iterator[dict[str, Any]]:
+    def rows(self, maker: RowMaker, place: int) -> Iterator[dict[str, Any]]:
         """Rows of the similarity table, group by group."""
         for group in sorted(self._counts, key=_group_order):
             counts = self._counts[group]
@@ -116,19 +116,19 @@ class _Sums:
                 continue
             for name, measure in self._measures.items():
                 a, b = ((0, ""), (place, "")) if measure.of_pair else ((place, ""), None)
-                for variant, estimate, n_blocks in self._estimates(name, group, n_resamples):
-                    score = with_interval(name, variant, estimate, n_blocks, measure.bounds)
+                for variant, estimate in self._estimates(name, group):
+                    score = with_interval(name, variant, estimate, measure.bounds)
                     yield from maker.scores(score, a, b, n, group)
 
-    def _estimates(self, name: str, group: str, n_resamples: int) -> Iterator[tuple[str, Estimate, int]]:
-        """Each variant with its resamples, and the number of blocks in which the group has tokens."""
+    def _estimates(self, name: str, group: str) -> Iterator[tuple[str, Estimate]]:
+        """Each variant, and without each of the blocks in which the group has tokens."""
         measure, present = self._measures[name], self._counts[group] > 0
         counts, sums = self._counts[group][present], self._sums[name, group][present]
-        draws = resampling.draw_blocks(len(counts), n_resamples)
+        weights = leave_one_out(len(counts))
         whole = measure.score(sums.sum(axis=0), counts.sum())
-        drawn = measure.score(draws @ sums, draws @ counts)
+        left_out = measure.score(weights @ sums, weights @ counts)
         for k, variant in enumerate(measure.variants):
-            yield variant, Estimate(float(whole[k]), drawn[:, k]), len(counts)
+            yield variant, Estimate(float(whole[k]), left_out[:, k])
 
 
 def _group_order(group: str) -> tuple[str, int]:

@@ -2,7 +2,7 @@
 
 A tile is a component and one or two spans of levels. Tiles of one span come first: they hold each layer's own
 moments, which the tiles of two spans need. The plan is written beside the results, so that a stopped run, or jobs on
-other machines, go on with the same tiles, the same resamples and the same library for matrix products.
+other machines, go on with the same tiles and the same library for matrix products.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ class Plan:
         measures: Keys of MEASURES.
         absolute: NeuronSim of |r|.
         threshold: Mass from which an attention distribution counts as concentrated.
-        n_resamples: Of the bootstrap.
         tags: (kind, path) of tag files for groups of source tokens.
         frequencies: One of FREQUENCIES: whose counts rank the pieces for groups by frequency.
         gemm: Key of GEMMS.
@@ -50,7 +49,6 @@ class Plan:
     measures: tuple[str, ...]
     absolute: bool
     threshold: float
-    n_resamples: int
     tags: tuple[tuple[str, str], ...]
     frequencies: str
     gemm: str

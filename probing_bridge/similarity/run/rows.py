@@ -16,7 +16,7 @@ from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.files import folder_beside
 from probing_bridge.formats.tables import read_table, write_table
 from probing_bridge.similarity.measures.neuron_sim import Matches
-from probing_bridge.similarity.measures.registry import pair_measure, shown_variant
+from probing_bridge.similarity.measures.registry import interval_of, pair_measure, shown_variant
 from probing_bridge.similarity.run.dumps import DumpSet
 from probing_bridge.similarity.run.plan import Plan
 from probing_bridge.similarity.run.scoring import Score
@@ -77,6 +77,7 @@ class RowMaker:
             "score": score.value,
             "low": score.low,
             "high": score.high,
+            "interval_of": interval_of(score.measure, score.variant),
             "baseline": score.baseline,
             "n": n,
             "sentence_hash": self.dumps.sentence_hash,

@@ -10,9 +10,9 @@ import numpy as np
 
 from probing_bridge.similarity.measures.neuron_sim import Matched, Matches
 from probing_bridge.similarity.measures.registry import SPECTRUM_MEASURES, Measure
-from probing_bridge.similarity.measures.spectra import VARIANTS, Spectrum, resampled_spectra, spectrum
-from probing_bridge.similarity.sums import resampling
+from probing_bridge.similarity.measures.spectra import VARIANTS, Spectrum, spectrum, weighted_spectra
 from probing_bridge.similarity.sums.blocks import MomentsError
+from probing_bridge.similarity.sums.jackknife import interval
 from probing_bridge.similarity.sums.moments import PairBlocks, PairMoments, layer_moments, pair_moments
 from probing_bridge.similarity.sums.records import Estimate, LayerPair, LayerRecord
 
@@ -29,20 +29,20 @@ class Score:
     baseline: float = np.nan
 
 
-def with_interval(measure: str, variant: str, estimate: Estimate, n_blocks: int, bounds: tuple[float, float]) -> Score:
-    """The score of an estimate that was resampled from `n_blocks` blocks."""
-    low, high = resampling.interval(estimate.value, estimate.resampled, n_blocks, bounds)
+def with_interval(measure: str, variant: str, estimate: Estimate, bounds: tuple[float, float]) -> Score:
+    """The score of an estimate."""
+    low, high = interval(estimate.value, estimate.left_out, bounds)
     return Score(measure, variant, estimate.value, low, high)
 
 
 def describe_layer(
-    own: PairBlocks, draws: np.ndarray, reload: Callable[[], PairBlocks], measures: Iterable[Measure]
+    own: PairBlocks, weights: np.ndarray, reload: Callable[[], PairBlocks], measures: Iterable[Measure]
 ) -> LayerRecord:
     """Takes what pairs need from the block sums of a layer with itself.
 
     Args:
         own: The sums.
-        draws: (R, n_blocks) resamples.
+        weights: (R, n_blocks) of the blocks, one left out in each row.
         reload: Gives the sums again.
         measures: Those that the pairs will be scored by.
 
@@ -52,7 +52,7 @@ def describe_layer(
     kept: dict[str, np.ndarray] = {}
     for measure in measures:
         if measure.keep is not None:
-            kept |= measure.keep(own, draws)
+            kept |= measure.keep(own, weights)
     return LayerRecord(layer_moments(own), kept, reload)
 
 
@@ -76,12 +76,12 @@ class Scorer:
     """Scores pairs of layers.
 
     Attributes:
-        draws: (R, n_blocks) resamples; no rows: no intervals.
+        weights: (R, n_blocks) of the blocks, one left out in each row; no rows: no intervals.
         measures: By name.
         variants: For each measure the variants to score; see `Measure.asked` for one that is no key.
     """
 
-    draws: np.ndarray
+    weights: np.ndarray
     measures: Mapping[str, Measure]
     variants: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
@@ -113,43 +113,43 @@ class Scorer:
     def _estimates(self, name: str, measure: Measure, pair: LayerPair) -> Mapping[str, Estimate]:
         variants = measure.asked(self.variants.get(name))
         if measure.closed_form is not None:
-            return measure.closed_form(pair, variants, self.draws)
+            return measure.closed_form(pair, variants, self.weights)
         functions = {variant: measure.variants[variant] for variant in variants}
-        return _decomposed(functions, pair, self.draws[: resampling.COSTLY_RESAMPLES])
+        return _decomposed(functions, pair, self.weights)
 
     def _add(self, name: str, measure: Measure, estimates: Mapping[str, Estimate], direction: Scored) -> None:
         for variant, estimate in estimates.items():
             if measure.written:
-                score = with_interval(name, variant, estimate, self.draws.shape[1], measure.bounds)
+                score = with_interval(name, variant, estimate, measure.bounds)
                 direction.scores.append(score)
             if isinstance(estimate, Matched):
                 direction.matches.append(estimate.matches)
 
 
 def _decomposed(
-    functions: Mapping[str, Callable[[PairMoments], float]], pair: LayerPair, draws: np.ndarray
+    functions: Mapping[str, Callable[[PairMoments], float]], pair: LayerPair, weights: np.ndarray
 ) -> dict[str, Estimate]:
-    """Estimates of functions that are called anew for the moments of each resample."""
+    """Estimates of functions that are called anew for the moments without each block."""
     values = {variant: function(pair.moments) for variant, function in functions.items()}
-    resampled: dict[str, list[float]] = {variant: [] for variant in functions}
-    own_x, own_y = (pair.x.blocks(), pair.y.blocks()) if len(draws) else (None, None)
-    for weights in draws:
+    left_out = {variant: np.full(len(weights), np.nan) for variant in functions}
+    own_x, own_y = (pair.x.blocks(), pair.y.blocks()) if len(weights) else (None, None)
+    for place, row in enumerate(weights):
         assert own_x is not None and own_y is not None
-        with suppress(MomentsError):  # a resample of few different tokens, which says nothing
-            layers = layer_moments(own_x, weights), layer_moments(own_y, weights)
-            drawn = pair_moments(pair.blocks, *layers, weights)
+        with suppress(MomentsError):  # too few tokens are left: there is no interval
+            layers = layer_moments(own_x, row), layer_moments(own_y, row)
+            moments = pair_moments(pair.blocks, *layers, row)
             for variant, function in functions.items():
-                resampled[variant].append(function(drawn))
-    return {variant: Estimate(value, np.array(resampled[variant])) for variant, value in values.items()}
+                left_out[variant][place] = function(moments)
+    return {variant: Estimate(value, left_out[variant]) for variant, value in values.items()}
 
 
-def score_spectrum(record: LayerRecord, own: PairBlocks, draws: np.ndarray) -> Iterator[tuple[Spectrum, list[Score]]]:
+def score_spectrum(record: LayerRecord, own: PairBlocks, weights: np.ndarray) -> Iterator[tuple[Spectrum, list[Score]]]:
     """Spectra of one layer, centred and uncentred, with the measures that are read off them.
 
     Args:
         record: The layer.
         own: Its block sums.
-        draws: (R, n_blocks) resamples.
+        weights: (R, n_blocks) of the blocks, one left out in each row.
 
     Yields:
         Each spectrum with its scores.
@@ -157,12 +157,13 @@ def score_spectrum(record: LayerRecord, own: PairBlocks, draws: np.ndarray) -> I
     Raises:
         MomentsError: The layer has no variance.
     """
-    n_blocks, width = own.products.shape[:2]
+    width = own.products.shape[1]
     for variant in VARIANTS:
         whole = spectrum(record.moments, variant)
-        parts = resampled_spectra(own, record.moments, variant, draws)
+        parts = weighted_spectra(own, record.moments, variant, weights)
         scores = []
         for name, measure in SPECTRUM_MEASURES.items():
-            estimate = Estimate(measure.function(whole), np.array([measure.function(part) for part in parts]))
-            scores.append(with_interval(name, variant, estimate, n_blocks, (1, width)))
+            smooth = measure.smooth or measure.function
+            estimate = Estimate(measure.function(whole), np.array([smooth(part) for part in parts]))
+            scores.append(with_interval(name, variant, estimate, (1, width)))
         yield whole, scores

@@ -34,9 +34,9 @@ from probing_bridge.similarity.run.plan import (
 )
 from probing_bridge.similarity.run.rows import RowMaker, TileRows
 from probing_bridge.similarity.run.scoring import Scored, Scorer, describe_layer, score_spectrum, with_interval
-from probing_bridge.similarity.sums import resampling
 from probing_bridge.similarity.sums.blocks import N_BLOCKS, MomentsError, cut_blocks
 from probing_bridge.similarity.sums.gemm import GEMMS, keep_to_cores, one_thread
+from probing_bridge.similarity.sums.jackknife import leave_one_out
 from probing_bridge.similarity.sums.layers import take_pilot
 from probing_bridge.similarity.sums.moments import LayerMoments, LayerSums, PairBlocks
 from probing_bridge.similarity.sums.records import LayerRecord
@@ -86,7 +86,7 @@ class TileRunner:
         maker = RowMaker(self._plan, self._dumps, tile.component)
         for layer in component.layers:
             x, y = (self._dumps.layer(tile.component, place, layer) for place in (0, tile.place))
-            for name, n, scores in group_scores(x, y, groups, component, self._plan.n_resamples, self._gemm):
+            for name, n, scores in group_scores(x, y, groups, component, self._gemm):
                 if isinstance(scores, str):
                     result.notes.append(scores)
                 else:
@@ -117,8 +117,8 @@ class TileRunner:
                 on_chunk=counter,
                 on_block=lambda rows: advance(rows / component.n_rows),
             )
-            draws = resampling.draw_blocks(blocks.n_blocks, self._plan.n_resamples)
-            scoring = _TileScoring(self._plan, self._dumps, self._work, component, keys, moments, draws)
+            weights = leave_one_out(blocks.n_blocks)
+            scoring = _TileScoring(self._plan, self._dumps, self._work, component, keys, moments, weights)
             with one_thread():
                 return scoring.rows(tile.own, counter)
 
@@ -133,7 +133,7 @@ class _TileScoring:
     component: Component
     keys: Sequence[tuple[int, str]]
     moments: Moments
-    draws: np.ndarray
+    weights: np.ndarray
 
     @property
     def _rows(self) -> RowMaker:
@@ -149,7 +149,7 @@ class _TileScoring:
         records = [self._describe(k, result) if own else self._load(k) for k in range(len(self.keys))]
         if counter is not None:
             self._distributions(counter, result)
-        scorer = Scorer(self.draws, self._measures, self.plan.variants)
+        scorer = Scorer(self.weights, self._measures, self.plan.variants)
         wanted = level_pairs(self.dumps.levels, self.plan.pairs)
         for i, j in sorted(self.moments.store.pairs):
             if (self.keys[i][0], self.keys[j][0]) in wanted:
@@ -160,11 +160,11 @@ class _TileScoring:
         return result
 
     def _distributions(self, counter: DistributionCounter, result: TileRows) -> None:
-        for k, n, estimates in counter.estimates(self.draws):
+        for k, n, estimates in counter.estimates(self.weights):
             for name, estimate in estimates.items():
                 measure = DISTRIBUTION_MEASURES[name]
                 threshold = self.plan.threshold if measure.takes_threshold else None
-                score = with_interval(name, "", estimate, self.draws.shape[1], measure.bounds)
+                score = with_interval(name, "", estimate, measure.bounds)
                 result.tables["similarity"] += self._rows.scores(score, self.keys[k], None, n, threshold=threshold)
 
     def _direction(self, a: int, b: int, scored: Scored, result: TileRows) -> None:
@@ -179,10 +179,8 @@ class _TileScoring:
         if one[0] == two[0] or one[1] != two[1]:
             return
         for matches in scored.matches:
-            draws = self.draws[: resampling.COSTLY_RESAMPLES]
-            share = with_interval(
-                "own_index_share", "", own_index_share(scored.pair, matches, draws), self.draws.shape[1], (0, 1)
-            )
+            kept = own_index_share(scored.pair, matches, self.weights)
+            share = with_interval("own_index_share", "", kept, (0, 1))
             result.tables["similarity"] += self._rows.scores(share, one, two, len(matches.best))
             if self.component.is_attention:
                 baseline = random_best_match(moments, shared)
@@ -197,7 +195,7 @@ class _TileScoring:
     def _describe(self, k: int, result: TileRows) -> LayerRecord:
         """A layer's own moments, kept for the tiles of two spans; its spectrum."""
         own = self.moments.pair(k, k)
-        record = describe_layer(own, self.draws, lambda: self.moments.pair(k, k), self._measures.values())
+        record = describe_layer(own, self.weights, lambda: self.moments.pair(k, k), self._measures.values())
         again = any(measure.closed_form is None for measure in self._measures.values())
         _save_record(self._layer_path(k), record, own if again else None)
         constant = np.flatnonzero(record.moments.constant)
@@ -208,7 +206,7 @@ class _TileScoring:
         if self.component.is_attention:
             return record
         try:
-            for whole, scores in score_spectrum(record, own, self.draws):
+            for whole, scores in score_spectrum(record, own, self.weights):
                 for score in scores:
                     result.tables["similarity"] += self._rows.scores(score, self.keys[k], None, record.moments.n)
                 result.tables["spectrum"].append(self._rows.spectrum(whole.cumulative, whole.variant, self.keys[k]))

@@ -36,7 +36,7 @@ class LayerSums:
 
 @dataclass(frozen=True)
 class PairBlocks:
-    """Second-order sums of two layers over each block; all that a score and its resamples need.
+    """Second-order sums of two layers over each block; all that a score and its interval need.
 
     Attributes:
         x: First layer.
@@ -59,7 +59,7 @@ class PairBlocks:
         """Adds the blocks.
 
         Args:
-            weights: (n_blocks,) how often each block is drawn; once if None.
+            weights: (n_blocks,) how often each block counts; once if None.
 
         Returns:
             Centred sums over all rows.
@@ -196,7 +196,7 @@ def layer_moments(own: PairBlocks, weights: np.ndarray | None = None) -> LayerMo
 
     Args:
         own: Sums of the layer with itself.
-        weights: (n_blocks,) how often each block is drawn; once if None.
+        weights: (n_blocks,) how often each block counts; once if None.
 
     Returns:
         The moments; the mean includes the shift.
@@ -226,7 +226,7 @@ def pair_moments(
         blocks: Sums of x with y.
         x: Moments of the first layer under the same weights.
         y: Moments of the second layer under the same weights.
-        weights: (n_blocks,) how often each block is drawn; once if None.
+        weights: (n_blocks,) how often each block counts; once if None.
 
     Returns:
         The moments.

@@ -55,12 +55,12 @@ class LayerPair:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, and the same number of each resample.
+    """A number, and the same number without each block.
 
     Attributes:
         value: From all blocks.
-        resampled: (R,) of the resamples; NaN where it is not defined.
+        left_out: (n_blocks,) without each; NaN where it is not defined; empty where no interval is wanted.
     """
 
     value: float
-    resampled: np.ndarray
+    left_out: np.ndarray

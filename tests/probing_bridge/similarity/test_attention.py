@@ -15,7 +15,7 @@ from probing_bridge.similarity.measures.attention_distributions import Distribut
 from probing_bridge.similarity.measures.random_attention import random_best_match
 from probing_bridge.similarity.measures.registry import DISTRIBUTION_MEASURES
 from probing_bridge.similarity.run.free_pairs import FreePairs
-from probing_bridge.similarity.sums.resampling import interval
+from probing_bridge.similarity.sums.jackknife import interval
 
 
 def test_statistics_of_each_distribution() -> None:
@@ -43,10 +43,10 @@ def test_counts_by_block_do_not_depend_on_chunks() -> None:
     assert (layer, n) == (0, 4)
     share = estimates["attention_concentration"]
     assert share.value == 0.25
-    np.testing.assert_array_equal(share.resampled, [0.5, 0])
+    np.testing.assert_array_equal(share.left_out, [0.5, 0])
     expected = np.mean([scipy.stats.entropy(rows[a:b, 0]) for a, b in ((0, 2), (2, 4), (4, 7), (7, 10))])
     assert estimates["attention_entropy"].value == pytest.approx(expected, abs=1e-6)
-    low, high = interval(0.25, share.resampled, 2, DISTRIBUTION_MEASURES["attention_concentration"].bounds)
+    low, high = interval(0.25, share.left_out, DISTRIBUTION_MEASURES["attention_concentration"].bounds)
     assert low == 0 and high > 0.25
 
 

@@ -143,7 +143,7 @@ def test_shards_give_the_same_tables(make_dumps: Callable[..., Any], tmp_path: P
     one = [whole.level(k).path for k in range(2)]
     two = [parts.level(k, shards=2).path for k in range(2)]
     assert not two[0].exists()
-    options = ["--measures", "linear_cka", "neuron_similarity", "procrustes", "--resamples", "30"]
+    options = ["--measures", "linear_cka", "neuron_similarity", "procrustes"]
     assert similarity(one, tmp_path / "one", *options) == 0
     assert similarity(two, tmp_path / "two", *options) == 0
     shards = tables(tmp_path / "two")
@@ -156,8 +156,7 @@ def test_a_stopped_run_goes_on(
 ) -> None:
     maker = make_dumps(n_sentences=20, n_layers=1, components=("encoder", "encoder_self"))
     dumps = [maker.level(k).path for k in range(3)]
-    few = ["--resamples", "30"]
-    assert similarity(dumps, tmp_path / "whole", *few) == 0
+    assert similarity(dumps, tmp_path / "whole") == 0
     done: list[str] = []
     work = runner.TileRunner.run
 
@@ -168,21 +167,21 @@ def test_a_stopped_run_goes_on(
         work(self, tile, *rest)
 
     monkeypatch.setattr(runner.TileRunner, "run", stop)
-    assert similarity(dumps, tmp_path / "stopped", *few) == 130
+    assert similarity(dumps, tmp_path / "stopped") == 130
     assert not (tmp_path / "stopped" / "similarity.csv").exists()
     shutil.copytree(tmp_path / "stopped" / ".similarity", tmp_path / "left")
     again: list[str] = []
     monkeypatch.setattr(
         runner.TileRunner, "run", lambda self, tile, *rest: again.append(tile.name) or work(self, tile, *rest)
     )
-    assert similarity(dumps, tmp_path / "stopped", *few) == 0
+    assert similarity(dumps, tmp_path / "stopped") == 0
     assert again and not set(done) & set(again)
     for name in TABLE_NAMES:
         one, two = (tables(tmp_path / folder)[name] for folder in ("whole", "stopped"))
         pd.testing.assert_frame_equal(one, two, check_exact=True)
     again.clear()
     shutil.copytree(tmp_path / "left", tmp_path / "stopped" / ".similarity")  # killed before it was removed
-    assert similarity(dumps, tmp_path / "stopped", *few) == 0
+    assert similarity(dumps, tmp_path / "stopped") == 0
     assert not again and not (tmp_path / "stopped" / ".similarity").exists()
 
 
@@ -202,12 +201,12 @@ def test_other_options_leave_the_finished_tiles_of_a_stopped_run(
 
     monkeypatch.setattr(runner.TileRunner, "run", one_tile)
     for options, first in ((), "encoder.0-0"), (("--absolute",), "encoder.0-0"), ((), "encoder.1-1"):
-        assert similarity(dumps, tmp_path / "results", "--resamples", "0", *options) == 130
+        assert similarity(dumps, tmp_path / "results", *options) == 130
         assert asked.pop() == first
     kept = [path.parent.parent.name for path in (tmp_path / "results").glob(".similarity/*/tiles/encoder.0-0")]
     assert len(set(kept)) == 2
     monkeypatch.undo()
-    assert similarity(dumps, tmp_path / "results", "--resamples", "0") == 0
+    assert similarity(dumps, tmp_path / "results") == 0
     assert not (tmp_path / "results" / ".similarity").exists()
 
 
@@ -227,12 +226,12 @@ def test_a_second_run_on_one_output_is_refused(
 
     def second(self: runner.TileRunner, *rest: Any) -> None:
         before = sorted(output.rglob("*"))
-        refused.append(similarity(dumps, output, "--resamples", "30", *options))
+        refused.append(similarity(dumps, output, *options))
         assert sorted(output.rglob("*")) == before
         work(self, *rest)
 
     monkeypatch.setattr(runner.TileRunner, "run", second)
-    assert similarity(dumps, output, "--resamples", "30") == 0
+    assert similarity(dumps, output) == 0
     assert set(refused) == {2}
     lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     who = rf"host \S+, process {os.getpid()}, since \d{{4}}-\d\d-\d\d [\d:]+"
@@ -255,14 +254,14 @@ def test_other_flags_add_what_is_missing_and_keep_the_rest(
     words = [sum(k == 0 or tokens[k - 1] not in (6, 10) for k in range(len(tokens) - 1))
              for tokens in maker.tokens["source"]]  # fmt: skip
     (tmp_path / "tags").write_text("".join(" ".join(["A"] * n) + "\n" for n in words))
-    few, tags = ["--resamples", "20"], ["--tags", f"pos={tmp_path / 'tags'}"]
+    tags = ["--tags", f"pos={tmp_path / 'tags'}"]
     computed: list[str] = []
     work = runner.TileRunner.run
     monkeypatch.setattr(
         runner.TileRunner, "run", lambda self, tile, *rest: computed.append(tile.name) or work(self, tile, *rest)
     )
     output = tmp_path / "results"
-    assert similarity(dumps[:2], output, *few) == 0
+    assert similarity(dumps[:2], output) == 0
     before = {name: set((output / f"{name}.csv").read_text().splitlines()) for name in (*TABLE_NAMES, "disagreements")}
     for given, options, tiles in (
         (dumps[:2], ["--measures", "svcca"], {"encoder.0-0", "encoder.1-1", "encoder.0-0.1-1"}),
@@ -270,15 +269,15 @@ def test_other_flags_add_what_is_missing_and_keep_the_rest(
         (dumps[:2], ["--measures", "linear_cka"], set()),
     ):
         computed.clear()
-        assert similarity(given, output, *few, *options) == 0
+        assert similarity(given, output, *options) == 0
         assert set(computed) == tiles
     assert "already there, nothing to add" in capsys.readouterr().out
     computed.clear()
-    assert similarity(dumps, output, *few, *tags, "--measures", "svcca") == 0
+    assert similarity(dumps, output, *tags, "--measures", "svcca") == 0
     assert not {"output.0", "output.1", "encoder_self.0-0.1-1", "groups.encoder.1"} & set(computed)
     for name, rows in before.items():
         assert rows and rows <= set((output / f"{name}.csv").read_text().splitlines())
-    assert similarity(dumps, tmp_path / "whole", *few, *tags, "--measures", "svcca") == 0
+    assert similarity(dumps, tmp_path / "whole", *tags, "--measures", "svcca") == 0
     for name in TABLE_NAMES:
         key = list(TABLES[name].key)
         one, two = (tables(folder)[name].sort_values(key, ignore_index=True) for folder in (output, tmp_path / "whole"))
@@ -293,38 +292,33 @@ def test_rows_that_cannot_stand_beside_those_there_are_refused(
     maker = make_dumps(n_sentences=12, n_layers=1, components=("encoder", "encoder_self"))
     dumps = [maker.level(k).path for k in range(2)]
     output = tmp_path / "results"
-    assert similarity(dumps, output, "--resamples", "20") == 0
+    assert similarity(dumps, output) == 0
     before = {path: path.read_bytes() for path in output.iterdir()}
     other = make_dumps(folder="other", n_sentences=13, n_layers=1, components=("encoder", "encoder_self"))
     other.origin = Origin("another")
     for given, options, differs in (
-        (dumps, [], "--resamples: 20, now 1000"),
-        (dumps, ["--resamples", "20", "--threshold", "0.5"], "--threshold: 0.95, now 0.5"),
-        (dumps, ["--resamples", "20", "--absolute"], "--absolute: not given, now given"),
-        (dumps, ["--resamples", "20", "--frequencies", "dump"], "--frequencies: dictionary, now dump"),
-        (
-            [other.level(k).path for k in range(2)],
-            ["--resamples", "20"],
-            "experiment: made-up, now another; sentences: ",
-        ),
+        (dumps, ["--threshold", "0.5"], "--threshold: 0.95, now 0.5"),
+        (dumps, ["--absolute"], "--absolute: not given, now given"),
+        (dumps, ["--frequencies", "dump"], "--frequencies: dictionary, now dump"),
+        ([other.level(k).path for k in range(2)], [], "experiment: made-up, now another; sentences: "),
     ):
         capsys.readouterr()
         assert similarity(given, output, *options) == 2
         (line,) = (line for line in capsys.readouterr().err.splitlines() if "error" in line)
         assert differs in line and line.endswith("give another --output"), line
     larger = make_dumps(folder="larger", n_sentences=12, n_layers=1, components=("encoder", "encoder_self"), n_best=4)
-    assert similarity([larger.level(k).path for k in range(2)], output, "--resamples", "20") == 2
+    assert similarity([larger.level(k).path for k in range(2)], output) == 2
     assert "(the dump of level 0: of checkpoint hash0, " in capsys.readouterr().err
     maker.level(1)  # the same dump made again
-    assert similarity(dumps, output, "--resamples", "20") == 0
+    assert similarity(dumps, output) == 0
     (output / ".similarity.json").unlink()
-    assert similarity(dumps, output, "--resamples", "20") == 2
+    assert similarity(dumps, output) == 2
     assert "is there, but not what it was made from" in capsys.readouterr().err
     assert all(path.read_bytes() == content for path, content in before.items() if path.exists())
 
 
 @pytest.mark.parametrize("n_sentences", [1, 2, 40])
-def test_no_resamples_and_few_sentences(
+def test_few_sentences(
     make_dumps: Callable[..., Any], tmp_path: Path, recwarn: pytest.WarningsRecorder, n_sentences: int
 ) -> None:
     maker = make_dumps(n_sentences=n_sentences, n_layers=1)
@@ -334,16 +328,10 @@ def test_no_resamples_and_few_sentences(
     (tmp_path / "tags").write_text("".join(" ".join(["A"] * n) + "\n" for n in words))
     options = ["--pairs", "within", "dense", "--tags", f"pos={tmp_path / 'tags'}", f"st={tmp_path / 'tags'}"]
     options += ["--measures", "neuron_similarity", "linear_cka", "svcca", "pwcca", "procrustes", "linear_predictivity"]
-    found = {}
-    for resamples in ("0", "20"):
-        assert similarity(dumps, tmp_path / resamples, *options, "--resamples", resamples) == 0
-        found[resamples] = tables(tmp_path / resamples)
-        rows = found[resamples]["similarity"]
-        assert rows["score"].notna().all()
-        assert rows[["low", "high"]].notna().any(axis=None) == (resamples != "0" and n_sentences > 1)
-        found[resamples]["similarity"] = rows.drop(columns=["low", "high"])
-    for name, table in found["0"].items():
-        pd.testing.assert_frame_equal(table, found["20"][name], check_exact=True)
+    assert similarity(dumps, tmp_path / "results", *options) == 0
+    rows = tables(tmp_path / "results")["similarity"]
+    assert rows["score"].notna().all()
+    assert rows[["low", "high"]].notna().any(axis=None) == (n_sentences > 1)
     assert not [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)]
 
 
@@ -370,7 +358,7 @@ def test_only_the_pairs_asked_for(
     make_dumps: Callable[..., Any], tmp_path: Path, pairs: list[str], expected: set[tuple[int, int]], small_tiles: None
 ) -> None:
     dumps = [make_dumps(n_layers=1).level(k).path for k in range(3)]
-    assert similarity(dumps[::-1], tmp_path, "--pairs", *pairs, "--resamples", "0") == 0
+    assert similarity(dumps[::-1], tmp_path, "--pairs", *pairs) == 0
     rows = tables(tmp_path)["similarity"]
     rows = rows[(rows["group"] == "") & rows["level_b"].notna()]
     assert set(zip(rows["level_a"], rows["level_b"], strict=True)) == expected
@@ -479,11 +467,10 @@ def test_every_fault_is_told_at_once(
     maker.origin = Origin("another")
     other = maker.level(1).path
     dumps = [good, other, again, again, tmp_path / "none.h5", tmp_path / "nor.h5"]
-    assert similarity(dumps, tmp_path / "results", "--threshold", "7", "--resamples", "-1") == 2
+    assert similarity(dumps, tmp_path / "results", "--threshold", "7") == 2
     faults = capsys.readouterr().err.splitlines()
     expected = [
         "--threshold 7",
-        "--resamples -1",
         "none.h5: no such file",
         "nor.h5: no such file",
         "are both of level 2",
@@ -505,7 +492,6 @@ def test_every_fault_is_told_at_once(
     ("options", "message"),
     [
         (["--threshold", "1.5"], "--threshold 1.5"),
-        (["--resamples", "-1"], "--resamples -1"),
         (["--tags", "pos=none.txt"], "none.txt: cannot be read"),
         (["--pairs", "dense"], "needs a dump of level 0; the lowest level given is 1"),
     ],

@@ -18,7 +18,7 @@ def test_placeholder_counts_are_refused_unless_ranks_are_of_the_dumped_sentences
     maker = make_dumps(components=("encoder",))
     maker.counts = [1, 1, 1, 1, *[100] * 8]  # as of a sentencepiece vocabulary made into a dict.txt
     paths = [str(maker.level(k).path) for k in range(2)]
-    command = ["similarity", "--dumps", *paths, "--output", str(tmp_path / "r"), "--resamples", "0"]
+    command = ["similarity", "--dumps", *paths, "--output", str(tmp_path / "r")]
     assert run.main(command) == 2
     error = capsys.readouterr().err
     assert "lth0.h5: the source dictionary gives every piece the same count" in error

@@ -8,7 +8,7 @@ import pytest
 from probing_bridge.errors import InputError
 from probing_bridge.similarity import compare
 from probing_bridge.similarity.run.dumps import Component
-from probing_bridge.similarity.run.group_tile import group_scores
+from probing_bridge.similarity.run.group_tile import fewest_tokens, group_scores
 from probing_bridge.similarity.run.groups import are_placeholders, frequency_groups, gram_cka, tag_groups
 from probing_bridge.similarity.sums.gemm import NumpyGemm
 from probing_bridge.similarity.sums.layers import array_layer
@@ -90,18 +90,46 @@ def test_groups_are_scored_on_their_own_rows_whichever_way_is_cheaper() -> None:
     groups = {"few": np.arange(7, 1500, 49), "many": np.flatnonzero(np.arange(2000) % 4), "tiny": np.arange(5)}
     component = Component("encoder", "encoder", ("1",), 20, offsets)
     found = {}
-    for name, n, scores in group_scores(array_layer("x", x), array_layer("y", y), groups, component, 300, NumpyGemm()):
+    for name, n, scores in group_scores(array_layer("x", x), array_layer("y", y), groups, component, NumpyGemm()):
         assert n == len(groups[name])
         found[name] = scores
-    assert found["tiny"] == "tiny: 5 tokens are too few for a score"
+    assert found["tiny"] == "tiny: 5 tokens are too few for CKA, which needs 10"
     for name in ("few", "many"):
         biased, debiased = found[name]
         rows = groups[name]
         assert biased.value == pytest.approx(compare(x[rows], y[rows]), abs=1e-7)  # type: ignore[union-attr]
         assert debiased.value == pytest.approx(compare(x[rows], y[rows], "linear_cka", "debiased"), abs=1e-6)  # type: ignore[union-attr]
         assert biased.low < biased.value < biased.high  # type: ignore[union-attr]
+        assert debiased.low < debiased.value < debiased.high  # type: ignore[union-attr]
     same = np.tile(x[:1], (2000, 1))
     ((_, _, reason),) = group_scores(
-        array_layer("x", same), array_layer("y", y), {"few": groups["few"]}, component, 9, NumpyGemm()
+        array_layer("x", same), array_layer("y", y), {"few": groups["few"]}, component, NumpyGemm()
     )
-    assert "constant" in reason
+    assert "no variance" in reason
+
+
+def test_groups_of_one_population_score_the_same_however_few_their_tokens() -> None:
+    """Biased, they would score 0.96 with 10 tokens and 0.4 with 4000."""
+    random = np.random.default_rng(5)
+    width, n_tokens = 32, 16000
+    latent = random.standard_normal((n_tokens, width)) * np.arange(1, width + 1) ** -0.3
+    x = latent.astype(np.float32)
+    y = (latent @ random.standard_normal((width, width)) / 5 + 0.5 * random.standard_normal(x.shape)).astype(np.float32)
+    groups = {}
+    for n in (10, 20, 40, 100, 400, 4000):
+        for k in range(max(2, 3000 // n)):
+            groups[f"{n}:{k}"] = np.sort(random.choice(n_tokens, n, replace=False))
+    component = Component("encoder", "encoder", ("1",), width, np.arange(0, n_tokens + 1, 10))
+    means = dict[str, dict[str, list[float]]]()
+    for name, _, scores in group_scores(array_layer("x", x), array_layer("y", y), groups, component, NumpyGemm()):
+        for score in scores:
+            means.setdefault(score.variant, {}).setdefault(name.split(":")[0], []).append(score.value)  # type: ignore[union-attr]
+    debiased = {size: np.mean(values) for size, values in means["debiased"].items()}
+    biased = {size: np.mean(values) for size, values in means["biased"].items()}
+    whole = compare(x, y, "linear_cka", "debiased")
+    assert max(abs(value - whole) for value in debiased.values()) < 0.03, debiased
+    assert biased["10"] > 0.85 and biased["10"] - whole > 0.3
+
+
+def test_the_smallest_group_follows_from_the_width() -> None:
+    assert [fewest_tokens(width) for width in (8, 40, 128, 130, 1024)] == [10, 10, 32, 33, 256]

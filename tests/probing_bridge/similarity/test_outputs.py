@@ -26,8 +26,6 @@ def similarity(dumps: list[Path], output: Path, *pairs: str) -> int:
             *map(str, dumps),
             "--output",
             str(output),
-            "--resamples",
-            "300",
             "--pairs",
             *(pairs or ("within", "dense")),
         ]

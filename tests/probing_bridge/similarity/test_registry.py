@@ -35,13 +35,13 @@ def size_likeness(pair: PairMoments) -> float:
     return 2 * math.sqrt(pair.x.trace * pair.y.trace) / (pair.x.trace + pair.y.trace)
 
 
-def keep_sizes(own: PairBlocks, draws: np.ndarray) -> dict[str, np.ndarray]:
-    return {"sizes": draws @ own.x.norms}
+def keep_sizes(own: PairBlocks, weights: np.ndarray) -> dict[str, np.ndarray]:
+    return {"sizes": weights @ own.x.norms}
 
 
-def closed_form(pair: LayerPair, variants: Sequence[str], draws: np.ndarray) -> dict[str, Estimate]:
-    resampled = pair.x.kept["sizes"] / pair.y.kept["sizes"]
-    return {variant: Estimate(size_ratio(pair.moments), resampled) for variant in variants}
+def closed_form(pair: LayerPair, variants: Sequence[str], weights: np.ndarray) -> dict[str, Estimate]:
+    left_out = pair.x.kept["sizes"] / pair.y.kept["sizes"]
+    return {variant: Estimate(size_ratio(pair.moments), left_out) for variant in variants}
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def rows(make_dumps: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(DISTRIBUTION_MEASURES, "smallest_mass", smallest)
     maker = make_dumps(n_sentences=20, n_layers=1, width=5)
     dumps = [str(maker.level(k).path) for k in range(2)]
-    words = ["similarity", "--dumps", *dumps, "--output", str(tmp_path), "--resamples", "40"]
+    words = ["similarity", "--dumps", *dumps, "--output", str(tmp_path)]
     assert run.main([*words, "--measures", "likeness", "ratio"]) == 0
     return read_results(tmp_path)["similarity"]
 

@@ -1,47 +1,60 @@
-"""Intervals: the shortcuts resample exactly, and the intervals cover."""
+"""Intervals: the shortcuts leave blocks out exactly, and the intervals cover."""
 
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.stats
 
 from probing_bridge.similarity import MEASURES, compare, compare_layers
 from probing_bridge.similarity.arrays import accumulate_arrays
-from probing_bridge.similarity.measures.cka import HsicBlocks, debiased_linear_cka, linear_cka, resampled_cka
+from probing_bridge.similarity.measures.cka import HsicBlocks, debiased_linear_cka, linear_cka, weighted_cka
 from probing_bridge.similarity.measures.neuron_sim import (
     match_neurons,
-    resampled_neuron_similarity,
-    resampled_own_index_share,
+    weighted_neuron_similarity,
+    weighted_own_index_share,
 )
-from probing_bridge.similarity.measures.spectra import resampled_spectra, spectrum
+from probing_bridge.similarity.measures.spectra import spectrum, weighted_spectra
 from probing_bridge.similarity.sums.blocks import cut_blocks
+from probing_bridge.similarity.sums.jackknife import interval, leave_one_out, standard_error
 from probing_bridge.similarity.sums.moments import layer_moments, pair_moments
-from probing_bridge.similarity.sums.resampling import draw_blocks, interval
 
 
-def test_draws_and_intervals() -> None:
-    draws = draw_blocks(7, 50)
-    assert (draws.sum(axis=1) == 7).all() and (draws != draws[0]).any()
-    np.testing.assert_array_equal(draws, draw_blocks(7, 50))
-    low, high = interval(0.5, np.array([0.4, 0.6] * 500), 20)
-    error = np.array([0.4, 0.6] * 500).std(ddof=1) * np.sqrt(20 / 19)
-    assert (low, high) == pytest.approx((0.5 - 2.0930 * error, 0.5 + 2.0930 * error), abs=1e-4)
-    assert interval(0.99, np.array([0.9, 1.0] * 9), 20, (0, 1))[1] == 1
-    assert np.isnan(interval(0.5, np.array([0.4, 0.6]), 1)).all()
+def drawn_blocks(n_blocks: int, rows: int) -> np.ndarray:
+    """Weights of all kinds, with the blocks that are left out first."""
+    draws = np.random.default_rng(0).multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), rows)
+    return np.concatenate([leave_one_out(n_blocks), draws.astype(float)])
 
 
-def test_shortcuts_equal_scores_of_drawn_moments() -> None:
+def test_the_error_of_a_mean_is_the_textbook_one() -> None:
+    values = np.random.default_rng(0).standard_normal(400)
+    left_out = np.array([np.delete(values, k).mean() for k in range(400)])
+    assert standard_error(left_out) == pytest.approx(scipy.stats.sem(values))
+    low, high = interval(values.mean(), left_out)
+    expected = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (low, high) == pytest.approx((expected.low, expected.high))
+    assert interval(0.99, np.array([0.9, 1.0] * 10), (0, 1))[1] == 1
+    for none in ([], [0.5], [0.4, np.nan, 0.6]):
+        assert np.isnan(interval(0.5, np.array(none))).all()
+
+
+def test_each_block_is_left_out_once() -> None:
+    np.testing.assert_array_equal(leave_one_out(3), [[0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    assert leave_one_out(1).shape == (0, 1)
+
+
+def test_shortcuts_equal_scores_of_weighted_moments() -> None:
     random = np.random.default_rng(0)
     x = random.standard_normal((600, 9)) @ random.standard_normal((9, 9)) + 30
     y = x[:, :6] + 2 * random.standard_normal((600, 6))
     blocks = cut_blocks(np.arange(0, 601, 4), 12)
     moments = accumulate_arrays({"x": x.astype(np.float32), "y": y.astype(np.float32)}, blocks)
     own_x, own_y, between = moments.pair(0, 0), moments.pair(1, 1), moments.pair(0, 1)
-    draws = draw_blocks(12, 25)
-    fast = resampled_cka(*(HsicBlocks.of(part).resample(draws) for part in (between, own_x, own_y)))
+    draws = drawn_blocks(12, 13)
+    fast = weighted_cka(*(HsicBlocks.of(part).weighted(draws) for part in (between, own_x, own_y)))
     squares = [np.stack([np.diag(p) for p in own.products]).astype(float) for own in (own_x, own_y)]
     whole = match_neurons(pair_moments(between, layer_moments(own_x), layer_moments(own_y)))
-    neurons = resampled_neuron_similarity(between, (squares[0], squares[1]), whole, draws)
-    shares = resampled_own_index_share(between, squares[1], whole, draws)
+    neurons = weighted_neuron_similarity(between, (squares[0], squares[1]), whole, draws)
+    shares = weighted_own_index_share(between, squares[1], whole, draws)
     for r, weights in enumerate(draws):
         pair = pair_moments(between, layer_moments(own_x, weights), layer_moments(own_y, weights), weights)
         assert fast[0][r] == pytest.approx(linear_cka(pair), abs=1e-5)
@@ -54,21 +67,20 @@ DECOMPOSED = [(name, v) for name, entry in MEASURES.items() if entry.closed_form
 
 
 @pytest.mark.parametrize(("name", "variant"), DECOMPOSED)
-def test_a_resample_is_the_measure_of_the_drawn_rows(name: str, variant: str) -> None:
+def test_a_block_left_out_is_the_measure_of_the_other_rows(name: str, variant: str) -> None:
     random = np.random.default_rng(6)
     x = (random.standard_normal((600, 9)) @ random.standard_normal((9, 9)) + 3).astype(np.float32)
     y = (np.tanh(x[:, :6]) + 0.7 * random.standard_normal((600, 6))).astype(np.float32)
     offsets = np.arange(0, 601, 4)
     borders = cut_blocks(offsets).borders
-    draws = draw_blocks(len(borders) - 1, 12)
-    frame = compare_layers({"x": x, "y": y}, offsets, [name], {name: [variant]}, n_resamples=12)
+    frame = compare_layers({"x": x, "y": y}, offsets, [name], {name: [variant]})
     for row in frame[frame["layer_a"] != frame["layer_b"]].itertuples():
         one, other = (x, y) if row.layer_a == "x" else (y, x)
-        resampled = []
-        for weights in draws.astype(int):
-            rows = np.concatenate([np.tile(np.arange(*borders[b : b + 2]), times) for b, times in enumerate(weights)])
-            resampled.append(compare(one[rows], other[rows], name, variant))
-        expected = interval(row.score, np.array(resampled), len(borders) - 1, MEASURES[name].bounds)
+        left_out = []
+        for block in range(len(borders) - 1):
+            rest = np.delete(np.arange(600), np.arange(*borders[block : block + 2]))
+            left_out.append(compare(one[rest], other[rest], name, variant))
+        expected = interval(row.score, np.array(left_out), MEASURES[name].bounds)
         assert (row.low, row.high) == pytest.approx(expected, abs=1e-6)
         assert row.high - row.low > 1e-3
 
@@ -101,7 +113,7 @@ def test_every_measure_has_an_interval() -> None:
     random = np.random.default_rng(8)
     x = random.standard_normal((800, 8)).astype(np.float32)
     y = (x @ scipy.linalg.hadamard(8) / 3 + random.standard_normal((800, 8))).astype(np.float32)
-    frame = compare_layers({"x": x, "y": y}, np.arange(0, 801, 5), measures=list(MEASURES), n_resamples=200)
+    frame = compare_layers({"x": x, "y": y}, np.arange(0, 801, 5), measures=list(MEASURES))
     pair = frame[(frame["layer_a"] == "x") & (frame["layer_b"] == "y")]
     assert set(pair["measure"]) == set(MEASURES)
     assert ((pair["low"] < pair["score"]) & (pair["score"] < pair["high"])).all()
@@ -109,13 +121,13 @@ def test_every_measure_has_an_interval() -> None:
 
 
 @pytest.mark.parametrize("variant", ["centred", "uncentred"])
-def test_spectra_of_resamples(variant: str) -> None:
+def test_spectra_of_weighted_blocks(variant: str) -> None:
     random = np.random.default_rng(5)
     x = (random.standard_normal((4000, 6)) * [9, 7, 5, 3, 2, 1] + 4) @ np.linalg.qr(random.standard_normal((6, 6)))[0]
     moments = accumulate_arrays({"x": x.astype(np.float32)}, cut_blocks(np.arange(0, 4001, 10), 10))
     own = moments.pair(0, 0)
-    draws = draw_blocks(10, 20)
-    fast = resampled_spectra(own, layer_moments(own), variant, draws)
+    draws = drawn_blocks(10, 10)
+    fast = weighted_spectra(own, layer_moments(own), variant, draws)
     for weights, found in zip(draws, fast, strict=True):
         exact = spectrum(layer_moments(own, weights), variant)
         assert found.values.sum() == pytest.approx(exact.values.sum(), rel=1e-6)
