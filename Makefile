@@ -14,6 +14,8 @@ VENV := .venv$(if $(filter $(PYTHON),$(DEFAULT_PYTHON)),,-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 EXTRAS ?=
 STAMP := $(VENV)/.installed$(if $(EXTRAS),-$(EXTRAS))
+# What tests start reads what was compiled before it.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup quickstart test test-faults fuzz test-slurm
 setup: $(STAMP)
@@ -30,7 +32,7 @@ test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not gpu"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not gpu"
 
 test-faults: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/table.py docs/faults.md

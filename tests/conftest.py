@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two pytest workers share two co
 import pytest
 from hypothesis import settings
 
+os.fsync = lambda descriptor: None  # no test cuts the power, and some have the disk answer hundreds of times
 settings.register_profile("many", max_examples=1000)  # pytest --hypothesis-profile many: ten times as many
 
 

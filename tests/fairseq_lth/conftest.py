@@ -1,11 +1,9 @@
 """A tiny corpus and trainings of it, each in a process forked from a server that has fairseq imported already."""
 
-import multiprocessing
-import os
+import importlib
 import random
 import socket
 import sys
-from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ import fairseq_lth
 
 sys.path.insert(0, str(Path(__file__).parent))  # the forked processes import training_child by name
 fairseq_lth.register()  # in this process fairseq comes after the plugin
+importlib.import_module("quick_compose")
 PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
 
 
@@ -134,12 +133,9 @@ class Training:
 def start(tmp_path_factory):
     """Starts a training, or another command of fairseq; the flags are its own."""
     import training_child
+    from forking import warm_context
 
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["warm"])
-    with pytest.MonkeyPatch.context() as patch:  # Python 3.11's server does not look along the sys.path of its parent
-        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-        forkserver.ensure_running()
+    context = warm_context()
     logs = tmp_path_factory.mktemp("logs")
     count = iter(range(10000))
 

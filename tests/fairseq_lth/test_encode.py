@@ -109,12 +109,15 @@ def flags_of(data):
     return ["--tokenizer", "moses", "--bpe", "subword_nmt", "--bpe-codes", data / "codes"]
 
 
-def by_hand(level, words, pooling="mean", spaced=False, **hub):
-    """The same with fairseq's hub interface, a sentence at a time: (n_layers, n_words, d)."""
+def hub_interface(level, **segmentation):
     from fairseq.hub_utils import GeneratorHubInterface, from_pretrained
 
-    made = from_pretrained(str(level.parent), level.name, str(level.parent / "bin"), **hub)
-    interface = GeneratorHubInterface(made["args"], made["task"], made["models"]).eval()
+    made = from_pretrained(str(level.parent), level.name, str(level.parent / "bin"), **segmentation)
+    return GeneratorHubInterface(made["args"], made["task"], made["models"]).eval()
+
+
+def by_hand(interface, words, pooling="mean", spaced=False):
+    """The same with fairseq's hub interface, a sentence at a time: (n_layers, n_words, d)."""
     dictionary = interface.src_dict
     pieces = [[index if index != 1 else 3 for index in interface.encode(word).tolist()[:-1]] or [3] for word in words]
     space = interface.encode(" ").tolist()[:-1] if spaced else []  # what the model sees between two words
@@ -133,6 +136,7 @@ def by_hand(level, words, pooling="mean", spaced=False, **hub):
 
 @pytest.mark.parametrize("pooling", ["mean", "first", "last"])
 def test_vectors_equal_those_of_the_hub_interface(encoded, level, data, pooling, tmp_path):
+    hub = hub_interface(level, tokenizer="moses", bpe="subword_nmt", bpe_codes=str(data / "codes"))
     with encoded(*flags_of(data), "--pooling", pooling) as representations:
         assert len(representations) == 7 and representations.layers == ("0", "1", "2", "norm")
         assert representations.origin.pooling == pooling
@@ -141,8 +145,7 @@ def test_vectors_equal_those_of_the_hub_interface(encoded, level, data, pooling,
             if "\t" in line:
                 continue
             words = line.split(" ")
-            hub = {"tokenizer": "moses", "bpe": "subword_nmt", "bpe_codes": str(data / "codes")}
-            expected = by_hand(level, words, pooling, **hub)
+            expected = by_hand(hub, words, pooling)
             np.testing.assert_allclose(representations.read(words), expected, atol=2e-5, rtol=0, err_msg=line)
 
 
@@ -202,11 +205,11 @@ def test_other_segmentations_equal_the_hub_interface_too(encoded, level, data, m
         monkeypatch.setitem(sys.modules, "fastBPE", SimpleNamespace(fastBPE=FastBPE))
     settings = {name: str(data / file) for name, file in SEGMENTATIONS[bpe].items()}
     flags = [word for name, path in settings.items() for word in (f"--{name.replace('_', '-')}", path)]
-    hub = settings if bpe == "none" else {"bpe": bpe, **settings}
+    hub = hub_interface(level, **(settings if bpe == "none" else {"bpe": bpe, **settings}))
     with encoded("--bpe", bpe, *flags) if bpe != "none" else encoded("--allow-unknown") as representations:
         for line in LINES:
             if "\t" not in line:
-                expected = by_hand(level, line.split(" "), spaced=bpe in ("characters", "bytes"), **hub)
+                expected = by_hand(hub, line.split(" "), spaced=bpe in ("characters", "bytes"))
                 found = representations.read(line.split(" "))
                 np.testing.assert_allclose(found, expected, atol=2e-5, rtol=0, err_msg=line)
 
