@@ -19,7 +19,7 @@ def modules(folder):
     return (folder / "lth_modules.csv").read_text().splitlines()
 
 
-@pytest.mark.parametrize("mode", ["lr", "weights"])
+@pytest.mark.parametrize("mode", ["weights", pytest.param("lr", marks=pytest.mark.slow)])
 def test_a_branch_equals_a_training_from_the_start(train, flags, dense, same_level, tmp_path, mode):
     other = ["--imp-score", "random", "--imp-seed", "9", "--imp-rewind", mode]
     if mode == "weights":

@@ -1,6 +1,7 @@
 """Controls: experiments that differ from pruning by magnitude in one thing only."""
 
 import csv
+import functools
 import json
 
 import pytest
@@ -17,10 +18,12 @@ def rows(folder):
         return list(csv.DictReader(file))
 
 
+@functools.cache
 def kept(folder, level):
     return Mask.unpack(imp_state(read_checkpoint(folder / f"checkpoint_lth{level}.pt"))["mask"]).kept
 
 
+@functools.cache
 def weights(folder, level):
     return read_checkpoint(folder / f"checkpoint_lth{level}.pt")["model"]
 
@@ -36,12 +39,13 @@ def branch(train, flags, dense, tmp_path):
     return run
 
 
-def test_a_rate_of_0_trains_the_levels_without_pruning(branch, dense, same_level, tmp_path):
-    pruned, _ = branch("pruned", "--imp-rate", "0.5", rates=tmp_path / "pruned.json")
+def test_a_rate_of_0_trains_the_levels_without_pruning(branch, dense, tmp_path):
+    pruned, training = branch("pruned", "--imp-rate", "0.5", rates=tmp_path / "pruned.json")
     control, _ = branch("control", "--imp-rate", "0", rates=tmp_path / "control.json")
-    _, killed = branch("killed", "--imp-rate", "0", die=("update", 6))
-    assert killed.status < 0
-    branch("killed", "--imp-rate", "0")[1].succeed()
+    for row in rows(pruned):
+        assert float(row["lr_rise"]) == pytest.approx(float(row["lr"]) / float(row["lr_before"]) - 1, rel=1e-12)
+        assert float(row["lr_rise"]) > 0.1
+    assert f"({float(rows(pruned)[0]['lr_rise']):+.1%})" in training.output
     rates = [json.loads((tmp_path / f"{name}.json").read_text())["updates"] for name in ("pruned", "control")]
     assert rates[0] == rates[1] and {level for level, _ in rates[0]} == {1, 2}
     assert [(row["level"], row["pruned_weights"], row["score"]) for row in rows(control)] == [
@@ -50,10 +54,19 @@ def test_a_rate_of_0_trains_the_levels_without_pruning(branch, dense, same_level
     ]
     for level in (1, 2):
         assert all(bool(keep.all()) for keep in kept(control, level).values())
-        same_level(control / f"checkpoint_lth{level}.pt", tmp_path / "killed" / f"checkpoint_lth{level}.pt")
     columns = ("epoch", "updates", "lr", "lr_rise", "updates_after")
     assert [[row[c] for c in columns] for row in rows(control)] == [[row[c] for c in columns] for row in rows(pruned)]
     assert len({rows(folder)[0]["experiment"] for folder in (pruned, control, dense)}) == 3
+
+
+@pytest.mark.slow
+def test_a_killed_control_goes_on(branch, same_level):
+    whole, _ = branch("whole", "--imp-rate", "0")
+    killed, training = branch("killed", "--imp-rate", "0", die=("update", 6))
+    assert training.status < 0
+    branch("killed", "--imp-rate", "0")[1].succeed()
+    for level in (1, 2):
+        same_level(whole / f"checkpoint_lth{level}.pt", killed / f"checkpoint_lth{level}.pt")
 
 
 def test_shuffle_loses_what_magnitude_would_lose_at_every_level(branch, dense):
@@ -110,14 +123,6 @@ def test_masks_of_another_run_on_weights_of_another_seed(train, flags, dense, tm
         assert not any(torch.equal(own[name], theirs[name]) for name in kept(dense, level) if name.endswith("weight"))
     assert {row["masks_from"] for row in rows(tmp_path / "run")} == {"", rows(dense)[0]["experiment"]}
     assert [row["mask_hash"] for row in rows(tmp_path / "run")][1:] == [row["mask_hash"] for row in rows(dense)][1:]
-
-
-def test_the_rise_of_the_rate_is_recorded_and_logged(branch):
-    folder, training = branch("run", "--imp-rate", "0.4")
-    for row in rows(folder):
-        assert float(row["lr_rise"]) == pytest.approx(float(row["lr"]) / float(row["lr_before"]) - 1, rel=1e-12)
-        assert float(row["lr_rise"]) > 0.1
-    assert f"({float(rows(folder)[0]['lr_rise']):+.1%})" in training.output
 
 
 GRADIENT = ["--imp-score", "gradient", *WANDA[2:]]

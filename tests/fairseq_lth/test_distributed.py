@@ -79,15 +79,16 @@ def test_two_processes(both, check, tmp_path, backend, score):
     check(*score)
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("rank", "die", "mode"),
     [
-        pytest.param(0, ("copy", 6), "lr", marks=SLOW),
+        (0, ("copy", 6), "lr"),
         (1, ("update", 8), "weights"),
-        pytest.param(0, ("update", 11), "weights", marks=SLOW),
-        pytest.param(0, ("save", 3), "none", marks=SLOW),
-        pytest.param(1, ("valid", 3), "lr", marks=SLOW),
-        pytest.param(1, ("epoch", 4), "weights", marks=SLOW),
+        (0, ("update", 11), "weights"),
+        (0, ("save", 3), "none"),
+        (1, ("valid", 3), "lr"),
+        (1, ("epoch", 4), "weights"),
     ],
 )
 def test_either_process_is_killed(both, check, tmp_path, rank, die, mode):
@@ -100,6 +101,7 @@ def test_either_process_is_killed(both, check, tmp_path, rank, die, mode):
     check(*extra)
 
 
+@SLOW
 def test_a_branch(both, check, one_process, tmp_path):
     dense = one_process() / "checkpoint_lth0.pt"
     extra = ("--imp-score", "random", "--imp-rewind", "weights", "--restore-file", dense)
@@ -135,14 +137,8 @@ def test_all_are_refused_where_one_is(both, one_process, tmp_path):
     assert "is of another experiment" not in ended[1].output
 
 
-@pytest.mark.parametrize(
-    ("rank", "die"),
-    [
-        pytest.param(1, ("update", 10), marks=SLOW),
-        pytest.param(0, ("update", 10), marks=SLOW),
-        pytest.param(1, ("valid", 2), marks=SLOW),
-    ],
-)
+@SLOW
+@pytest.mark.parametrize(("rank", "die"), [(1, ("update", 10)), (0, ("update", 10)), (1, ("valid", 2))])
 def test_sigterm_to_either_process(both, check, tmp_path, rank, die):
     ended = both("--save-dir", tmp_path, rank=rank, die=die, signal="SIGTERM")
     assert [training.status for training in ended] == [143, 143]

@@ -22,7 +22,9 @@ PRECISIONS = {
 }
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(
+    "precision", [pytest.param(name, marks=pytest.mark.slow) if name == "amp" else name for name in PRECISIONS]
+)
 def test_zeros_after_every_update(train, flags, tmp_path, precision):
     extra = PRECISIONS[precision]
     train([*flags, *extra, "--save-dir", tmp_path], check=True, fake_cuda="flat" in precision).succeed()

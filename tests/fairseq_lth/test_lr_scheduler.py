@@ -37,8 +37,7 @@ def base_scheduler(argv):
     "name",
     [
         "inverse_sqrt",
-        "reduce_lr_on_plateau",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("cosine", "polynomial_decay", "tri_stage", "fixed")),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in SCHEDULERS if name != "inverse_sqrt"),
     ],
 )
 def test_levels_follow_the_base_schedule(train, flags, tmp_path, name):

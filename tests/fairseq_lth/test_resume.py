@@ -9,9 +9,9 @@ MODES = ("lr", "weights", "none")
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(train, flags, tmp_path_factory):
+def uninterrupted(train, flags, dense, tmp_path_factory):
     """Finished runs, by rewind mode and further flags."""
-    finished = {}
+    finished = {(): dense, ("--imp-rewind", "lr"): dense}
 
     def run(*extra):
         if extra not in finished:
@@ -49,8 +49,8 @@ def check_killed(train, flags, uninterrupted, same_level, tmp_path):
     ("mode", "die"),
     [
         ("weights", ("update", 15)),
-        ("none", ("update", 14)),
         ("lr", ("copy", 6)),
+        pytest.param("none", ("update", 14), marks=pytest.mark.slow),
         pytest.param("weights", ("save", 3), marks=pytest.mark.slow),
         pytest.param("lr", ("replace", 4), marks=pytest.mark.slow),
     ],
@@ -59,6 +59,7 @@ def test_killed_training_goes_on_as_if_nothing_had_happened(check_killed, mode, 
     check_killed(die, "--imp-rewind", mode)
 
 
+@pytest.mark.slow
 def test_a_kill_within_the_epoch_that_weights_are_rewound_to(check_killed):
     """The training goes on from the middle of epoch R, which has no point to rewind to yet."""
     check_killed(("update", 8), "--imp-rewind", "weights", "--save-interval-updates", "3")
@@ -73,7 +74,8 @@ def test_sigterm_saves_in_the_middle_of_an_epoch(check_killed, tmp_path):
     assert "stopped by SIGTERM, saved in epoch 3 after 19 updates: the same command goes on from there" in log
 
 
-@pytest.mark.parametrize("die", [("valid", 2), pytest.param(("update", 16), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("die", [("valid", 2), ("update", 16)])
 def test_sigterm_at_the_end_of_an_epoch(check_killed, die):
     """At the last update of an epoch fairseq validates and saves; within the validation one more update is made."""
     assert "stopped by SIGTERM, saved" in check_killed(die, signal="SIGTERM")
@@ -114,9 +116,8 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
-@pytest.mark.parametrize(
-    "kilobytes", [160, *(pytest.param(size, marks=pytest.mark.slow) for size in (20, 80, 240, 330))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [20, 80, 160, 240, 330])
 def test_a_disk_that_is_really_full(train, flags, uninterrupted, same_level, small_disk, kilobytes):
     """Full while the initialisation, a checkpoint, a copy of one or a level is written."""
     folder, resize = small_disk

@@ -233,18 +233,22 @@ def test_hydra_trains_in_bf16(train, corpus, tmp_path):
     assert level_record(tmp_path / "run" / "checkpoint_lth1.pt").level == 1
 
 
-def test_levels_load_in_plain_generate(dense, corpus):
-    """In its own process, as a user calls it: also with the translation task, and safe loading on."""
-    generate = [
-        Path(sys.executable).with_name("fairseq-generate"),
-        corpus,
-        "--user-dir",
-        PLUGIN,
-        "--gen-subset",
-        "test",
-    ]
-    generate += ["--path", dense / "checkpoint_lth2.pt", "--task", "translation", "--cpu", "--batch-size", "3"]
-    result = subprocess.run(list(map(str, generate)), capture_output=True, text=True)
+def generate_from(level, corpus):
+    flags = ["--user-dir", PLUGIN, "--gen-subset", "test", "--task", "translation", "--cpu", "--batch-size", "3"]
+    return [corpus, *flags, "--num-workers", "0", "--path", level]
+
+
+def test_levels_load_in_plain_generate(train, dense, corpus):
+    """Also with the translation task, and safe loading on."""
+    training = train(generate_from(dense / "checkpoint_lth2.pt", corpus), command="generate").succeed()
+    assert "Generate test with beam=5" in training.output
+
+
+@pytest.mark.slow
+def test_levels_load_in_plain_generate_as_a_user_calls_it(dense, corpus):
+    """In its own process, whose fairseq is imported before the plugin."""
+    command = [Path(sys.executable).with_name("fairseq-generate"), *generate_from(dense / "checkpoint_lth2.pt", corpus)]
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     assert result.returncode == 0 and "Generate test with beam=5" in result.stdout, result.stderr[-2000:]
 
 
