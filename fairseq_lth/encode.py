@@ -1,20 +1,23 @@
 """`python -m fairseq_lth.encode --path LEVEL --sentences WORDS.txt --output REPS.hdf5`: one vector a word and layer.
 
 WORDS.txt holds one sentence a line, words with one space between; a TAB in place of a space ends a sentence inside a
-document, whose sentences are encoded one by one and stored as one. REPS.hdf5 has the layout of Liu et al. (2019), see
-probing_bridge.formats.representations. Tokenizer and BPE are fairseq's own and take fairseq's own flags.
+document, whose sentences are encoded one by one and stored as one. probing_bridge.formats.representations describes
+REPS.hdf5. Tokenizer and BPE are fairseq's own and take fairseq's own flags. Several processes or GPUs share the work
+where each is given `--shard I/N`; `probe` reads their files as one.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import fairseq_lth
 from probing_bridge.errors import BridgeError, failures_told
+from probing_bridge.formats.blocks import DTYPES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,6 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def shard(text: str) -> tuple[int, int]:
+    """Reads I/N, 0 <= I < N."""
+    if (found := re.fullmatch(r"(\d{1,4})/(\d{1,4})", text)) is None or not int(found[1]) < int(found[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not I/N with I from 0 to N - 1, such as 0/4")
+    return int(found[1]), int(found[2])
+
+
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Reads the command line; fairseq is imported only where a tokenizer or a BPE with flags of its own is named.
 
@@ -63,6 +73,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-tokens", type=int, default=1000, metavar="N", help="pieces in a batch (%(default)s)")
     parser.add_argument(
         "--allow-unknown", action="store_true", help="encode even if the model knows fewer than half of the pieces"
+    )
+    parser.add_argument(
+        "--dtype", choices=list(DTYPES), default="float32", help="float16 halves the file; means are taken off before"
+    )
+    parser.add_argument(
+        "--shard", type=shard, default=(0, 1), metavar="I/N", help="encode only the I-th of N parts, from 0"
     )
     parser.add_argument("--cpu", action="store_true", help="use the CPU even if there is a GPU")
     parser.add_argument("--fp16", action="store_true", help="half precision on the GPU")

@@ -80,7 +80,9 @@ def encode_file(arguments: argparse.Namespace) -> None:
     segmenter = _segmenter(arguments, task)
     encoder = Encoder(model, task, arguments.pooling, arguments.max_tokens)
     try:
-        with RepresentationWriter(arguments.output, encoder.layers, origin) as writer:
+        with RepresentationWriter(
+            arguments.output, texts.words(), encoder.layers, encoder.dim, origin, arguments.dtype, arguments.shard
+        ) as writer:
             for block in texts.blocks(segmenter, encoder.limit, writer):
                 if segmenter.unknown > MOST_UNKNOWN and not arguments.allow_unknown:
                     reason = (
@@ -92,9 +94,6 @@ def encode_file(arguments: argparse.Namespace) -> None:
                     if not np.isfinite(array).all():
                         raise BridgeError(f"{arguments.path}: computes values that are not finite (NaN or too large)")
                     writer.add(sentence.words, array)
-            n_sentences = len(writer)
-            if not n_sentences:
-                raise InputError("holds no sentence", arguments.sentences)
             writer.origin = origin = replace(origin, unknown_pieces=segmenter.unknown)
     except OSError as error:
         raise InputError(f"cannot be written ({error})", arguments.output) from error
@@ -102,8 +101,8 @@ def encode_file(arguments: argparse.Namespace) -> None:
         logger.info("%d sentences are longer than the model's positions: overlapping windows", texts.n_long)
     logger.info(
         "%s: %d sentences, %d pieces (%.2f %% unknown)",
-        arguments.output,
-        n_sentences,
+        writer.path,
+        len(writer),
         segmenter.n_pieces,
         100 * segmenter.unknown,
     )
@@ -131,13 +130,19 @@ class _Sentences:
         self.n_long = 0
         if not path.is_file():
             raise InputError("no such file; write it with `python -m probing_bridge.run sentences`", path)
+        if next(self.words(), None) is None:
+            raise InputError("holds no sentence", path)
 
-    def blocks(self, segmenter: Segmenter, limit: int, done: RepresentationWriter) -> Iterator[list[_Sentence]]:
-        """The different texts that are not done yet, in blocks of about BLOCK pieces."""
+    def words(self) -> Iterator[tuple[str, ...]]:
+        """The words of each text, repeated ones too."""
+        return (text.words for text in read_sentences(self._path))
+
+    def blocks(self, segmenter: Segmenter, limit: int, writer: RepresentationWriter) -> Iterator[list[_Sentence]]:
+        """The different texts that a writer wants, in blocks of about BLOCK pieces."""
         block: dict[tuple[str, ...], _Sentence] = {}
         pieces = 0
         for text in read_sentences(self._path):
-            if text.words in block or text.words in done:
+            if text.words in block or not writer.wants(text.words):
                 continue
             block[text.words] = sentence = self._cut(text, segmenter, limit)
             pieces += sentence.n_pieces

@@ -62,7 +62,7 @@ def _export_representations(arguments: argparse.Namespace) -> None:
         if arguments.to == "npz":
             npz.write_representations(representations, arguments.output)
         else:
-            liu.write_vectors(representations, arguments.output, representations.origin)
+            liu.write_words(representations, arguments.output)
         print(f"{arguments.output}: {len(representations)} sentences, {len(representations.layers)} layers")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,27 +44,26 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         BridgeError: Bad input; nothing is written then.
     """
-    from probing_bridge.exchange import liu
+    from probing_bridge.exchange.liu_reader import LiuVectors
     from probing_bridge.exchange.npz import NpzVectors
     from probing_bridge.exchange.vectors import TextVectors
-    from probing_bridge.formats.representations import Representations
+    from probing_bridge.formats.representations import WordVectors, write_vectors
 
     if (arguments.format == "vectors") != (arguments.sentences is not None):
         raise BridgeError("--sentences goes with --from vectors, and only with it")
     if arguments.level is not None and arguments.level < 0:
         raise BridgeError(f"--level {arguments.level}: expected at least 0, the dense model")
     note = ""
-    if arguments.format == "liu":
-        with Representations(arguments.file) as representations:
-            n = liu.write_vectors(representations, arguments.output, _origin(arguments, representations.origin))
-    else:
-        source: NpzVectors | TextVectors
-        if arguments.format == "npz":
+    with ExitStack() as opened:
+        source: WordVectors
+        if arguments.format == "liu":
+            source = opened.enter_context(LiuVectors(arguments.file))
+        elif arguments.format == "npz":
             source = NpzVectors(arguments.file)
         else:
-            source = TextVectors(arguments.file, arguments.sentences)
-            note = f", {100 * source.unknown_share:.2f} % of the words have no vector"
-        n = liu.write_vectors(source, arguments.output, _origin(arguments, source.origin))
+            source = vectors = TextVectors(arguments.file, arguments.sentences)
+            note = f", {100 * vectors.unknown_share:.2f} % of the words have no vector"
+        n = write_vectors(source, arguments.output, _origin(arguments, source.origin))
     print(f"{arguments.output}: {n} sentences{note}")
 
 

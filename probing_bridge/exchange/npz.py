@@ -124,6 +124,7 @@ class NpzVectors:
 
     Attributes:
         layers: Their names.
+        dim: Numbers per word and layer.
         origin: What the archive says of where they come from; nothing if it was made elsewhere.
     """
 
@@ -153,6 +154,7 @@ class NpzVectors:
         self._states = [arrays[f"layer_{name}"] for name in self.layers]
         self._words = self._texts(words)
         self._check(offsets)
+        self.dim = self._states[0].shape[1]
         self._rows: dict[str, tuple[int, int]] = {}
         for number, (first, last) in enumerate(pairwise(offsets.tolist()), start=1):
             sentence = sentence_text(self._words[first:last])

@@ -23,6 +23,7 @@ class TextVectors:
 
     Attributes:
         layers: One, `0`.
+        dim: Numbers of each word.
         origin: Unknown.
     """
 
@@ -47,6 +48,7 @@ class TextVectors:
         if not self._vectors:
             raise InputError("has a vector for none of the words; is it of this language?", path)
         zeros = np.zeros_like(next(iter(self._vectors.values())))
+        self.dim = len(zeros)
         self._unknown = self._vectors.get("<unk>", self._vectors.get("unk", zeros))
 
     def _find(self, word: str) -> np.ndarray | None:

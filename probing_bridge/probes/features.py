@@ -90,7 +90,7 @@ def load_features(
         The features.
 
     Raises:
-        InputError: From Representations.read: a missing sentence, another length, a value that is not finite.
+        InputError: From Representations.read_into: a missing sentence, another length, damaged values.
     """
     wanted = {sentence_text(tokens): tokens for tokens in sentences}
     layers = representations.layers if layers is None else tuple(layers)
@@ -107,7 +107,5 @@ def load_features(
         with tempfile.TemporaryFile(dir=folder) as file:  # the mapping keeps the nameless file alive
             os.posix_fallocate(file.fileno(), 0, n_bytes)  # a page without room on the disk would end the process
             values = np.memmap(file, np.float32, "w+", shape=shape)
-    for text, tokens in wanted.items():
-        start = starts[text]
-        values[:, start : start + len(tokens)] = representations.read(tokens, layers)
+    representations.read_into(wanted.values(), layers, values)
     return Features(torch.from_numpy(values), layers, starts, place)

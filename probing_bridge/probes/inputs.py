@@ -178,13 +178,12 @@ def check_table(output: Path, folder: Path, models: Sequence[ModelInfo], *, allo
 
 
 def check_representations(jobs: Iterable[Job], tasks: dict[str, TaskData], faults: Faults) -> None:
-    """Reads every sentence that the jobs need once, so that a fault is found before anything is trained.
+    """Looks up every sentence that the jobs need, so that a missing one is found before anything is trained.
 
     Args:
         jobs: Unfinished jobs.
         tasks: The data of their tasks, of those that could be read.
-        faults: Gets a line for each file that lacks sentences (how many, and the first), and one for each that has
-            sentences with another number of vectors than words, or with values that are not finite.
+        faults: Gets a line for each file that lacks sentences: how many, and the first.
     """
     wanted: dict[Path, set[str]] = {}
     for job in jobs:
@@ -194,20 +193,7 @@ def check_representations(jobs: Iterable[Job], tasks: dict[str, TaskData], fault
         sentences = {sentence_text(tokens): tokens for name in sorted(names) for tokens in tasks[name].sentences}
         with Representations(path) as representations:
             missing = [text for text, tokens in sentences.items() if tokens not in representations]
-            there = [tokens for tokens in sentences.values() if tokens in representations]
-            damaged = [fault for tokens in there if (fault := _reading_fault(representations, tokens))]
         if missing:
             shown = missing[0] if len(missing[0]) <= 80 else missing[0][:77] + "..."
             text = f"{len(missing)} of {len(sentences)} sentences are missing, the first is {shown!r}; "
             faults.add(str(InputError(text + "encode the output of `sentences` for this suite", path)))
-        if damaged:
-            faults.add(damaged[0] + (f" (and {len(damaged) - 1} sentences more)" if len(damaged) > 1 else ""))
-
-
-def _reading_fault(representations: Representations, tokens: Sequence[str]) -> str:
-    """Why a sentence cannot be read; empty if it can."""
-    try:
-        representations.read(tokens)
-    except BridgeError as error:
-        return str(error)
-    return ""

@@ -137,7 +137,7 @@ def _write_split(folder: Path, split: str, rng: random.Random) -> list[list[str]
 def _write_representations(path: Path, texts: Sequence[Sequence[str]], origin: Origin) -> None:
     rng = np.random.default_rng(origin.level)
     vectors = {word: 20 * rng.normal(size=8) for word in TAGS}
-    with RepresentationWriter(path, LAYERS, origin) as writer:
+    with RepresentationWriter(path, texts, LAYERS, 8, origin) as writer:
         for text in texts:
             base = np.stack([vectors[word] for word in text])
             writer.add(text, base + rng.normal(size=(len(LAYERS), len(text), 8)))

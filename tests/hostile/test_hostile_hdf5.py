@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from probing_bridge.errors import BridgeError
+from probing_bridge.exchange.liu_reader import INDEX, LiuVectors
 from probing_bridge.exchange.npz import NpzVectors
 from probing_bridge.formats.activations.output import Output
 from probing_bridge.formats.activations.reader import ActivationFile, ActivationWriter
 from probing_bridge.formats.origin import Origin
-from probing_bridge.formats.representations import INDEX, Representations, RepresentationWriter
+from probing_bridge.formats.representations import Representations, RepresentationWriter
 
 SECRET = b"a private text of the one who exports" * 8
 
@@ -192,30 +193,81 @@ def test_dumps(kind, tmp_path, measured):
     assert str(path) in measured(kind, lambda: read_dump(path), BridgeError)
 
 
-def representations(path):
-    """Two sentences, one layer."""
-    with RepresentationWriter(path, ["0"], Origin()) as writer:
-        for words in (["a", "b"], ["c", "d"]):
-            writer.add(words, np.ones((1, 2, 4), np.float32))
+def liu(path):
+    """Two sentences in the layout of Liu et al. (2019), one layer."""
+    with h5py.File(path, "w") as file:
+        for number in range(2):
+            file[str(number)] = np.ones((1, 2, 4), np.float32)
+        file.create_dataset(INDEX, shape=(1,), dtype=h5py.string_dtype())[0] = '{"a b": "0", "c d": "1"}'
 
 
-def read_all(path):
-    with Representations(path) as reps:
-        for words in reps.sentences():
-            reps.read(words)
+def read_all(path, kind):
+    with kind(path) as vectors:
+        for words in vectors.sentences():
+            vectors.read(words)
 
 
 @pytest.mark.parametrize("kind", [*INDEXES, *ARRAYS])
-def test_representations(kind, tmp_path, measured):
+def test_liu(kind, tmp_path, measured):
     path = tmp_path / "r.hdf5"
     (tmp_path / "secret").write_bytes(SECRET)
-    representations(path)
+    liu(path)
+    read_all(path, LiuVectors)
     with h5py.File(path, "r+") as file:
         if kind in ARRAYS:
             ARRAYS[kind](file)
         else:
             file[INDEX][0] = INDEXES[kind]
-    assert str(path) in measured(kind, lambda: read_all(path), BridgeError)
+    assert str(path) in measured(kind, lambda: read_all(path, LiuVectors), BridgeError)
+
+
+VECTORS = {
+    "a layer outside of the file": external("layers/0", (4, 4), "f4"),
+    "a layer linked": put("layers/0", h5py.SoftLink("/layers/1")),
+    "a layer under two names": put("layers/0", h5py.SoftLink("/texts")),
+    "a layer that is a group": group("layers/0"),
+    "a layer of text": put("layers/0", ["a"] * 4),
+    "a layer of whole numbers": put("layers/0", np.zeros((4, 4), "i4")),
+    "a layer of another width": put("layers/0", np.zeros((4, 5), "f4")),
+    "a layer with a row too many": put("layers/0", np.zeros((5, 4), "f4")),
+    "a layer of no width": put("layers/0", np.zeros((4, 0), "f4")),
+    "values that are none": put("layers/0", np.full((4, 4), np.nan, "f4")),
+    "no such layer": attribute("layers", "0,1,2"),
+    "layers a list": attribute("layers", [1, 2]),
+    "layers with mix": attribute("layers", "0,mix"),
+    "offsets that fall": put("offsets", np.array([0, 4, 2])),
+    "offsets below 0": put("offsets", np.array([-2, 2, 4])),
+    "offsets of floats": put("offsets", np.array([0.0, 2.0, 4.0])),
+    "offsets of a sentence more": put("offsets", np.array([0, 2, 3, 4])),
+    "offsets a billion": put("offsets", np.array([0, 2, 1 << 40])),
+    "texts of half a character": put("texts", np.frombuffer(b"a b\nc \xc3", np.uint8)),
+    "texts of other lengths": put("texts", np.frombuffer(b"a b c\nd", np.uint8)),
+    "a text twice": put("texts", np.frombuffer(b"a b\na b", np.uint8)),
+    "a text with a tab": put("texts", np.frombuffer(b"a b\nc\td e", np.uint8)),
+    "digests too few": put("digests/0", np.zeros((1, 16), np.uint8)),
+    "digests of nothing": put("digests/0", np.zeros((2, 16), np.uint8)),
+    "the first of a number of text": attribute("first", "0"),
+    "one of a billion": attribute("of", 1 << 40),
+    "from the middle on": attribute("first", 1),
+    "a dtype of our own": attribute("dtype", "float128"),
+    "means of another width": put("means/0", np.zeros(3, np.float32)),
+    "means that are none": put("means/0", np.full(4, np.inf, np.float32)),
+}
+
+
+@pytest.mark.parametrize("kind", VECTORS)
+def test_representations(kind, tmp_path, measured):
+    path = tmp_path / "r.hdf5"
+    (tmp_path / "secret").write_bytes(SECRET)
+    sentences = [["a", "b"], ["c", "d"]]
+    dtype = "float16" if kind.startswith("means") else "float32"
+    with RepresentationWriter(path, sentences, ["0", "1"], 4, Origin(), dtype) as writer:
+        for words in sentences:
+            writer.add(words, np.ones((2, 2, 4)))
+    read_all(path, Representations)
+    with h5py.File(path, "r+") as file:
+        VECTORS[kind](file)
+    assert str(path) in measured(kind, lambda: read_all(path, Representations), BridgeError)
 
 
 def npz(path, compression=zipfile.ZIP_STORED, **members):

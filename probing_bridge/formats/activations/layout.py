@@ -24,7 +24,6 @@ ATTENTION_KINDS = {  # kind: (side of the queries, side of the keys)
     "encoder_decoder": ("target", "source"),
     "decoder_self": ("target", "target"),
 }
-DTYPES: dict[str, np.dtype] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
 HASH_BLOCK = 1024  # sentences read at once where all tokens are gone through
 
 

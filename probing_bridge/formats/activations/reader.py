@@ -21,7 +21,6 @@ from probing_bridge import __version__
 from probing_bridge.errors import InputError
 from probing_bridge.formats.activations.layout import (
     ATTENTION_KINDS,
-    DTYPES,
     FORMAT,
     FORMAT_VERSION,
     SIDES,
@@ -32,9 +31,9 @@ from probing_bridge.formats.activations.layout import (
     shard_path,
 )
 from probing_bridge.formats.activations.output import DATASETS, GROUP, PER_BEST, Output, output_dtype
-from probing_bridge.formats.activations.rows import Block, read_rows
 from probing_bridge.formats.activations.shards import ShardedActivations
 from probing_bridge.formats.activations.writer import ActivationWriter
+from probing_bridge.formats.blocks import DTYPES, Block, read_rows
 from probing_bridge.formats.hdf5 import open_hdf5, plain_attributes, require_plain
 from probing_bridge.formats.layers import layer_names_fault
 from probing_bridge.formats.origin import Origin

@@ -15,7 +15,6 @@ import numpy as np
 
 from probing_bridge.formats.activations.layout import (
     ATTENTION_KINDS,
-    DTYPES,
     FORMAT,
     FORMAT_VERSION,
     SIDES,
@@ -24,6 +23,7 @@ from probing_bridge.formats.activations.layout import (
     sentence_hash,
 )
 from probing_bridge.formats.activations.output import DATASETS, GROUP, PER_BEST, Output, output_dtype
+from probing_bridge.formats.blocks import DTYPES, lay_out, narrowed, write_at
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.hdf5 import WritableHdf5
 from probing_bridge.formats.origin import Origin
@@ -121,20 +121,12 @@ class ActivationWriter:
         return sum(int(offsets[-1]) * columns * dtype.itemsize for _, offsets, columns, dtype in self._blocks())
 
     def _lay_out(self) -> None:
-        at_once = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        at_once.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # so that every block has its place in the file now
-        at_once.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        at_once.set_obj_track_times(False)  # so that the same dump is the same bytes
-        links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
-        links.set_create_intermediate_group(True)
         self._row_offsets = {}
         with WritableHdf5(self._beside, "x") as file:
             for name, offsets, columns, dtype in self._blocks():
                 has_columns = name.startswith(("states", "attention")) or name.rpartition("/")[2] in PER_BEST
                 shape = (int(offsets[-1]), columns) if has_columns else (int(offsets[-1]),)
-                space, kind = h5py.h5s.create_simple(shape), h5py.h5t.py_create(dtype, logical=True)
-                block = h5py.h5d.create(file.id, name.encode(), kind, space, dcpl=at_once, lcpl=links)
-                self._places[name] = (int(block.get_offset() or 0), dtype, columns)
+                self._places[name] = (lay_out(file, name, shape, dtype), dtype, columns)
                 self._row_offsets[name] = offsets
                 self._missing[name] = np.ones(len(offsets) - 1, dtype=bool)
             for side, offsets in self._offsets.items():
@@ -173,29 +165,21 @@ class ActivationWriter:
         counts = self._row_offsets[name][numbers + 1] - starts
         if rows.shape != (counts.sum(), columns):
             raise ValueError(f"{name}: shape {rows.shape}, expected {(int(counts.sum()), columns)}")
-        if dtype == DTYPES["float16"] and name.startswith("states") and len(rows):
-            if name not in self._means:
-                self._means[name] = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
-            rows = rows - self._means[name]
-        with np.errstate(over="ignore"):  # a value too large for float16 becomes infinite, and is refused below
-            stored = np.ascontiguousarray(rows, dtype=dtype)
-        if dtype.kind == "f" and not np.isfinite(stored).all():
+        if dtype == DTYPES["float16"] and name.startswith("states") and len(rows) and name not in self._means:
+            self._means[name] = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+        stored = narrowed(rows, self._means.get(name), dtype)
+        if stored is None:
             raise ActivationError(f"{self.path}: {name} has values that {dtype.name} cannot hold (NaN or too large)")
         data = stored.reshape(-1).view(np.uint8).data
         width = columns * dtype.itemsize
         row = 0
-        for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
-            self._put(data[row * width : (row + count) * width], place + start * width)
-            row += count
+        try:
+            for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
+                write_at(self._fd, data[row * width : (row + count) * width], place + start * width)
+                row += count
+        except OSError as error:
+            raise ActivationError(f"{self.path}: cannot be written ({error.strerror})") from error
         self._missing[name][numbers] = False
-
-    def _put(self, data: memoryview, position: int) -> None:
-        while data:
-            try:
-                done = os.pwrite(self._fd, data, position)
-            except OSError as error:
-                raise ActivationError(f"{self.path}: cannot be written ({error.strerror})") from error
-            data, position = data[done:], position + done
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -80,7 +80,7 @@ def test_a_command_that_cannot_write_on(tmp_path: Path, last: list[str]) -> None
     (tmp_path / "v.txt").write_text(
         "".join(f"{word} {' '.join(str(n + k / 7) for k in range(50))}\n" for n, word in enumerate(words))
     )
-    with RepresentationWriter(tmp_path / "reps.hdf5", ["0"], Origin("e")) as writer:
+    with RepresentationWriter(tmp_path / "reps.hdf5", [[word] for word in words], ["0"], 50, Origin("e")) as writer:
         for n, word in enumerate(words):
             writer.add([word], np.full((1, 1, 50), n))
     before = sorted(tmp_path.iterdir())

@@ -77,7 +77,7 @@ def words_of(tmp_path: Path) -> list[str]:
         texts.update(sentences)
     files = {split: f"{split}.conllu" for split in ("train", "dev", "test")}
     (tmp_path / "suite.yaml").write_text(json.dumps({"tasks": {"vowels": files}}))
-    with RepresentationWriter(tmp_path / "lth0.hdf5", ("0", "1", "norm"), Origin("e", 0)) as writer:
+    with RepresentationWriter(tmp_path / "lth0.hdf5", sorted(texts), ("0", "1", "norm"), 6, Origin("e", 0)) as writer:
         for tokens in sorted(texts):
             array = rng.normal(size=(3, len(tokens), 6))
             array[2, :, 0] = [30.0 if word[0] in "aeiou" else -30.0 for word in tokens]

@@ -25,7 +25,7 @@ SENTENCES = [["Otters", "nap", "."], ["Yes"], ["two", "", "🙂"]]
 def reps(tmp_path):
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=(2, len(words), 4)).astype(np.float32) for words in SENTENCES]
-    with RepresentationWriter(tmp_path / "r.hdf5", ["0", "norm"], ORIGIN) as writer:
+    with RepresentationWriter(tmp_path / "r.hdf5", SENTENCES, ["0", "norm"], 4, ORIGIN) as writer:
         for words, array in zip(SENTENCES, arrays, strict=True):
             writer.add(words, array)
     return tmp_path / "r.hdf5", arrays
@@ -140,7 +140,7 @@ def test_representations_come_back_from_export_and_import(reps, tmp_path, format
 
 def test_one_long_word_does_not_widen_all_words_of_an_npz(tmp_path):
     words = ["w" * 200, *(f"Wörter{number}" for number in range(99))]
-    with RepresentationWriter(tmp_path / "r.hdf5", ["0"], ORIGIN) as writer:
+    with RepresentationWriter(tmp_path / "r.hdf5", [words], ["0"], 2, ORIGIN) as writer:
         writer.add(words, np.zeros((1, len(words), 2), np.float32))
     assert main(["export", "--to", "npz", "--reps", str(tmp_path / "r.hdf5"), "--output", str(tmp_path / "o.npz")]) == 0
     with np.load(tmp_path / "o.npz", allow_pickle=False) as archive:
@@ -286,7 +286,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(reps, tmp_path, monkeypatch, c
     (tmp_path / "foreign.txt").write_text("chat 1 2\n")
     (tmp_path / "words.txt").write_text("Otters nap\n")
     np.savez(tmp_path / "bad.npz", x=np.zeros(2))
-    with RepresentationWriter(tmp_path / "nameless.hdf5", ["0"], Origin()) as writer:
+    with RepresentationWriter(tmp_path / "nameless.hdf5", [["a"]], ["0"], 2, Origin()) as writer:
         writer.add(["a"], np.zeros((1, 1, 2)))
     np.savez(tmp_path / "layer.npz", words=["a"], offsets=[0, 1], **{"layer_0/1": np.zeros((1, 2))})
     before = sorted(tmp_path.iterdir())

@@ -44,13 +44,12 @@ def exported(tmp_path_factory):
     )
     assert main(["export", "--to", "jiant", "--suite", str(folder / "suite.yaml"), "--output", str(folder / "o")]) == 0
     vectors = {word: (5 * rng.normal(size=8)).astype(np.float32) for word in TAGS}
-    with RepresentationWriter(folder / "reps.hdf5", ["0", "norm"], Origin()) as writer:
-        for split in ("train", "dev", "test"):
-            file = folder / "o" / "pos" / f"{split.replace('dev', 'val')}.jsonl"
-            for line in file.read_text().splitlines():
-                words = json.loads(line)["text"].split()
-                known = np.stack([vectors[word] for word in words])
-                writer.add(words, np.stack([np.zeros_like(known), known]))
+    files = [folder / "o" / "pos" / f"{split}.jsonl" for split in ("train", "val", "test")]
+    texts = [json.loads(line)["text"].split() for file in files for line in file.read_text().splitlines()]
+    with RepresentationWriter(folder / "reps.hdf5", texts, ["0", "norm"], 8, Origin()) as writer:
+        for words in texts:
+            known = np.stack([vectors[word] for word in words])
+            writer.add(words, np.stack([np.zeros_like(known), known]))
     return folder
 
 

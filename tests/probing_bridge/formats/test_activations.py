@@ -229,7 +229,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path):
 
 def test_foreign_newer_and_missing_files_are_named(tmp_path):
     assert "no such file" in refused(tmp_path / "none.h5")
-    with RepresentationWriter(tmp_path / "words.hdf5", ["0"], Origin()) as words:
+    with RepresentationWriter(tmp_path / "words.hdf5", [["a"]], ["0"], 2, Origin()) as words:
         words.add(["a"], np.zeros((1, 1, 2)))
     assert "holds lth-representations, not an activation dump" in refused(tmp_path / "words.hdf5")
     with h5py.File(tmp_path / "other.h5", "w") as file:

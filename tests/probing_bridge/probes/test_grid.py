@@ -60,10 +60,10 @@ def models(tmp_path: Path) -> list[grid.ModelInfo]:
         path = tmp_path / f"lth{level}.hdf5"
         rng = np.random.default_rng(level)
         origin = Origin("e", level, sparsity=0.2 * level)
-        with RepresentationWriter(path, ("0", "1", "2"), origin) as writer:
-            for data in TASKS.values():
-                for tokens in data.sentences:
-                    writer.add(tokens, rng.normal(size=(3, len(tokens), 4)))
+        sentences = dict.fromkeys(tuple(tokens) for data in TASKS.values() for tokens in data.sentences)
+        with RepresentationWriter(path, sentences, ("0", "1", "2"), 4, origin) as writer:
+            for tokens in sentences:
+                writer.add(tokens, rng.normal(size=(3, len(tokens), 4)))
         infos.append(grid.ModelInfo(path, path.stem, origin, ("0", "1", "2"), f"hash of {level}"))
     return infos
 

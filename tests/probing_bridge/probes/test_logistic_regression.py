@@ -50,8 +50,10 @@ def test_pos_of_ewt(shared: Path, tmp_path: Path) -> None:
     suite = load_suite(tmp_path / "suite.yaml", shared / "data" / "ud_ewt")
     data = read_tasks(suite, task_specs(suite, None, faults), ["pos"], faults)["pos"]
     vectors = word_vectors(sorted({word for tokens in data.sentences for word in tokens}))
-    with RepresentationWriter(tmp_path / "projections.hdf5", ["0"], Origin()) as writer:
-        for tokens in dict.fromkeys(map(tuple, data.sentences)):
+    sentences = list(dict.fromkeys(map(tuple, data.sentences)))
+    dim = len(next(iter(vectors.values())))
+    with RepresentationWriter(tmp_path / "projections.hdf5", sentences, ["0"], dim, Origin()) as writer:
+        for tokens in sentences:
             writer.add(tokens, np.stack([vectors[word] for word in tokens])[None])
     with Representations(tmp_path / "projections.hdf5") as representations:
         features = load_features(representations, data.sentences, None, tmp_path)

@@ -1,0 +1,66 @@
+"""What writer and reader of word representations agree on."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from probing_bridge.formats.origin import Origin
+
+FORMAT = "lth-representations"
+FORMAT_VERSION = 2
+DIGEST = 16  # bytes
+DIVIDED = re.compile("[\t\n\r\x0b\x0c]")  # a word with white space in it
+
+
+class WordVectors(Protocol):
+    """Vectors of the words of sentences, from whatever they are read."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers, in the order of the arrays."""
+
+    @property
+    def origin(self) -> Origin:
+        """Where the vectors come from."""
+
+    @property
+    def dim(self) -> int:
+        """Numbers per word and layer."""
+
+    def sentences(self) -> Iterator[Sequence[str]]:
+        """The words of every different sentence."""
+
+    def read(self, tokens: Sequence[str]) -> np.ndarray:
+        """The vectors of one sentence: (n_layers, n_words, d) float32."""
+
+
+def sentence_text(tokens: Sequence[str]) -> str:
+    """The text under which a sentence is stored: its words joined by one space."""
+    return " ".join(tokens)
+
+
+def shown(text: str) -> str:
+    """A text as messages call it."""
+    return f"sentence {text[:80]!r}"
+
+
+def digest(rows: np.ndarray) -> bytes:
+    """BLAKE2b of rows as they are stored, contiguous."""
+    return hashlib.blake2b(rows.reshape(-1).view(np.uint8).data, digest_size=DIGEST).digest()
+
+
+def shard_path(path: str | Path, shard: int, n_shards: int) -> Path:
+    """The file of one shard: FILE.hdf5 becomes FILE.shard0-of-2.hdf5."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}.shard{shard}-of-{n_shards}{path.suffix}")
+
+
+def shard_bounds(n: int, shard: int, n_shards: int) -> tuple[int, int]:
+    """The numbers of the first text of a shard and of the one after its last, of n texts."""
+    return n * shard // n_shards, n * (shard + 1) // n_shards
