@@ -9,8 +9,9 @@ a weight that the data have been multiplied into before (fairseq_lth/training/ca
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -113,7 +114,7 @@ def prune(weights: dict[str, Tensor], mask: Mask, rate: float, score: str, scope
     Exactly round(rate * remaining) weights go: of all prunable weights together (scope `global`), or of each module,
     weight and bias together (scope `layer`). A criterion with `counts` takes from each module as many as that other
     criterion would. Weights with equal scores go in the model's order. The result depends on nothing but the arguments,
-    so every rank and every machine chooses the same.
+    so every rank and every machine chooses the same. The scores of one parameter at a time are in memory.
 
     Args:
         weights: The prunable parameters by name, any float dtype; under a criterion with `data` times their factors.
@@ -137,12 +138,12 @@ def prune(weights: dict[str, Tensor], mask: Mask, rate: float, score: str, scope
         groups.setdefault("" if scope == "global" and not counts else name.rpartition(".")[0], []).append(name)
     kept: dict[str, Tensor] = {}
     for names in groups.values():
-        bits = {name: _score_bits(name, weights[name], mask.kept[name], score, seed, level) for name in names}
-        n_pruned = round(rate * sum(len(of_one) for of_one in bits.values()))
-        if after is not None:
-            n_pruned = sum(len(bits[name]) - int(after.kept[name].count_nonzero()) for name in names)
-        threshold, n_ties = _smallest(bits.values(), n_pruned)
-        for name, of_one in bits.items():
+        n_before = _n_kept(mask, names)
+        n_pruned = round(rate * n_before) if after is None else n_before - _n_kept(after, names)
+        scores = partial(_score_bits, weights, mask, score, seed, level)
+        threshold, n_ties = _smallest(partial(map, scores, names), n_pruned)
+        for name in names:
+            of_one = scores(name)
             survives = of_one > threshold
             ties = np.flatnonzero(of_one == threshold)
             survives[ties[n_ties:]] = True
@@ -151,8 +152,13 @@ def prune(weights: dict[str, Tensor], mask: Mask, rate: float, score: str, scope
     return Mask({name: kept[name] for name in mask.kept})
 
 
-def _score_bits(name: str, weight: Tensor, kept: Tensor, score: str, seed: int, level: int) -> np.ndarray:
+def _n_kept(mask: Mask, names: Sequence[str]) -> int:
+    return sum(int(mask.kept[name].count_nonzero()) for name in names)
+
+
+def _score_bits(weights: dict[str, Tensor], mask: Mask, score: str, seed: int, level: int, name: str) -> np.ndarray:
     """Scores of the kept weights of one parameter as int32: non-negative floats are ordered like their bits."""
+    weight, kept = weights[name], mask.kept[name]
     values = weight.detach().reshape(-1).float().cpu().numpy()
     if not bool(kept.all()):
         values = values[kept.cpu().numpy().reshape(-1)]  # (n_kept,); numpy selects twice as fast as torch
@@ -173,11 +179,11 @@ def _scatter(survives: np.ndarray, kept: Tensor) -> Tensor:
     return torch.from_numpy(survives).view(kept.shape).to(kept.device)
 
 
-def _smallest(parts: Iterable[np.ndarray], n: int) -> tuple[int, int]:
+def _smallest(parts: Callable[[], Iterable[np.ndarray]], n: int) -> tuple[int, int]:
     """Finds the n smallest values without sorting: a count of the upper 16 bits, then of the lower 16 in one bin.
 
     Args:
-        parts: int32 >= 0.
+        parts: Gives arrays of int32 >= 0, one after the other, the same each time: only one is held.
         n: How many are wanted.
 
     Returns:
@@ -185,11 +191,14 @@ def _smallest(parts: Iterable[np.ndarray], n: int) -> tuple[int, int]:
     """
     if n == 0:
         return -1, 0
-    parts = list(parts)
-    counts = np.sum([_histogram(part >> 16) for part in parts], axis=0)
+    counts = np.zeros(1 << 16, np.int64)
+    for part in parts():
+        counts += _histogram(part >> 16)
     upper = int(np.searchsorted(np.cumsum(counts), n))
     n -= int(np.sum(counts[:upper]))
-    counts = np.sum([_histogram(part[(part >> 16) == upper] & 0xFFFF) for part in parts], axis=0)
+    counts[:] = 0
+    for part in parts():
+        counts += _histogram(part[(part >> 16) == upper] & 0xFFFF)
     lower = int(np.searchsorted(np.cumsum(counts), n))
     n -= int(np.sum(counts[:lower]))
     return (upper << 16) | lower, n
