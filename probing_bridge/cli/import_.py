@@ -44,10 +44,9 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         BridgeError: Bad input; nothing is written then.
     """
-    from probing_bridge.exchange.liu_reader import LiuVectors
     from probing_bridge.exchange.npz import NpzVectors
     from probing_bridge.exchange.vectors import TextVectors
-    from probing_bridge.formats.representations import WordVectors, write_vectors
+    from probing_bridge.formats.representations import Representations, WordVectors, write_vectors
 
     if (arguments.format == "vectors") != (arguments.sentences is not None):
         raise BridgeError("--sentences goes with --from vectors, and only with it")
@@ -57,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     with ExitStack() as opened:
         source: WordVectors
         if arguments.format == "liu":
-            source = opened.enter_context(LiuVectors(arguments.file))
+            source = opened.enter_context(Representations(arguments.file))
         elif arguments.format == "npz":
             source = NpzVectors(arguments.file)
         else:

@@ -1,7 +1,7 @@
 """The HDF5 of contextual-repr-analysis (Liu et al., 2019), which the code of Wu et al. (2020) reads too, written.
 
-Word representations are copied sentence by sentence; a dump's pieces are written as if they were words. `liu_reader`
-describes the layout.
+Word representations are copied sentence by sentence; a dump's pieces are written as if they were words.
+`formats.representations.liu_file` reads the layout and describes it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import h5py
 import numpy as np
 
 from probing_bridge.errors import BridgeError, InputError
-from probing_bridge.exchange.liu_reader import INDEX
 from probing_bridge.formats.activations.reader import SIDES, Dump
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.hdf5 import WritableHdf5
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import WordVectors, sentence_text
+from probing_bridge.formats.representations.layout import INDEX
 from probing_bridge.formats.words import EOS
 
 

@@ -459,6 +459,27 @@ def test_unknown_pieces_are_warned_of_and_refused_where_they_are_the_most(level,
             assert (read.origin.source_lang, read.origin.target_lang) == ("en", "de")
 
 
+def test_shards_and_half_precision(level, tmp_path, capsys):
+    (tmp_path / "words.txt").write_text("".join(f"{'a b c'[: 2 * (n % 3) + 1]} d{n % 7}\n" for n in range(40)))
+    argv = ["--path", str(level), "--sentences", str(tmp_path / "words.txt"), "--cpu", "--allow-unknown", "--output"]
+    assert encode.main([*argv, str(tmp_path / "whole.hdf5")]) == 0
+    for shard in ("2/3", "0/3", "1/3"):
+        assert encode.main([*argv, str(tmp_path / "r.hdf5"), "--shard", shard]) == 0
+    assert encode.main([*argv, str(tmp_path / "half.hdf5"), "--dtype", "float16"]) == 0
+    assert "r.shard1-of-3.hdf5: 7 sentences" in capsys.readouterr().out
+    with Representations(tmp_path / "whole.hdf5") as whole, Representations(tmp_path / "r.hdf5") as parts:
+        assert list(parts.sentences()) == list(whole.sentences()) and len(whole) == 21
+        for words in whole.sentences():  # other batches, so that sums are rounded otherwise
+            np.testing.assert_allclose(parts.read(words), whole.read(words), atol=1e-5)
+        with Representations(tmp_path / "half.hdf5") as half:
+            for words in whole.sentences():
+                np.testing.assert_allclose(half.read(words), whole.read(words), atol=4e-3)
+    for shard in ("3/3", "1", "-1/2", "a/b", "0/0"):
+        with pytest.raises(SystemExit):
+            encode.main([*argv, str(tmp_path / "bad.hdf5"), f"--shard={shard}"])
+        assert "--shard" in capsys.readouterr().err and not (tmp_path / "bad.hdf5").exists()
+
+
 def test_a_kill_leaves_no_file_of_the_final_name(level, tmp_path, monkeypatch):
     (tmp_path / "words.txt").write_text("a b\nc\n")
     argv = ["--path", str(level), "--sentences", str(tmp_path / "words.txt"), "--output", str(tmp_path / "r"), "--cpu"]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from probing_bridge.errors import BridgeError
-from probing_bridge.exchange.liu_reader import INDEX, LiuVectors
 from probing_bridge.exchange.npz import NpzVectors
 from probing_bridge.formats.activations.output import Output
 from probing_bridge.formats.activations.reader import ActivationFile, ActivationWriter
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import Representations, RepresentationWriter
+from probing_bridge.formats.representations.layout import INDEX
 
 SECRET = b"a private text of the one who exports" * 8
 
@@ -201,8 +201,8 @@ def liu(path):
         file.create_dataset(INDEX, shape=(1,), dtype=h5py.string_dtype())[0] = '{"a b": "0", "c d": "1"}'
 
 
-def read_all(path, kind):
-    with kind(path) as vectors:
+def read_all(path):
+    with Representations(path) as vectors:
         for words in vectors.sentences():
             vectors.read(words)
 
@@ -212,13 +212,13 @@ def test_liu(kind, tmp_path, measured):
     path = tmp_path / "r.hdf5"
     (tmp_path / "secret").write_bytes(SECRET)
     liu(path)
-    read_all(path, LiuVectors)
+    read_all(path)
     with h5py.File(path, "r+") as file:
         if kind in ARRAYS:
             ARRAYS[kind](file)
         else:
             file[INDEX][0] = INDEXES[kind]
-    assert str(path) in measured(kind, lambda: read_all(path, LiuVectors), BridgeError)
+    assert str(path) in measured(kind, lambda: read_all(path), BridgeError)
 
 
 VECTORS = {
@@ -264,10 +264,10 @@ def test_representations(kind, tmp_path, measured):
     with RepresentationWriter(path, sentences, ["0", "1"], 4, Origin(), dtype) as writer:
         for words in sentences:
             writer.add(words, np.ones((2, 2, 4)))
-    read_all(path, Representations)
+    read_all(path)
     with h5py.File(path, "r+") as file:
         VECTORS[kind](file)
-    assert str(path) in measured(kind, lambda: read_all(path, Representations), BridgeError)
+    assert str(path) in measured(kind, lambda: read_all(path), BridgeError)
 
 
 def npz(path, compression=zipfile.ZIP_STORED, **members):

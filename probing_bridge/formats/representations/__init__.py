@@ -10,7 +10,8 @@ layout. One HDF5 file, or shards that several processes wrote, FILE.shard0-of-2.
 * `digests/<name>`: (n_texts, 16) uint8, BLAKE2b of the bytes of each text's rows as stored, made while writing.
 
 The root says where the vectors come from (formats.origin), the order of the layers (`layers`: "0,1,2,norm"), `dtype`,
-and `first` of `of`: the number of the first text here, and how many the corpus has.
+and `first` of `of`: the number of the first text here, and how many the corpus has. Files in the layout of Liu
+et al. (2019) are read too (liu_file).
 """
 
 from probing_bridge.formats.representations.layout import WordVectors, sentence_text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import replace
 from itertools import pairwise
@@ -61,8 +62,6 @@ class RepresentationFile:
             raise
 
     def _check_root(self, file: h5py.File, attributes: dict[str, Any]) -> None:
-        if "sentence_to_index" in file:
-            raise InputError("has the layout of Liu et al. (2019); make it ours with `import --from liu`", self.path)
         if attributes.get("format") != FORMAT:
             kind = "an activation dump, not word representations" if "states" in file else "not a layout we know"
             raise InputError(f"holds no {FORMAT}: {kind}; make it with `encode`", self.path)
@@ -165,6 +164,15 @@ class RepresentationFile:
             raise InputError(f"layer {self.layers[place]} has a value that is not finite", self.path)
         if stored is not out:
             out[:] = widened(stored, block.mean)
+
+    def content_hash(self) -> str:
+        """Sha256 (hex) of the texts, the layers' names, and the means and digests of their values."""
+        whole = hashlib.sha256("".join(f"{text}\n" for text in self.texts).encode("utf-8", "surrogatepass"))
+        for layer, block, digests in zip(self.layers, self.blocks, self.digests, strict=True):
+            whole.update(f"{layer} {self.dtype}\n".encode())
+            whole.update(b"" if block.mean is None else block.mean.tobytes())
+            whole.update(digests.tobytes())
+        return whole.hexdigest()
 
     def close(self) -> None:
         """Closes the file."""

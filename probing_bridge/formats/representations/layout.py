@@ -12,6 +12,7 @@ import numpy as np
 
 from probing_bridge.formats.origin import Origin
 
+INDEX = "sentence_to_index"  # of the layout of Liu et al. (2019)
 FORMAT = "lth-representations"
 FORMAT_VERSION = 2
 DIGEST = 16  # bytes

@@ -1,4 +1,4 @@
-"""Reads word representations: the layers of texts, straight from their blocks, each checked against its digest."""
+"""Reads word representations, in one file or in shards, or in one file in the layout of Liu et al. (2019)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from types import TracebackType
 import numpy as np
 
 from probing_bridge.errors import InputError
+from probing_bridge.formats.hdf5 import open_hdf5
 from probing_bridge.formats.representations.file import RepresentationFile
-from probing_bridge.formats.representations.layout import sentence_text, shard_path, shown
+from probing_bridge.formats.representations.layout import INDEX, sentence_text, shard_path, shown
+from probing_bridge.formats.representations.liu_file import LiuFile
 
 
 class Representations:
-    """Word representations, one file or all shards of one, open for reading; also a context manager.
+    """Word representations, open for reading; also a context manager.
 
     Attributes:
         path: The file, or the name that the shards share.
@@ -40,7 +42,7 @@ class Representations:
         """
         self.path = Path(path)
         with ExitStack() as opened:
-            self._files = [opened.enter_context(closing(RepresentationFile(one))) for one in _paths(self.path)]
+            self._files = [opened.enter_context(closing(_opened(one))) for one in _paths(self.path)]
             first = self._files[0]
             self.layers, self.dim = first.layers, first.dim
             self.origin, last = first.origin, 0
@@ -62,17 +64,9 @@ class Representations:
 
     @cached_property
     def hash(self) -> str:
-        """Sha256 (hex) of the texts, the layers' names and the digests of all values, however they lie in shards."""
-        whole = hashlib.sha256()
-        for file in self._files:
-            whole.update("".join(f"{text}\n" for text in file.texts).encode("utf-8", "surrogatepass"))
-        for place, layer in enumerate(self.layers):
-            whole.update(f"{layer} {self._files[0].dtype}\n".encode())
-            for file in self._files:
-                whole.update(file.digests[place].tobytes())
-                mean = file.blocks[place].mean
-                whole.update(b"" if mean is None else mean.tobytes())
-        return whole.hexdigest()
+        """Sha256 (hex) of texts and values, without reading the values; of shards, of their hashes."""
+        hashes = [file.content_hash() for file in self._files]
+        return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
 
     def __len__(self) -> int:
         """The number of different sentences."""
@@ -135,9 +129,9 @@ class Representations:
                 file.read(self.layers.index(layer), first, last, out[place, row : row + n_rows])
                 row += n_rows
 
-    def _runs(self, sentences: Iterable[Sequence[str]]) -> list[tuple[RepresentationFile, int, int]]:
+    def _runs(self, sentences: Iterable[Sequence[str]]) -> list[tuple[RepresentationFile | LiuFile, int, int]]:
         """Sentences as ranges of texts that follow each other in a file."""
-        runs: list[tuple[RepresentationFile, int, int]] = []
+        runs: list[tuple[RepresentationFile | LiuFile, int, int]] = []
         for tokens in sentences:
             text = sentence_text(tokens)
             if text not in self._places:
@@ -166,6 +160,13 @@ class Representations:
     ) -> None:
         """Closes what is open."""
         self.close()
+
+
+def _opened(path: Path) -> RepresentationFile | LiuFile:
+    """A file in our layout or in that of Liu et al. (2019)."""
+    with open_hdf5(path, "word representations as `encode` writes them") as file:
+        is_liu = INDEX in file
+    return LiuFile(path) if is_liu else RepresentationFile(path)
 
 
 def _paths(path: Path) -> list[Path]:

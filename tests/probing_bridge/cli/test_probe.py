@@ -300,8 +300,8 @@ def test_every_fault_is_told_at_once(
     printed = capsys.readouterr().err.splitlines()
     told = [
         f"{tmp_path / 'out'}: is not a folder", "--tasks nonsense: not in", "--tasks ner: not in",
-        f"{absent[0]}: no such file", f"{absent[1]}: no such file", f"{gaps[0]}: 3 of ", f"{gaps[1]}: 4 of ",
-        f"{damaged}: sentence",
+        f"{absent[0]}: no such file", f"{absent[1]}: no such file", f"{damaged}: sentence", f"{gaps[0]}: 3 of ",
+        f"{gaps[1]}: 4 of ",
     ]  # fmt: skip
     assert len(printed) == len(told)
     for line, text in zip(printed, told, strict=True):

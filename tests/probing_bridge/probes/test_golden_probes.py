@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,7 @@ import pytest
 import torch
 
 from probing_bridge.corpora.tasks import read_instances
-from probing_bridge.exchange.liu_reader import LiuVectors
-from probing_bridge.formats.origin import Origin
-from probing_bridge.formats.representations import Representations, write_vectors
+from probing_bridge.formats.representations import Representations
 from probing_bridge.probes.features import load_features
 from probing_bridge.probes.items import Items, batches
 from probing_bridge.probes.measures import TaskData, TaskSpec, lay_out
@@ -78,13 +75,9 @@ class Golden:
         self.labels = None if labels is None else tuple(labels)
         spec = TaskSpec(name, "accuracy", "", 2, liu2019=liu2019)
         data = TaskData(spec, dict.fromkeys(("train", "dev", "test"), sentences), self.labels)
-        layer = [str(self.expected["layer_num"])]
-        with tempfile.TemporaryDirectory() as scratch:
-            reps = Path(scratch) / "reps.hdf5"
-            with LiuVectors(folder / "probes" / f"{name}.hdf5") as vectors:
-                write_vectors(vectors, reps, Origin())
-            with Representations(reps) as representations:
-                features = load_features(representations, data.sentences, layer, Path(scratch), 10**9)
+        with Representations(folder / "probes" / f"{name}.hdf5") as representations:
+            layer = [str(self.expected["layer_num"])]
+            features = load_features(representations, data.sentences, layer, folder, 10**9)
         self.items: Items = lay_out(data, data.splits, features, False)["train"]
         probe = "mlp" if self.expected["model"].get("decoder") == "mlp" else "linear"
         recipe, n_words = spec.recipe(Recipe(probe=probe)), self.items.rows.shape[1]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from probing_bridge.errors import InputError
-from probing_bridge.exchange.liu_reader import LiuVectors
 from probing_bridge.formats.origin import Origin
+from probing_bridge.formats.representations import Representations
 
 
 def write_plainly(path: Path, entries: dict[str, np.ndarray]) -> None:
@@ -25,7 +25,7 @@ def write_plainly(path: Path, entries: dict[str, np.ndarray]) -> None:
 def test_files_from_elsewhere(tmp_path: Path, dtype: str) -> None:
     array = np.random.default_rng(1).normal(size=(2, 4)).astype(dtype)
     write_plainly(tmp_path / "r.hdf5", {"a b": array})
-    with LiuVectors(tmp_path / "r.hdf5") as reps:
+    with Representations(tmp_path / "r.hdf5") as reps:
         assert reps.layers == ("0",) and reps.origin == Origin()
         np.testing.assert_array_equal(reps.read(["a", "b"]), array.astype(np.float32)[None])
 
@@ -50,7 +50,7 @@ def test_names_of_layers_that_do_not_fit_are_refused(tmp_path: Path, layers: obj
     with h5py.File(tmp_path / "r.hdf5", "a") as file:
         file.attrs["layers"] = layers
     with pytest.raises(InputError) as caught:
-        LiuVectors(tmp_path / "r.hdf5")
+        Representations(tmp_path / "r.hdf5")
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -67,7 +67,7 @@ def test_names_of_layers_that_do_not_fit_are_refused(tmp_path: Path, layers: obj
 )
 def test_reader_refuses_wrong_arrays(tmp_path: Path, array: np.ndarray, message: str) -> None:
     write_plainly(tmp_path / "r.hdf5", {"good one": np.zeros((2, 2, 4), "f4"), "bad one": array})
-    with LiuVectors(tmp_path / "r.hdf5") as reps:
+    with Representations(tmp_path / "r.hdf5") as reps:
         assert reps.read(["good", "one"]).shape == (2, 2, 4)
         with pytest.raises(InputError, match=message) as caught:
             reps.read(["bad", "one"])
@@ -81,7 +81,7 @@ def test_reader_refuses_missing_arrays(tmp_path: Path) -> None:
         file.create_dataset("2", shape=(10, 10**6, 10**4), dtype="f4")  # 400 GB on paper, nothing on disk
         index = json.loads(file["sentence_to_index"].asstr()[0])
         file["sentence_to_index"][0] = json.dumps({**index, "c": "2"})
-    with LiuVectors(tmp_path / "r.hdf5") as reps:
+    with Representations(tmp_path / "r.hdf5") as reps:
         for tokens, message in ((["b"], "no array"), (["c"], "never written")):
             with pytest.raises(InputError, match=message):
                 reps.read(tokens)
@@ -89,8 +89,6 @@ def test_reader_refuses_missing_arrays(tmp_path: Path) -> None:
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no HDF5")
-    with h5py.File(tmp_path / "dump", "w") as file:
-        file.create_group("states")
     with h5py.File(tmp_path / "index", "w") as file:
         file.create_dataset("sentence_to_index", shape=(1,), dtype=h5py.string_dtype())[0] = "[1]"
     with h5py.File(tmp_path / "empty", "w") as file:
@@ -99,11 +97,10 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     expected = {
         "absent": "no such file",
         "text": "not an HDF5",
-        "dump": "activation dump",
         "index": "does not map",
         "empty": "no sentence",
         "wordless": "a sentence without words",
     }
     for name, message in expected.items():
         with pytest.raises(InputError, match=message):
-            LiuVectors(tmp_path / name)
+            Representations(tmp_path / name)

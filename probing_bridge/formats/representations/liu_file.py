@@ -1,4 +1,4 @@
-"""The HDF5 of contextual-repr-analysis (Liu et al., 2019), read: one array of all layers per sentence.
+"""The HDF5 of contextual-repr-analysis (Liu et al., 2019): one array of all layers per sentence.
 
 Keys "0", "1", ... hold (n_layers, n_words, d) floats (or (n_words, d): one layer); "sentence_to_index" holds a JSON
 object from the sentence text (words joined by one space) to the key. Files that `export` made also say on the root
@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
 import h5py
 import numpy as np
 
 from probing_bridge.errors import InputError
+from probing_bridge.formats.files import file_hash
 from probing_bridge.formats.hdf5 import open_hdf5, plain_attributes, plain_dataset, unreadable
 from probing_bridge.formats.layers import layer_names_fault
 from probing_bridge.formats.origin import Origin
-from probing_bridge.formats.representations.layout import DIVIDED, sentence_text, shown
+from probing_bridge.formats.representations.layout import DIVIDED, INDEX, shown
 
-INDEX = "sentence_to_index"
 _KEY = re.compile("[^\0/\ud800-\udfff]+")
 
 
@@ -34,17 +32,23 @@ def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return index
 
 
-class LiuVectors:
-    """The vectors of such a file, open for reading; also a context manager.
+class LiuFile:
+    """Such a file, open for reading; it offers what RepresentationFile does.
 
     Attributes:
         path: The file.
         origin: What the root says of where the vectors come from; files made elsewhere say nothing.
         layers: Names of the layers, in the order of the arrays; 0, 1, .. where the file does not name them.
         dim: Numbers per word and layer.
+        texts: Its texts, in the order of the index.
+        offsets: (n_texts + 1,) int64, as their words say.
+        first: 0.
+        of: The number of its texts.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    first = 0
+
+    def __init__(self, path: Path) -> None:
         """Opens a file and checks its index and the shape of its first sentence.
 
         Args:
@@ -54,18 +58,22 @@ class LiuVectors:
             InputError: No such file, not HDF5, no index, arrays of another shape than the layout's, names of layers
                 that do not fit the arrays, or an attribute of another type than ours.
         """
-        self.path = Path(path)
-        self._file = open_hdf5(self.path, "word representations in the layout of Liu et al. (2019)")
+        self.path = path
+        self._file = open_hdf5(path, "word representations")
         try:
-            self._keys = self._read_index()
+            index = self._read_index()
+            self.texts, self._keys, self.of = list(index), list(index.values()), len(index)
             attributes = plain_attributes(self._file)
-            self.origin = Origin.of(attributes, self.path)
-            _, first = self._open(next(iter(self._keys)))
+            self.origin = Origin.of(attributes, path)
+            _, first = self._open(0)
             self.layers = self._layer_names(attributes.get("layers"), first[0])
+            self.dim = first[2]
         except Exception:
             self._file.close()
             raise
-        self.dim = first[2]
+        counts = [text.count(" ") + 1 for text in self.texts]
+        self.offsets = np.concatenate(([0], np.cumsum(counts, dtype=np.int64))).astype(np.int64)
+        self.identity = (self.origin, self.layers)
 
     def _layer_names(self, given: object, n_layers: int) -> tuple[str, ...]:
         if given is None:
@@ -99,10 +107,10 @@ class LiuVectors:
             raise InputError("has a sentence without words", self.path)
         return index
 
-    def _open(self, text: str) -> tuple[h5py.h5d.DatasetID, tuple[int, int, int]]:
-        """The array of a stored sentence and its (layers, words, d), with nothing read but the header."""
-        key = self._keys[text]
-        name = f"{shown(text)} (key {key!r})"
+    def _open(self, number: int) -> tuple[h5py.h5d.DatasetID, tuple[int, int, int]]:
+        """The array of a sentence and its (layers, words, d), with nothing read but the header."""
+        key = self._keys[number]
+        name = f"{shown(self.texts[number])} (key {key!r})"
         dataset = plain_dataset(self._file.id, key.encode(), self.path, name)
         shape = dataset.shape
         if dataset.get_type().get_class() != h5py.h5t.FLOAT or len(shape) not in (2, 3) or 0 in shape:
@@ -110,51 +118,39 @@ class LiuVectors:
             raise InputError(f"{name}: expected floats of shape (layers, words, d), found {found}", self.path)
         return dataset, (shape if len(shape) == 3 else (1, *shape))
 
-    def sentences(self) -> Iterator[list[str]]:
-        """The words of every sentence, in the order of the index."""
-        return (text.split(" ") for text in self._keys)
+    def content_hash(self) -> str:
+        """The sha256 of the file's bytes, in hexadecimal."""
+        return file_hash(self.path)
 
-    def read(self, tokens: Sequence[str]) -> np.ndarray:
-        """Reads one sentence.
-
-        Args:
-            tokens: The words of one of `sentences`.
-
-        Returns:
-            (n_layers, n_words, d) float32.
+    def read(self, place: int, first: int, last: int, out: np.ndarray) -> None:
+        """Reads texts of a layer; see RepresentationFile.
 
         Raises:
-            InputError: The sentence has another number of words, layers or dimensions than it should, or holds a value
+            InputError: A sentence that has another number of words, layers or dimensions than it should, or a value
                 that is not finite.
         """
-        text = sentence_text(tokens)
-        dataset, shape = self._open(text)
-        if shape[1] != len(tokens):
-            raise InputError(f"{shown(text)} has {len(tokens)} words but {shape[1]} vectors", self.path)
-        expected = (len(self.layers), len(tokens), self.dim)
-        if shape != expected:
-            raise InputError(
-                f"{shown(text)}: expected the shape {expected} of the first sentence, found {shape}", self.path
-            )
-        array = np.empty(dataset.shape, np.float32)
-        try:
-            dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
-        except OSError as error:
-            raise unreadable(shown(text), self.path, error) from error
-        if not np.isfinite(array).all():
-            raise InputError(f"{shown(text)}: a value is not finite", self.path)
-        return array.reshape(shape)
+        start = self.offsets[first]
+        for number in range(first, last):
+            name, n_words = shown(self.texts[number]), int(self.offsets[number + 1] - self.offsets[number])
+            dataset, shape = self._open(number)
+            if shape[1] != n_words:
+                raise InputError(f"{name} has {n_words} words but {shape[1]} vectors", self.path)
+            expected = (len(self.layers), n_words, self.dim)
+            if shape != expected:
+                raise InputError(
+                    f"{name}: expected the shape {expected} of the first sentence, found {shape}", self.path
+                )
+            rows = out[self.offsets[number] - start : self.offsets[number + 1] - start]
+            chosen = dataset.get_space()
+            if len(dataset.shape) == 3:
+                chosen.select_hyperslab((place, 0, 0), (1, *rows.shape))
+            try:
+                dataset.read(h5py.h5s.create_simple(rows.shape), chosen, rows)
+            except OSError as error:
+                raise unreadable(name, self.path, error) from error
+            if not np.isfinite(rows).all():
+                raise InputError(f"{name}: a value is not finite", self.path)
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
-
-    def __enter__(self) -> LiuVectors:
-        """Returns itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Closes the file."""
-        self.close()
