@@ -2,7 +2,7 @@
 # From plain text to fairseq's binary format: tokens, one joined BPE, one joined dictionary with the counts of the training
 # text, by which tokens are grouped by frequency.
 #     binarise.sh TEXT SOURCE TARGET BPE SIZE DATA [TOKENIZER]
-# TEXT has {train,valid,test}.{SOURCE,TARGET}. BPE is subword_nmt, of SIZE merge operations, or sentencepiece, of at most
+# TEXT has {train,valid,test}.{SOURCE,TARGET}, and test1 .. for more test sets. BPE is subword_nmt, of SIZE merge operations, or sentencepiece, of at most
 # SIZE pieces. TOKENIZER is `moses`, `moses --moses-no-dash-splits` (fairseq's flag: hyphens stay in their words) or left
 # out, as sentencepiece needs none. DATA is made, with `codes` or `sentencepiece.model` in it.
 # One core, minutes; needs room for four copies of the text. DATA appears only when it is complete; a folder of that
@@ -27,7 +27,12 @@ for place in "$work" "$data"; do
         exit 1
     fi
 done
-for split in train valid test; do
+splits=(train valid test) tests=$work/test
+while [ -e "$text/test$((${#splits[@]} - 2)).$2" ]; do
+    tests+=,$work/test$((${#splits[@]} - 2))
+    splits+=("test$((${#splits[@]} - 2))")
+done
+for split in "${splits[@]}"; do
     for language in "${languages[@]}"; do
         [ -s "$text/$split.$language" ] || { echo "binarise: $text/$split.$language: no such text" >&2; exit 1; }
         # the tokeniser begins a line at a carriage return, so every later pair would be another one
@@ -69,15 +74,15 @@ touch "$work/$made"
 mkdir "$work/data"
 touch "$work/data/$made"
 for language in "${languages[@]}"; do
-    for split in train valid test; do
+    for split in "${splits[@]}"; do
         tokenize "$language" < "$text/$split.$language" > "$work/$split.tok.$language"
     done
 done
 learn "$work/train.tok.$2" "$work/train.tok.$3"
 for language in "${languages[@]}"; do
-    for split in train valid test; do cut_up < "$work/$split.tok.$language" > "$work/$split.$language"; done
+    for split in "${splits[@]}"; do cut_up < "$work/$split.tok.$language" > "$work/$split.$language"; done
 done
 fairseq-preprocess -s "$2" -t "$3" --joined-dictionary --destdir "$work/data" \
-    --trainpref "$work/train" --validpref "$work/valid" --testpref "$work/test"
+    --trainpref "$work/train" --validpref "$work/valid" --testpref "$tests"
 mv "$work/data" "$data"
 rm -rf "$work"

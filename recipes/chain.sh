@@ -34,7 +34,7 @@ for entry in "${environment[@]}"; do
 done
 # shellcheck disable=SC2034
 recipe=$(basename "$(dirname "$CONFIG")")
-runs=${SMOKE:+/smoke}
+runs=${SIZE:+/$SIZE}${SMOKE:+/smoke}
 [ "${SEED:-1}" = 1 ] || runs+=/seed$SEED
 state=${STATE:-$(dirname "$CONFIG")/state$runs}
 # shellcheck disable=SC2034
@@ -95,6 +95,9 @@ epochs_of() {
     done
     echo "$sum"
 }
+
+# test_subset NUMBER: what fairseq calls one of the test sets, of which the first is number 0.
+test_subset() { if [ "$1" = 0 ]; then echo test; else echo "test$1"; fi; }
 
 # Files of one level; arguments: EXPERIMENT LEVEL.
 checkpoint() { echo "$state/$1/levels/checkpoint_lth$2.pt"; }

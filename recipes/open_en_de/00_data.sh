@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The corpora in DATA: checks them, binarises Multi30k and lists the sentences that probing needs.
+# The corpora in DATA: checks them, binarises the pairs and lists the sentences that probing needs.
 # Hardware: one core. Time: 3 minutes. Disk: 60 MB.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -7,8 +7,8 @@ CONFIG=${CONFIG:-recipes/open_en_de/config.sh}
 source recipes/chain.sh
 here=recipes/open_en_de open=${DATA:-../shared/data}
 
-step pairs "English-German pairs of Multi30k" \
-    python $here/data.py pairs --data "$open" --lines "${PAIRS[@]}" --output "$text"
+step pairs "English-German pairs" \
+    python $here/data.py pairs --data "$open" --output "$text" --pairs "${PAIRS[@]}"
 step binarise "tokens, BPE and fairseq's binary format" \
     bash recipes/binarise.sh "$text" "$SOURCE" "$TARGET" "$BPE" "$BPE_SIZE" "$data" "${TOKENIZER[@]}"
 if [ -n "${SMOKE-}" ]; then

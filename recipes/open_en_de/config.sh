@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # shellcheck disable=SC2034
 # Settings of the reproduction on open data: the paper's protocol with a Transformer small enough for two cores. What is
-# written ${NAME:-...}, and every array, can also be given in the environment: DATA=../shared/data PAIRS="500 50 50" ...
+# written ${NAME:-...}, and every array, can also be given in the environment: DATA=../shared/data MLP_LEVELS="0 8" ...
 
 # Data
 CORPORA=${DATA:-../shared/data}             # Multi30k and the corpora of the 18 probing tasks (see README.md)
 SUITE=${SUITE:-recipes/open_en_de/suite.yaml}
-PAIRS=(29000 1014 1000)                     # train, valid, test_2016_flickr
+PAIRS=(train=multi30k/train:29000 valid=multi30k/val:1014 test=multi30k/test_2016_flickr:1000)  # the first N of each
 SOURCE=en TARGET=de
 TOKENIZER=(moses)
 BPE=subword_nmt BPE_SIZE=3000               # merge operations, English and German together
-TEST_SET=test_2016_flickr REFERENCE=test.$TARGET
+TEST_SET=(test_2016_flickr) REFERENCE=(test.$TARGET)
 METRICS=(sacrebleu)
 
 # Training: 12 dense epochs; eight times pruning of 20 %, the learning rate rewound to epoch 10, and 2 epochs more.
@@ -44,7 +44,8 @@ SIMILARITY=(--pairs within dense)              # what the paper looks at: each l
 
 # SMOKE=1: every step in minutes, on the first sentences of the same files.
 if [ -n "${SMOKE-}" ]; then
-    PAIRS=(400 40 40) BPE_SIZE=400 EPOCHS=2 REWIND=(1) ITERATIONS=2 CALIBRATION=2
+    PAIRS=(train=multi30k/train:400 valid=multi30k/val:40 test=multi30k/test_2016_flickr:40)
+    BPE_SIZE=400 EPOCHS=2 REWIND=(1) ITERATIONS=2 CALIBRATION=2
     OPTIMISATION+=(--warmup-updates 20)
     GENERATE+=(--max-len-a 0 --max-len-b 20)
 fi

@@ -1,6 +1,6 @@
-"""The open corpora: Multi30k's pairs as plain text, and small copies of the probing corpora for a smoke run.
+"""The open corpora: pairs as plain text, and small copies of the probing corpora for a smoke run.
 
-python data.py pairs --data DATA --lines 29000 1014 1000 --output TEXT
+python data.py pairs --data DATA --output TEXT --pairs train=multi30k/train:29000 valid=multi30k/val:1014 ...
 python data.py subset --data DATA --suite suite.yaml --output DIR
 """
 
@@ -20,7 +20,7 @@ from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import folder_beside
 from probing_bridge.formats.text import file_bytes, plain_text
 
-SPLITS = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
+PART = re.compile(r"(train|valid|test\d*)=([^:]+):(\d{1,9})")
 LANGUAGES = ("en", "de")
 SENTENCES = {"train": 40, "dev": 15, "test": 15}  # of a subset
 DOCUMENTS = {"train": 2, "dev": 1, "test": 1}
@@ -31,19 +31,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["pairs", "subset"])
     parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
-    parser.add_argument("--lines", type=int, nargs=3, metavar="N", help="pairs: how many of train, valid, test")
+    parser.add_argument("--pairs", nargs="+", metavar="SPLIT=PREFIX:N", help="pairs: the first N of two files of DATA")
     parser.add_argument("--suite", type=Path, help="subset: the suite file whose corpora are cut")
     parser.add_argument("--output", type=Path, required=True, help="folder to make")
     arguments = parser.parse_args()
-    needed = {"pairs": "lines", "subset": "suite"}[arguments.what]
-    if getattr(arguments, needed) is None:
-        parser.error(f"{arguments.what}: give --{needed}")
+    if arguments.what == "subset" and arguments.suite is None:
+        parser.error("subset: give --suite")
     try:
         if not arguments.data.is_dir():
             raise BridgeError(f"DATA={arguments.data}: no such folder; README.md of the recipe says what belongs there")
         with folder_beside(arguments.output) as beside:
             if arguments.what == "pairs":
-                write_pairs(arguments.data / "multi30k", dict(zip(SPLITS, arguments.lines, strict=True)), beside)
+                write_pairs(arguments.data, arguments.pairs or [], beside)
             else:
                 write_subset(arguments.data, arguments.suite, beside)
     except (BridgeError, OSError, EOFError, UnicodeDecodeError) as error:
@@ -52,20 +51,35 @@ def main() -> int:
     return 0
 
 
-def write_pairs(source: Path, lines: dict[str, int], folder: Path) -> None:
-    """Unpacks the first `lines` pairs of every split.
+def write_pairs(data: Path, parts: list[str], folder: Path) -> None:
+    """Writes the pairs of every split: those of its parts, one after the other.
 
     Raises:
-        BridgeError: A file is missing or shorter.
+        BridgeError: A part that is none, a split without any, or a file that is missing or shorter.
     """
-    for split, name in SPLITS.items():
+    splits: dict[str, list[tuple[str, int]]] = {}
+    for part in parts:
+        if (found := PART.fullmatch(part)) is None:
+            raise BridgeError(f"PAIRS has {part!r}: give SPLIT=PREFIX:N, as in train=multi30k/train:29000")
+        splits.setdefault(found[1], []).append((found[2], int(found[3])))
+    if missing := [split for split in ("train", "valid", "test") if split not in splits]:
+        raise BridgeError(f"PAIRS has nothing for {' and '.join(missing)}")
+    for split, sources in splits.items():
         for language in LANGUAGES:
-            found = list(islice(read(source / f"{name}.{language}.gz").removesuffix("\n").split("\n"), lines[split]))
-            if len(found) < lines[split]:
-                raise BridgeError(
-                    f"{source / name}.{language}.gz has {len(found)} lines, not {lines[split]}: half a file?"
-                )
-            (folder / f"{split}.{language}").write_text("".join(f"{line}\n" for line in found), encoding="utf-8")
+            lines = [line for prefix, count in sources for line in first_lines(data, f"{prefix}.{language}.gz", count)]
+            (folder / f"{split}.{language}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def first_lines(data: Path, name: str, count: int) -> list[str]:
+    """The first lines of a file.
+
+    Raises:
+        BridgeError: It is missing or shorter.
+    """
+    found = list(islice(read(data / name).removesuffix("\n").split("\n"), count))
+    if len(found) < count:
+        raise BridgeError(f"{data / name} has {len(found)} lines, not {count}: half a file?")
+    return found
 
 
 def write_subset(data: Path, suite: Path, folder: Path) -> None:

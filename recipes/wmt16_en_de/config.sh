@@ -19,7 +19,7 @@ PAIRS=(4500966 3000 3003)                   # pairs of train, newstest2013 (vali
 BPE=subword_nmt BPE_SIZE=${BPE_SIZE:-32000} # merge operations, English and German together
 DICTIONARY=${DICTIONARY:-32768}             # words of the joined dictionary
 TOKENIZER=(moses --moses-no-dash-splits)    # how the corpus was tokenised
-TEST_SET=newstest2014 REFERENCE=newstest2014.de
+TEST_SET=(newstest2014) REFERENCE=(newstest2014.de)
 METRICS=(sacrebleu compound_split_bleu)
 CORPORA=${CORPORA:-}                        # folder of the licensed corpora (see README.md), asked for where needed
 SUITE=${SUITE:-recipes/wmt16_en_de/suite.yaml}

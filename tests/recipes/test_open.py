@@ -28,9 +28,10 @@ def write_pairs(folder: Path, lines: int) -> None:
 
 
 class TestPairs:
-    def take(self, run, data: Path, output: Path) -> subprocess.CompletedProcess:
+    def take(self, run, data: Path, output: Path, *more: str) -> subprocess.CompletedProcess:
         script = RECIPE / "data.py"
-        return run("python", script, "pairs", "--data", data, "--lines", "5", "3", "2", "--output", output)
+        parts = ["train=multi30k/train:5", "valid=multi30k/val:3", "test=multi30k/test_2016_flickr:2"]
+        return run("python", script, "pairs", "--data", data, "--output", output, "--pairs", *parts, *more)
 
     def test_first_lines_of_every_split(self, tmp_path, run):
         write_pairs(tmp_path, 6)
@@ -39,6 +40,19 @@ class TestPairs:
             for language in ("en", "de"):
                 text = (tmp_path / f"text/{split}.{language}").read_text(encoding="utf-8")
                 assert text == "".join(f"{name} {n}\u2028{language}\n" for n in range(lines))
+
+    def test_parts_follow_each_other_and_what_is_no_part_is_refused(self, tmp_path, run):
+        write_pairs(tmp_path, 6)
+        assert (
+            self.take(run, tmp_path, tmp_path / "text", "train=multi30k/val:2", "test1=multi30k/val:1").returncode == 0
+        )
+        lines = (tmp_path / "text/train.en").read_text(encoding="utf-8").split("\n")[:-1]
+        assert lines == [f"{name} {n}\u2028en" for name, count in (("train", 5), ("val", 2)) for n in range(count)]
+        assert (tmp_path / "text/test1.de").read_text(encoding="utf-8") == "val 0\u2028de\n"
+        for part in ("train=multi30k/val", "dev=multi30k/val:2", "5"):
+            done = self.take(run, tmp_path, tmp_path / "other", part)
+            assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+            assert f"PAIRS has {part!r}" in done.stderr and not (tmp_path / "other").exists()
 
     @pytest.mark.parametrize("fault", ["folder", "file", "short", "cut", "foreign", "return"])
     def test_faulty_data(self, tmp_path, run, fault):
@@ -89,6 +103,27 @@ def test_dry_run_is_the_chain_of_the_paper(tmp_path, run):
     assert {flag: dense[dense.index(flag) + 1] for flag in expected} == expected
     assert random[random.index("--restore-file") + 1].endswith("magnitude/levels/checkpoint_lth0.pt")
     assert sum(words[:1] == ["fairseq-generate"] for words in commands) == 17
+
+
+@pytest.mark.parametrize("size", ["small", "base"])
+def test_general_text_has_two_test_sets_and_controls(tmp_path, run, size):
+    done = run("bash", "recipes/general_en_de/run_all.sh", "--dry-run", STATE=tmp_path / "state", SIZE=size)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "state").exists()
+    commands = [shlex.split(line) for line in done.stdout.splitlines() if line and not line.startswith("#")]
+    trained = [words for words in commands if words[0] == "fairseq-train"]
+    assert [Path(words[words.index("--save-dir") + 1]).parent.name for words in trained] == [
+        "magnitude", "shuffle", "random", "control"
+    ]  # fmt: skip
+    epochs, rewind = (int(trained[0][trained[0].index(flag) + 1]) for flag in ("--max-epoch", "--imp-rewind-epoch"))
+    assert epochs == 2 * rewind and not any("normalize-before" in word for word in trained[0])
+    subsets = [words[words.index("--gen-subset") + 1] for words in commands if words[0] == "fairseq-generate"]
+    assert subsets == ["test", "test1"] * (9 + 3 * 8)
+    (pairs,) = (words[words.index("--pairs") + 1 :] for words in commands if "--pairs" in words)
+    train = sum(int(part.rpartition(":")[2]) for part in pairs if part.startswith("train="))
+    assert train == {"small": 68_868, "base": 224_909}[size]
+    refused = run("bash", "recipes/general_en_de/run_all.sh", "--dry-run", SIZE="huge")
+    assert refused.returncode == 2 and refused.stderr.splitlines()[-1].endswith("SIZE=huge: give small or base")
 
 
 def test_controls_branch_off_the_dense_level_and_have_pages_of_their_own(tmp_path, run):
