@@ -14,7 +14,7 @@ PAIRS=(train=multi30k/train:29000 train=news_en_de/train:23115 train=tatoeba_en_
 SOURCE=en TARGET=de
 TOKENIZER=(moses)
 BPE=subword_nmt BPE_SIZE=8000               # merge operations, English and German together
-TEST_SET=(test_2016_flickr newstest2014) REFERENCE=(test.$TARGET test1.$TARGET)
+TEST_SET=(test_2016_flickr newstest2014) REFERENCE=("test.$TARGET" "test1.$TARGET")
 METRICS=(sacrebleu)
 
 # Training: dense epochs, then eight times pruning of 20 %, the learning rate rewound to half of them, and as many as were

@@ -10,7 +10,7 @@ PAIRS=(train=multi30k/train:29000 valid=multi30k/val:1014 test=multi30k/test_201
 SOURCE=en TARGET=de
 TOKENIZER=(moses)
 BPE=subword_nmt BPE_SIZE=3000               # merge operations, English and German together
-TEST_SET=(test_2016_flickr) REFERENCE=(test.$TARGET)
+TEST_SET=(test_2016_flickr) REFERENCE=("test.$TARGET")
 METRICS=(sacrebleu)
 
 # Training: 12 dense epochs; eight times pruning of 20 %, the learning rate rewound to epoch 10, and 2 epochs more.

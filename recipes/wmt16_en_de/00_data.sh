@@ -29,7 +29,7 @@ fetched() {
 binarised() {
     run python $here/text.py --binarised "$DATA" --lines "${PAIRS[@]}" --output "$data"
     run mkdir -p "$text"
-    run ln -sf "$(realpath -m "$data/$REFERENCE")" "$text/$REFERENCE"
+    run ln -sf "$(realpath -m "$data/${REFERENCE[0]}")" "$text/${REFERENCE[0]}"
 }
 kind=binarise
 if [ -n "${DATA-}" ] && [ -e "$DATA/dict.en.txt" ]; then

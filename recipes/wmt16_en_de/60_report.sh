@@ -13,7 +13,7 @@ score() {  # EXPERIMENT; a branch is also tested against the experiment it branc
     local pairs against=()
     mapfile -t pairs < <(translated "$1")
     if [ "$1" != magnitude ]; then mapfile -t against < <(echo --against; translated magnitude); fi
-    run python -m probing_bridge.run score --reference "$text/$REFERENCE" --test-set "$TEST_SET" --metrics "${METRICS[@]}" \
+    run python -m probing_bridge.run score --reference "$text/${REFERENCE[0]}" --test-set "${TEST_SET[0]}" --metrics "${METRICS[@]}" \
         --output "$state/$1/results" "${pairs[@]}" "${against[@]}"
 }
 # What training recorded and the tables of the analysis in one folder, and in another with the parent's rows of level 0.
