@@ -32,6 +32,8 @@ from system_calls import Call
 
 PATIENCE = 120.0  # seconds until a command counts as hanging
 HALF = "half a file"  # the digest of a table or a checkpoint that cannot be read
+MANIFEST, HOLDS = ".similarity.json", ", what the tables hold"  # of similarity; told apart from what they are made from
+NOTHING = "nothing"  # the digest of what the tables hold while rows are still to come
 PROGRAMS = {
     "bridge": "probing_bridge.run",
     "encode": "fairseq_lth.encode",
@@ -280,12 +282,30 @@ def digest(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file():
+        if path.name == MANIFEST:
+            settings, holds = _manifest(path)
+            found |= {name: settings, f"{name}{HOLDS}": holds}
+        elif path.is_file():
             content = _content(path)
-            found[name] = HALF if content is None else hashlib.sha256(content).hexdigest()[:16]
+            found[name] = HALF if content is None else _hash(content)
         elif not any(path.iterdir()):
             found[f"{name}/"] = "empty"
     return found
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _manifest(path: Path) -> tuple[str, str]:
+    """Digests of what the tables of a folder are made from, and of what they hold."""
+    try:
+        content = json.loads(path.read_text())
+        holds = [content["pieces"], content["work"]]
+        settings = json.dumps(content["settings"]).encode()
+    except (ValueError, KeyError, TypeError):
+        return HALF, HALF
+    return _hash(settings), _hash(json.dumps(holds).encode()) if holds != [[], ""] else NOTHING
 
 
 def _content(path: Path) -> bytes | None:
@@ -343,7 +363,7 @@ def attempt(request: dict[str, Any], root: str) -> Ending:
     (folder / "out").mkdir(exist_ok=True)
     supervisor.ending.tree = digest(folder / "out")
     if request["prints"]:
-        supervisor.ending.tree["standard output"] = hashlib.sha256((folder / "stdout0").read_bytes()).hexdigest()[:16]
+        supervisor.ending.tree["standard output"] = _hash((folder / "stdout0").read_bytes())
     return supervisor.ending
 
 

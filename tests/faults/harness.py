@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from attempts import HALF, Ending, Fault
+from attempts import HALF, HOLDS, NOTHING, Ending, Fault
 from kitchen import Command
 from system_calls import FLUSH, MAKE, OPEN, READ, RENAME, WRITE
 
@@ -150,13 +150,16 @@ def _different(one: dict[str, str], other: dict[str, str]) -> list[str]:
 def _wrong(command: Command, fault: Fault, reference: Ending, ending: Ending) -> Iterator[str]:
     if 0 in ending.status and ending.tree != reference.tree and fault.error != "vanish":
         yield f"status 0 with other results: {_different(ending.tree, reference.tree)}"
+    tables = {name: digest for name, digest in reference.tree.items() if name.endswith(".csv")}
     for name, digest in ending.tree.items():
         is_beside = ".tmp/" in name or name.endswith((".tmp", ".tmp/"))
-        may_differ = command.name == "train" or name == "standard output" or name.endswith(".csv")
+        may_differ = command.name == "train" or name == "standard output" or name.endswith(".csv") or digest == NOTHING
         if not is_beside and (digest == HALF or (not may_differ and reference.tree.get(name, digest) != digest)):
             yield f"{name} is half a file"
         if is_beside and min(ending.status) > 0:
             yield f"{name} was left behind"
+        if name.endswith(HOLDS) and digest != NOTHING and not tables.items() <= ending.tree.items():
+            yield f"{name} is more than there is"
 
 
 def _is_told(status: int, fault: Fault, lines: list[str]) -> bool:

@@ -56,8 +56,10 @@ Then the same command runs again, without a fault. What is counted:
 
 * lost: it does not end with status 0, or what it writes is not byte for byte what it writes without a fault (of
   trainings: weights, optimizer, masks and tables; not the seconds that they took);
-* wrong: status 0 with another result, half a file under a final name, or a file left behind by a process that could
-  remove it;
+* wrong: status 0 with another result, half a file under a final name, a file left behind by a process that could
+  remove it, or tables of `similarity` that hold less than `.similarity.json` beside them says (with a fault it may say
+  less than they hold: what they are made from is written before the rows, what they hold after them, so that the next
+  run goes on);
 * tracebacks: anything but one line on standard error with a failure, or a crash;
 * hangs: no end after 120 seconds.
 

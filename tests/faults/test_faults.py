@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # the server imports the modules by name, and so do we
 
 import system_calls
-from attempts import HALF, Ending, Fault
+from attempts import HALF, HOLDS, MANIFEST, NOTHING, Ending, Fault, digest
 from harness import Harness, judge
 from kitchen import TEXTS_AND_TABLES, prepare
 from system_calls import FLUSH, MAKE, READ, RENAME, WRITE
@@ -74,3 +74,41 @@ TOLD = replace(GOOD, status=[2], stderr=["error: a.csv: could not be written\n"]
 def test_what_is_wrong_is_found(ending: Ending, again: Ending, found: str) -> None:
     verdict = judge(COMMANDS["score"], FAULTS[0], GOOD, ending, again)
     assert [name for name in ("lost", "wrong", "traceback", "hung") if getattr(verdict, name)] == found.split()
+
+
+COMPARED = replace(GOOD, tree={MANIFEST: "1", f"{MANIFEST}{HOLDS}": "2", "a.csv": "3"})
+
+
+@pytest.mark.parametrize(
+    ("left", "is_wrong"),
+    [
+        ({MANIFEST: "1", f"{MANIFEST}{HOLDS}": NOTHING}, False),
+        ({MANIFEST: "1", f"{MANIFEST}{HOLDS}": NOTHING, "a.csv": "some rows"}, False),
+        (COMPARED.tree, False),
+        ({MANIFEST: HALF, f"{MANIFEST}{HOLDS}": HALF}, True),
+        ({MANIFEST: "other", f"{MANIFEST}{HOLDS}": NOTHING}, True),
+        (COMPARED.tree | {f"{MANIFEST}{HOLDS}": "other"}, True),
+        (COMPARED.tree | {"a.csv": "some rows"}, True),
+        ({MANIFEST: "1", f"{MANIFEST}{HOLDS}": "2"}, True),
+    ],
+)
+def test_a_manifest_may_be_behind_its_tables_but_not_ahead(left: dict[str, str], is_wrong: bool) -> None:
+    verdict = judge(COMMANDS["score"], FAULTS[0], COMPARED, replace(TOLD, tree=left), COMPARED)
+    assert verdict.wrong == is_wrong, verdict
+
+
+def test_a_manifest_says_what_similarity_writes_into_it(tmp_path: Path) -> None:
+    from probing_bridge.similarity.run import made
+
+    assert made.MANIFEST == MANIFEST
+    nothing, all_ = (
+        made.Made({"version": "1"}, pieces) for pieces in (frozenset(), frozenset([made.Piece("encoder", 0, 1, "x")]))
+    )
+    trees = []
+    for what in (nothing, all_):
+        what.write(tmp_path)
+        trees.append(digest(tmp_path))
+    assert trees[0].keys() == {MANIFEST, f"{MANIFEST}{HOLDS}"} and trees[0][MANIFEST] == trees[1][MANIFEST]
+    assert trees[0][f"{MANIFEST}{HOLDS}"] == NOTHING != trees[1][f"{MANIFEST}{HOLDS}"]
+    (tmp_path / MANIFEST).write_text((tmp_path / MANIFEST).read_text()[:-3])
+    assert set(digest(tmp_path).values()) == {HALF}
