@@ -69,12 +69,15 @@ class Metric:
             references: The plain references, in corpus order.
 
         Raises:
-            BridgeError: A line is missing or still in pieces, or a script whose words this BLEU cannot find.
+            BridgeError: A line is missing, still in pieces or without its spaces, or a script whose words this BLEU
+                cannot find.
         """
         kinds = (self.hypotheses, self.references)
         sides = (references if kind is None else translations.texts(kind, len(references)) for kind in kinds)
         texts = Texts(*([self.prepare(line) for line in side] for side in sides))
-        if self.settings.get("tokenize") == "none" and texts.tokeniser != SPACED:
+        if texts.tokeniser == SPACED:
+            translations.require_spaces()
+        elif self.settings.get("tokenize") == "none":
             message = f"compares what stands between spaces, and this script needs sacrebleu's {texts.tokeniser}"
             raise BridgeError(f"{self.hypotheses} lines: this BLEU {message}: use --metrics sacrebleu")
         return texts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,21 @@ class Generated:
                 message = f"{kind}-{number} is still in pieces ({piece!r}): generate again, with --remove-bpe"
                 raise InputError(f"{message} (--remove-bpe sentencepiece where words begin with ▁)", self.path)
         return [found[number] for number in range(count)]
+
+    def require_spaces(self) -> None:
+        """Looks whether words that the translations have apart stand together in the detokenised ones.
+
+        fairseq's `--bpe sentencepiece` takes every space away from lines whose pieces `--remove-bpe` has put together.
+
+        Raises:
+            InputError: They do, in the first sentence of three words or more that is so.
+        """
+        for number in sorted(self.lines["D"].keys() & self.lines["H"].keys()):
+            words = self.lines["H"][number].split()
+            side_by_side = any(one.isalpha() and other.isalpha() for one, other in itertools.pairwise(words))
+            if len(words) > 2 and side_by_side and self.lines["D"][number].strip() == "".join(words):
+                message = f"D-{number} has no spaces between its words: generate again, with --remove-bpe but no --bpe"
+                raise InputError(message, self.path)
 
 
 def read_generated(path: str | Path) -> Generated:

@@ -1,11 +1,13 @@
 """`score`: what is compared with what, and every fault told at once."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from sacrebleu.metrics import BLEU
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from probing_bridge.errors import InputError
 from probing_bridge.formats.tables import read_table, write_table
@@ -172,6 +174,47 @@ def test_pieces_matter_in_the_lines_that_are_scored(tmp_path: Path) -> None:
     assert read_generated(path).texts("D", 1) == read_generated(path).texts("T", 1) == ["eins @ zwei"]
     with pytest.raises(InputError, match="H-0 is still in pieces"):
         read_generated(path).texts("H", 1)
+
+
+@pytest.mark.parametrize("metric", bleu.METRICS)
+def test_lines_that_sentencepiece_has_put_together_twice_are_refused(tmp_path: Path, metric: str) -> None:
+    """`--bpe sentencepiece` beside `--remove-bpe sentencepiece`: it joins words, since they have no mark any more."""
+    plain, reference = "wir sehen ein Haus", "wir sehen das Haus"
+    model = SentencePieceProcessor(model_proto=_small_model([plain, reference]))
+    pieces = " ".join(model.encode(plain, out_type=str))
+    path = tmp_path / "generate.log"
+
+    def texts(hypothesis: str, target: str, detokenised: str) -> bleu.Texts:
+        path.write_text(f"T-0\t{target}\nH-0\t-0.5\t{hypothesis}\nD-0\t-0.5\t{detokenised}\n")
+        return bleu.METRICS[metric].texts(read_generated(path), [reference])
+
+    assert texts(plain, reference, plain).hypotheses == [plain]
+    assert model.decode(pieces.split()) == plain
+    with pytest.raises(InputError, match=f"{path}: D-0 has no spaces between its words: generate again, with --remove"):
+        texts(plain, model.decode(reference.split()), model.decode(plain.split()))
+
+
+@pytest.mark.parametrize(
+    ("hypothesis", "detokenised"), [("Hallo !", "Hallo!"), ("gon na", "gonna"), ("l' homme", "l'homme"), ("ja", "ja")]
+)
+def test_what_a_tokenizer_joins_is_no_fault(tmp_path: Path, hypothesis: str, detokenised: str) -> None:
+    path = tmp_path / "generate.log"
+    path.write_text(f"H-0\t-0.5\t{hypothesis}\nD-0\t-0.5\t{detokenised}\n")
+    assert bleu.METRICS["sacrebleu"].texts(read_generated(path), [detokenised]).hypotheses == [detokenised]
+
+
+def test_a_script_without_spaces_may_stand_together(tmp_path: Path) -> None:
+    path = tmp_path / "generate.log"
+    path.write_text("H-0\t-0.5\t我们 有 一 所 房子\nD-0\t-0.5\t我们有一所房子\n")
+    assert bleu.METRICS["sacrebleu"].texts(read_generated(path), ["我们有房子"]).hypotheses == ["我们有一所房子"]
+
+
+def _small_model(lines: list[str]) -> bytes:
+    model = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(lines * 20), model_writer=model, vocab_size=30, hard_vocab_limit=False, minloglevel=2
+    )
+    return model.getvalue()
 
 
 def test_one_entry_makes_a_metric(files: Path, score: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
