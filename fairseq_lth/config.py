@@ -1,7 +1,7 @@
 """The task's flags, and fairseq's own that are refused beside them before training starts."""
 
 import argparse
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Optional
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
@@ -14,7 +14,7 @@ from fairseq_lth.errors import RunRefused
 from fairseq_lth.pruning.criteria import PRUNING_CRITERIA
 from fairseq_lth.training.pruning_flags import rewind_epochs
 from fairseq_lth.training.schedule import Schedule
-from fairseq_lth.training.settings import RunSettings
+from fairseq_lth.training.settings import RunSettings, TaskSettings
 
 REWINDS = ("lr", "weights", "none")
 SCOPES = ("global", "layer")
@@ -79,6 +79,18 @@ def show_flags() -> None:
     for command, flags in (("fairseq-train", PruningConfig), ("fairseq-validate", DumpConfig)):
         gen_parser_from_dataclass(parser.add_argument_group(f"{command} --task lth_imp"), flags())
     print(parser.format_help(), end="")
+
+
+def check_values(cfg: TaskSettings) -> None:
+    """Refuses an empty value, which is what a shell makes of a variable that is not set; fairseq takes it for none.
+
+    Raises:
+        RunRefused: One of the task's own flags has one.
+    """
+    for own in (PruningConfig, DumpConfig):
+        for one in fields(own):
+            if getattr(cfg, one.name, None) == "":
+                raise RunRefused(f"--{one.name.replace('_', '-')}: an empty value: is a variable of the shell not set?")
 
 
 def check_flags(root: RunSettings) -> None:

@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 
 from fairseq_lth import config
 from fairseq_lth.capture.dump import ActivationDump
-from fairseq_lth.capture.dump_flags import give_batch_size, require_dumping_task
+from fairseq_lth.capture.dump_flags import give_batch_size, refuse_translating, require_dumping_task
 from fairseq_lth.config import ImpConfig
 from fairseq_lth.criterion import resolve_alias
 from fairseq_lth.errors import RunRefused
@@ -59,6 +59,7 @@ class ImpTask(TranslationTask):
     def add_args(cls, parser: Any) -> None:
         """Adds the flags; of a dump that is asked for, looks whether it will come to this task at all."""
         super().add_args(parser)
+        refuse_translating(parser, sys.argv[1:])
         require_dumping_task(sys.argv[1:])
         give_batch_size(parser, sys.argv[1:])
 
@@ -69,6 +70,7 @@ class ImpTask(TranslationTask):
         Raises:
             RunRefused: Bad flags, data or checkpoints.
         """
+        config.check_values(cfg)
         root: RunSettings | None = cfg._get_parent()
         if kwargs.pop("from_checkpoint", False) or root is None or root.common_eval.path is not None:
             check_data(cfg, None)

@@ -77,6 +77,24 @@ def require_dumping_task(argv: Sequence[str]) -> None:
         )
 
 
+def refuse_translating(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    """Refuses a dump of fairseq-generate and fairseq-interactive, which would write none and say nothing.
+
+    Args:
+        parser: fairseq's; of those two it has flags of the beam search.
+        argv: The command line.
+
+    Raises:
+        RunRefused: A dump is asked for.
+    """
+    if _is_dump(argv) and "--beam" in parser._option_string_actions:
+        raise RunRefused("--dump-activations: belongs to fairseq-validate; a translation is not dumped")
+
+
+def _is_dump(argv: Sequence[str]) -> bool:
+    return any(word.partition("=")[0] == "--dump-activations" for word in argv)
+
+
 def give_batch_size(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     """Gives `--max-tokens` a default where a dump is asked for; fairseq-validate refuses to go on without one.
 
@@ -84,5 +102,5 @@ def give_batch_size(parser: argparse.ArgumentParser, argv: Sequence[str]) -> Non
         parser: fairseq's.
         argv: The command line.
     """
-    if any(word.partition("=")[0] == "--dump-activations" for word in argv):
+    if _is_dump(argv):
         parser.set_defaults(max_tokens=MAX_TOKENS)

@@ -9,6 +9,8 @@ from fairseq_lth.levels.paths import LAST
 from fairseq_lth.pruning.criteria import PRUNING_CRITERIA
 from fairseq_lth.training.settings import RunSettings, TaskSettings
 
+MOST_ITERATIONS = 1000  # at the usual rate of 0.2 no weight is left after 100 prunings
+
 
 def given_rewind_epochs(cfg: TaskSettings) -> list[int]:
     """The numbers of `--imp-rewind-epoch`, none if it is not given: 30 or 30,30,12 there, 30 or [30,30,12] in hydra.
@@ -55,8 +57,10 @@ def check_pruning(cfg: TaskSettings, epochs: int) -> None:
     """
     if epochs <= 0:
         raise RunRefused("--max-epoch is needed: E, the number of epochs of the dense training")
-    if cfg.imp_iterations < 0:
-        raise RunRefused(f"--imp-iterations {cfg.imp_iterations}: must be 0 or more")
+    if not 0 <= cfg.imp_iterations <= MOST_ITERATIONS:
+        raise RunRefused(f"--imp-iterations {cfg.imp_iterations}: must be 0 to {MOST_ITERATIONS}")
+    if not -(2**63) <= cfg.imp_seed < 2**63:
+        raise RunRefused(f"--imp-seed {cfg.imp_seed}: must be a whole number of 64 bits")
     if not 0.0 <= cfg.imp_rate < 1.0:
         raise RunRefused(f"--imp-rate {cfg.imp_rate}: must be 0 or more and below 1")
     given = given_rewind_epochs(cfg)

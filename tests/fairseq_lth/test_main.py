@@ -144,6 +144,20 @@ def test_a_dump_has_a_batch_size_where_none_is_given(monkeypatch, given):
     assert options.parse_args_and_arch(options.get_validation_parser()).max_tokens == (50 if "50" in given else None)
 
 
+@pytest.mark.parametrize("command", ["generation", "interactive_generation"])
+def test_a_translation_is_not_dumped(monkeypatch, command):
+    """fairseq-generate would take the flags of its task, and write no dump."""
+    from fairseq import options
+
+    parser = getattr(options, f"get_{command}_parser")
+    argv = ["fairseq-generate", "DATA", "--task", "lth_imp", "--path", "a.pt"]
+    monkeypatch.setattr(sys, "argv", argv)
+    assert options.parse_args_and_arch(parser()).path == "a.pt"
+    monkeypatch.setattr(sys, "argv", [*argv, "--dump-activations=a.h5"])
+    with pytest.raises(SystemExit, match="error: --dump-activations: belongs to fairseq-validate"):
+        options.parse_args_and_arch(parser())
+
+
 def test_what_fairseq_asserts_of_flags_is_one_line(configure, flags, capsys):
     from fairseq_cli.train import main as train
 
