@@ -4,10 +4,12 @@ import csv
 
 import pytest
 import torch
+from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
 
 from fairseq_lth.errors import RunRefused
+from fairseq_lth.levels import paths
 from fairseq_lth.levels.checkpoints import imp_state, level_record, read_checkpoint
-from fairseq_lth.training.rewind import fetch_rewind_points, load_rewind_point
+from fairseq_lth.training.rewind import fetch_rewind_points, load_rewind_point, rewind_weights
 
 
 def rows(folder):
@@ -65,6 +67,36 @@ def test_only_points_of_its_own_dense_training_are_rewound_to(dense, tmp_path, e
     ):
         with pytest.raises(RunRefused, match=f"is of experiment {experiment}, and the dense training is of ffff"):
             refused()
+
+
+@pytest.mark.parametrize(
+    ("epoch", "change"),
+    [
+        (1, lambda point: point | {"last_optimizer_state": None}),
+        (1, lambda point: {name: part for name, part in point.items() if name != "last_optimizer_state"}),
+        (1, lambda point: point | {"extra_state": {}}),
+        (0, lambda point: point | {"last_optimizer_state": {"state": {}, "param_groups": []}}),
+    ],
+    ids=["its optimizer is nothing", "no optimizer", "not of the plugin", "an initialisation with an optimizer"],
+)
+def test_a_point_that_says_less_or_more_than_one_is_refused(dense, tmp_path, epoch, change):
+    path = paths.rewind_checkpoint(tmp_path, epoch)
+    torch.save(
+        change(read_checkpoint(paths.rewind_checkpoint(dense, 0) if epoch == 0 else dense / "checkpoint1.pt")), path
+    )
+    with pytest.raises(RunRefused, match=f"{path}: is not the end of epoch {epoch} of a dense training") as refused:
+        load_rewind_point(tmp_path, epoch, rows(dense)[0]["experiment"])
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "state", [{}, {"state": {}, "param_groups": []}, [1], "adam", {"state": 3, "param_groups": [1]}]
+)
+def test_an_optimizer_state_of_another_make_is_refused(state):
+    model = torch.nn.Linear(2, 2)
+    optimizer = FairseqAdam(FairseqAdamConfig(lr=[0.1]), list(model.parameters()))
+    with pytest.raises(RunRefused, match="is not of this model and optimizer: "):
+        rewind_weights({"model": model.state_dict(), "last_optimizer_state": state}, model, optimizer)
 
 
 def test_a_branch_from_within_a_level_is_refused(refusal, flags, dense, tmp_path):
