@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import fairseq_lth
-from probing_bridge.errors import BridgeError, failures_told
+from probing_bridge.errors import BridgeError, failures_told, require_values
 from probing_bridge.formats.blocks import DTYPES
 
 
@@ -29,13 +29,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 done, 2 bad input (one line on standard error says what and where).
     """
-    arguments = parse(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = parse(words)
     fairseq_lth.register()
     from fairseq_lth.capture import encoder
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout, force=True)
     encoder.logger.setLevel(logging.INFO)
     try:
+        require_values(words)
         with failures_told():
             encoder.encode_file(arguments)
     except BridgeError as error:
@@ -93,7 +95,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
         add_segmentation_flags(parser, chosen)
     parser.set_defaults(source_lang=None, target_lang=None)  # of the checkpoint, unless given
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.max_tokens < 1:
+        parser.error(f"argument --max-tokens: {arguments.max_tokens}: expected at least 1")
+    return arguments
 
 
 if __name__ == "__main__":

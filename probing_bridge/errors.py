@@ -7,7 +7,7 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -91,6 +91,23 @@ def refused(error: BaseException) -> str | None:
     if number in _FULL:
         return f"{where}could not be written ({os.strerror(number)}): make room and run the same command again"
     return f"{where}{os.strerror(number)}: see to that and run the same command again"
+
+
+def require_values(words: Sequence[str]) -> None:
+    """Refuses an empty word on a command line, which is what a shell makes of a variable that is not set.
+
+    Args:
+        words: The arguments of a command.
+
+    Raises:
+        BridgeError: There is one, with the flag that it follows.
+    """
+    flag = "the command line"
+    for word in words:
+        name, equals, value = word.partition("=") if word.startswith("--") else ("", "=", word)
+        flag = name or flag
+        if equals and not value:
+            raise BridgeError(f"{flag}: an empty value: is a variable of the shell not set?")
 
 
 class Faults:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from probing_bridge import __version__
-from probing_bridge.errors import BridgeError, failures_told
+from probing_bridge.errors import BridgeError, failures_told, require_values
 
 COMMANDS = {
     "tasks": "list the probing tasks: formats, metrics, categories, citations",
@@ -54,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             module.add_arguments(subparser)
     arguments = parser.parse_args(words)
     try:
+        require_values(words)
         with failures_told():
             module.run(arguments)
     except BridgeError as error:

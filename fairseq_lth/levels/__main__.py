@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import fairseq_lth
-from probing_bridge.errors import BridgeError, failures_told
+from probing_bridge.errors import BridgeError, failures_told, require_values
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         choices=("subword_nmt", "sentencepiece", "wordpiece", "none"),
         help="also BLEU on that line, with subwords undone as by fairseq's --post-process",
     )
-    arguments = parser.parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = parser.parse_args(words)
     if arguments.interpolate and not arguments.data:
         parser.error("--interpolate needs --data, the binarised data that the run was trained on")
     if arguments.bleu and not arguments.interpolate:
@@ -67,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from fairseq_lth.levels.checking import run
 
     try:
+        require_values(words)
         with failures_told():
             if not arguments.interpolate:
                 return run(arguments)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from probing_bridge.errors import BridgeError, failures_told
+from probing_bridge.errors import BridgeError, failures_told, require_values
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import RepresentationWriter
 
@@ -50,6 +50,22 @@ def test_what_else_the_system_refuses_is_one_line(error: Exception, line: str) -
     with pytest.raises(BridgeError, match="the same command again") as told, failures_told():
         raise error
     assert str(told.value).startswith(line) and "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--output", ""], "--output"),
+        (["--output="], "--output"),
+        (["--reps", "a.h5", ""], "--reps"),
+        (["", "--output", "a"], "the command line"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_one_line(words: list[str], named: str) -> None:
+    """A Path of it would be the folder that the command runs in."""
+    require_values(["--output", "a=", "-1", "--cluster", "slurm_setup="])
+    with pytest.raises(BridgeError, match=f"^{named}: an empty value"):
+        require_values(words)
 
 
 def test_a_fault_of_ours_is_not_called_one_of_the_system() -> None:
