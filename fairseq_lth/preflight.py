@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 
 from fairseq_lth.errors import RunRefused
 
@@ -16,6 +17,15 @@ DATACLASSES = {
 }
 
 
+def import_fairseq() -> None:
+    """Imports fairseq and leaves the root logger as it was: one of fairseq's models has it print everything."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    importlib.import_module("fairseq")
+    root.setLevel(level)
+    root.handlers[:] = handlers
+
+
 def require_fairseq() -> None:
     """Checks that a fairseq is there, and that it has what the plugin is made of, whatever package it came in.
 
@@ -23,6 +33,7 @@ def require_fairseq() -> None:
         RunRefused: It is missing, does not import, or lacks a hook or a dataclass; with what to install.
     """
     try:
+        import_fairseq()
         from fairseq import checkpoint_utils
 
         for module, name in DATACLASSES.items():

@@ -159,7 +159,7 @@ def parser_of(command: Command) -> tuple[argparse.ArgumentParser, int]:
         gen_parser_from_dataclass(parser, getattr(config, FLAGS[command.program])())
         return parser, 0
     with pytest.MonkeyPatch.context() as patch, pytest.raises(_Declared) as declared:
-        patch.setattr(argparse.ArgumentParser, "parse_args", _Declared.by)
+        patch.setattr(argparse.ArgumentParser, "parse_args", _declared)
         importlib.import_module(PROGRAMS[command.program]).main(command.words)
     return declared.value.parser, 0
 
@@ -170,10 +170,10 @@ class _Declared(Exception):
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self.parser = parser
 
-    @classmethod
-    def by(cls, parser: argparse.ArgumentParser, *_: object) -> None:
-        """In place of ArgumentParser.parse_args."""
-        raise cls(parser)
+
+def _declared(parser: argparse.ArgumentParser, *_: object) -> None:
+    """In place of ArgumentParser.parse_args."""
+    raise _Declared(parser)
 
 
 def all_mistakes(command: Command) -> list[Mistake]:

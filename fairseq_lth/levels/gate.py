@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairseq_lth.preflight import import_fairseq
+
 # The classes of models that `lth_imp` trains and its tools read: encoder-decoder models of text.
 _MODELS = frozenset(
     {"TransformerModel", "TransformerAlignModel", "BARTModel", "LightConvModel", "LSTMModel", "FConvModel"}
@@ -166,6 +168,7 @@ def check_model_fields(part: Any, model: Mapping[str, Tensor]) -> None:
         GateError: An architecture that is not supported, a value of another type, an expression that is no literal,
             or a size that the weights do not have.
     """
+    import_fairseq()
     from fairseq.models import ARCH_MODEL_REGISTRY
 
     if not isinstance(part, argparse.Namespace | dict):

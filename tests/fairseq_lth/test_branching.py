@@ -5,6 +5,7 @@ import csv
 import pytest
 import torch
 from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
+from omegaconf import OmegaConf
 
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels import paths
@@ -94,7 +95,7 @@ def test_a_point_that_says_less_or_more_than_one_is_refused(dense, tmp_path, epo
 )
 def test_an_optimizer_state_of_another_make_is_refused(state):
     model = torch.nn.Linear(2, 2)
-    optimizer = FairseqAdam(FairseqAdamConfig(lr=[0.1]), list(model.parameters()))
+    optimizer = FairseqAdam(OmegaConf.structured(FairseqAdamConfig(lr=[0.1])), list(model.parameters()))
     with pytest.raises(RunRefused, match="is not of this model and optimizer: "):
         rewind_weights({"model": model.state_dict(), "last_optimizer_state": state}, model, optimizer)
 

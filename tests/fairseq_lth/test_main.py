@@ -222,3 +222,16 @@ fairseq_lth.register()
 from fairseq.tasks import TASK_REGISTRY
 assert "lth_imp" in TASK_REGISTRY"""
     assert python("-c", code, folder=tmp_path).returncode == 0
+
+
+@pytest.mark.slow
+def test_reading_a_level_leaves_the_root_logger_alone(tmp_path, monkeypatch, dense):
+    """One of fairseq's models configures it to print everything, h5py's and matplotlib's lines too."""
+    monkeypatch.setenv("PYTHONPATH", str(PLUGIN.parent))
+    code = f"""
+import logging, sys
+from fairseq_lth.levels.checkpoints import level_record
+assert level_record({str(dense / "checkpoint_lth1.pt")!r}).level == 1 and "fairseq.models" in sys.modules
+print(logging.getLogger().level, logging.getLogger().handlers)"""
+    shown = python("-c", code, folder=tmp_path)
+    assert shown.stdout == "30 []\n", shown.stderr
