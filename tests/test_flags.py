@@ -31,7 +31,7 @@ TREE = "( (S (NP (DT the) (NN cat)) (VP (VBZ runs))) )\n"
 MORE = {
     "tasks": "tasks",
     "convert": "convert ptb-trees in/wsj.mrg --output out/trees.txt",
-    "gather": "gather --results in/run --output out/gathered",
+    "gather": "gather --results in/trained --output out/gathered",
     "summary": "summary --results in/run",
     "tags": "tags --dump in/lth0.h5 --suite in/suite.yaml --task pos --output out/tags.txt",
 }

@@ -103,11 +103,12 @@ def load_suite(path: str | Path, corpora: str | Path | None = None) -> Suite:
         BridgeError: No such folder, or all faults of the file, one a line.
     """
     path = Path(path)
+    content = _parse(path)
     root = path.parent if corpora is None else Path(corpora)
     if not root.is_dir():
         raise InputError("no such folder of corpora", root)
     faults: LineFaults = []
-    language, tasks = _read_suite(_parse(path), root, faults)
+    language, tasks = _read_suite(content, root, faults)
     if faults:
         raise BridgeError("\n".join(str(InputError(text, path, line)) for line, text in sorted(faults, key=_line)))
     return Suite(path, root, tasks, language)
