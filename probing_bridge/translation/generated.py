@@ -37,7 +37,9 @@ class Generated:
         """
         found = self.lines[kind]
         if sorted(found) != list(range(count)):
-            message = f"has {kind} lines for {len(found)} of {count} references: generate again, skipping nothing"
+            message = (
+                f"has {kind} lines for {len(found)} of {count} lines of --reference: generate again, skipping nothing"
+            )
             raise InputError(message, self.path)
         for number, text in sorted(found.items()):
             if (piece := first_piece(text)) is not None:

@@ -115,7 +115,7 @@ def test_every_fault_is_told_at_once(
         f"{run}/checkpoint_best.pt: is none of the levels in {run}/lth.csv: checkpoint_lth0.pt, checkpoint_lth1.pt",
         f"{files}/lth.csv: cannot be read",
         f"{run}/short and {run}/odd: both are given as level 0 of a",
-        f"{run}/short: has D lines for 2 of 4 references",
+        f"{run}/short: has D lines for 2 of 4 lines of --reference",
         f"{run}/odd:1: expected D-NUMBER",
         f"{run}/none: cannot be read (No such file or directory)",
     ]
