@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--dump", type=Path, metavar="FILE", help="a file of --dump-activations (liu, npz)")
     what.add_argument("--reps", type=Path, metavar="FILE", help="word representations (liu, npz)")
     what.add_argument("--suite", type=Path, metavar="YAML", help="the tasks of a suite (jiant)")
-    add("--component", choices=("encoder", "decoder"), default="encoder", help="of a dump, for liu (%(default)s)")
+    add("--component", choices=("encoder", "decoder"), help="of a dump, for liu (default: encoder)")
     add("--corpora", type=Path, metavar="DIR", help="root of the suite's paths (default: the suite's folder)")
     add("--tasks", nargs="+", metavar="TASK", help="only these tasks of the suite")
 
@@ -38,6 +38,13 @@ def run(arguments: argparse.Namespace) -> None:
         raise BridgeError(f"give one of --dump, --reps and --suite, not {len(given)}")
     if (arguments.to == "jiant") != (given == ["suite"]):
         raise BridgeError(f"--to {arguments.to} takes {'--suite' if arguments.to == 'jiant' else '--dump or --reps'}")
+    for flag, is_of in (
+        ("--component", arguments.to == "liu" and given == ["dump"]),
+        ("--corpora", given == ["suite"]),
+        ("--tasks", given == ["suite"]),
+    ):
+        if getattr(arguments, flag[2:]) is not None and not is_of:
+            raise BridgeError(f"{flag}: is not for --to {arguments.to} --{given[0]}: leave it out")
     {"dump": _export_dump, "reps": _export_representations, "suite": _export_tasks}[given[0]](arguments)
 
 
@@ -50,7 +57,7 @@ def _export_dump(arguments: argparse.Namespace) -> None:
             npz.write_dump(dump, arguments.output)
             print(f"{arguments.output}: {dump.n_sentences} sentences")
         else:
-            written, repeated = liu.write_pieces(dump, arguments.component, arguments.output)
+            written, repeated = liu.write_pieces(dump, arguments.component or "encoder", arguments.output)
             print(f"{arguments.output}: {written} sentences, {repeated} empty ones and repetitions left out")
 
 

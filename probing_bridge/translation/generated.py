@@ -37,10 +37,8 @@ class Generated:
         """
         found = self.lines[kind]
         if sorted(found) != list(range(count)):
-            message = (
-                f"has {kind} lines for {len(found)} of {count} lines of --reference: generate again, skipping nothing"
-            )
-            raise InputError(message, self.path)
+            counts = f"{len(found)} of {count} lines of --reference"
+            raise InputError(f"has {kind} lines for {counts}: generate again, skipping nothing", self.path)
         for number, text in sorted(found.items()):
             if (piece := first_piece(text)) is not None:
                 message = f"{kind}-{number} is still in pieces ({piece!r}): generate again, with --remove-bpe"

@@ -294,3 +294,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(reps, tmp_path, monkeypatch, c
     error = capsys.readouterr().err.strip()
     assert message in error and "\n" not in error
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("flag", ["--component=decoder", "--corpora=data", "--tasks=pos"])
+def test_a_flag_of_another_export_is_refused(tmp_path, capsys, flag):
+    assert main(["export", "--to", "npz", "--dump", "a.h5", "--output", str(tmp_path / "o"), flag]) == 2
+    assert f"error: {flag.partition('=')[0]}: is not for --to npz --dump: leave it out\n" in capsys.readouterr().err
