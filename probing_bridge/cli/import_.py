@@ -50,8 +50,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     if (arguments.format == "vectors") != (arguments.sentences is not None):
         raise BridgeError("--sentences goes with --from vectors, and only with it")
-    if arguments.level is not None and arguments.level < 0:
-        raise BridgeError(f"--level {arguments.level}: expected at least 0, the dense model")
+    if arguments.level is not None and not 0 <= arguments.level < 2**63:
+        raise BridgeError(f"--level {arguments.level}: expected at least 0, the dense model, in 64 bits")
     note = ""
     with ExitStack() as opened:
         source: WordVectors
