@@ -13,6 +13,8 @@ from probing_bridge.corpora.suite import add_suite_arguments
 from probing_bridge.probes.measures import MEASURES
 from probing_bridge.probes.problem import PROBES, Recipe
 
+MOST_PROCESSES = 1024
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of `probe`."""
@@ -45,8 +47,8 @@ def _seed(text: str) -> int:
 
 
 def _jobs(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, at least 1")
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, 1 to {MOST_PROCESSES}")
     return int(text)
 
 
