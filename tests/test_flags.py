@@ -116,6 +116,8 @@ def _of_value(
             values = [name, *[value] * action.nargs]
         is_wrong = value in ("nonsense", "not/there") or is_input or (is_number and value in ("nan", "-1"))
         names = (name, value or "the command line")
+        if not value.endswith("=") and "=" in value:  # the file of KIND=FILE
+            names += (f"/{value.partition('=')[2]}: ",)
         if value == "there/text":  # which may be right, and be told not to fit another file
             names += tuple(path for word in rest for path in word.split("=") if path.startswith("in/"))
         is_refused = not value or (is_wrong and name not in ANYTHING)

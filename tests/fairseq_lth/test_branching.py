@@ -5,7 +5,6 @@ import csv
 import pytest
 import torch
 from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
-from omegaconf import OmegaConf
 
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels import paths
@@ -95,7 +94,8 @@ def test_a_point_that_says_less_or_more_than_one_is_refused(dense, tmp_path, epo
 )
 def test_an_optimizer_state_of_another_make_is_refused(state):
     model = torch.nn.Linear(2, 2)
-    optimizer = FairseqAdam(OmegaConf.structured(FairseqAdamConfig(lr=[0.1])), list(model.parameters()))
+    settings = FairseqAdamConfig(lr=[0.1], adam_betas="(0.9, 0.999)", tpu=False)
+    optimizer = FairseqAdam(settings, list(model.parameters()))
     with pytest.raises(RunRefused, match="is not of this model and optimizer: "):
         rewind_weights({"model": model.state_dict(), "last_optimizer_state": state}, model, optimizer)
 
