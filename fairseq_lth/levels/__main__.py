@@ -20,6 +20,8 @@ from pathlib import Path
 import fairseq_lth
 from probing_bridge.errors import BridgeError, failures_told, require_values
 
+POINTS = 11
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line.
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--interpolate", nargs=2, metavar=("A", "B"), help="the loss between two levels, or checkpoints of any run"
     )
-    parser.add_argument("--points", type=int, default=11, help="models on that line, with both ends (default: 11)")
+    parser.add_argument("--points", type=int, help=f"models on that line, with both ends (default: {POINTS})")
     parser.add_argument("--data", help="the binarised data with the validation set, for --interpolate")
     parser.add_argument(
         "--bleu",
@@ -55,15 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = parser.parse_args(words)
-    if arguments.interpolate and not arguments.data:
-        parser.error("--interpolate needs --data, the binarised data that the run was trained on")
-    if arguments.bleu and not arguments.interpolate:
-        parser.error("--bleu is for --interpolate; `score` of the bridge is for translations")
-    exports = [arguments.export, arguments.compact, arguments.level, arguments.average]
-    if arguments.interpolate and any(given is not None for given in exports):
-        parser.error("--interpolate stands alone: it exports nothing")
-    if arguments.average is not None and (arguments.export is None or arguments.compact or arguments.level is not None):
-        parser.error("--average needs --export, and takes neither --level nor --compact")
+    _check_together(parser, arguments)
     fairseq_lth.register()
     from fairseq_lth.levels.checking import run
 
@@ -74,11 +68,27 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return run(arguments)
             from fairseq_lth.levels.interpolation import run_interpolation
 
-            run_interpolation(arguments.source, arguments.interpolate, arguments.points, arguments.data, arguments.bleu)
+            points = POINTS if arguments.points is None else arguments.points
+            run_interpolation(arguments.source, arguments.interpolate, points, arguments.data, arguments.bleu)
             return 0
     except BridgeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _check_together(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Ends the program where flags do not go together."""
+    if arguments.interpolate and not arguments.data:
+        parser.error("--interpolate needs --data, the binarised data that the run was trained on")
+    if arguments.bleu and not arguments.interpolate:
+        parser.error("--bleu is for --interpolate; `score` of the bridge is for translations")
+    if not arguments.interpolate and (arguments.data is not None or arguments.points is not None):
+        parser.error("--data and --points are for --interpolate")
+    exports = [arguments.export, arguments.compact, arguments.level, arguments.average]
+    if arguments.interpolate and any(given is not None for given in exports):
+        parser.error("--interpolate stands alone: it exports nothing")
+    if arguments.average is not None and (arguments.export is None or arguments.compact or arguments.level is not None):
+        parser.error("--average needs --export, and takes neither --level nor --compact")
 
 
 if __name__ == "__main__":

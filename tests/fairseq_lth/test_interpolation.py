@@ -87,6 +87,8 @@ def test_what_cannot_be_interpolated_is_one_line(dense, corpus, tmp_path, capsys
         assert message in error and error.count("\n") == 1
     for words in (
         ["--bleu", "none"],
+        ["--data", "x"],
+        ["--points", "3"],
         ["--interpolate", "0", "1"],
         ["--interpolate", "0", "1", "--data", "x", "--export", "y.pt"],
     ):
