@@ -86,7 +86,7 @@ def _check_together(parser: argparse.ArgumentParser, arguments: argparse.Namespa
         parser.error("--data and --points are for --interpolate")
     exports = [arguments.export, arguments.compact, arguments.level, arguments.average]
     if arguments.interpolate and any(given is not None for given in exports):
-        parser.error("--interpolate stands alone: it exports nothing")
+        parser.error("--interpolate stands alone, without --export, --compact, --level and --average")
     if arguments.average is not None and (arguments.export is None or arguments.compact or arguments.level is not None):
         parser.error("--average needs --export, and takes neither --level nor --compact")
 
