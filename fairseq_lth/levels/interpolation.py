@@ -35,10 +35,11 @@ def run_interpolation(directory: Path, ends: list[str], points: int, data: str, 
         bleu: How subwords are undone for BLEU; None for no BLEU.
 
     Raises:
-        BridgeError: Fewer than two points, a checkpoint or data that cannot be used, or two different models.
+        BridgeError: Fewer than two points or more than a thousand, a checkpoint or data that cannot be used, or two
+            different models.
     """
-    if points < 2:
-        raise BridgeError(f"--points {points}: both ends are points, so at least 2")
+    if not 2 <= points <= 1000:
+        raise BridgeError(f"--points {points}: expected 2, both ends, to 1000")
     files = [paths.level_checkpoint(directory, int(end)) if end.isdigit() else Path(end) for end in ends]
     states = [require_state(path)[1] for path in files]
     alphas = np.linspace(0.0, 1.0, points)

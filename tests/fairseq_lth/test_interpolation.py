@@ -79,7 +79,8 @@ def test_what_cannot_be_interpolated_is_one_line(dense, corpus, tmp_path, capsys
     for words, message in (
         (["0", "7"], "checkpoint_lth7.pt: no such file"),
         (["0", str(dense / "checkpoint_rewind0.pt")], "was not written by --task lth_imp"),
-        (["0", "1", "--points", "1"], "--points 1: both ends are points"),
+        (["0", "1", "--points", "1"], "--points 1: expected 2, both ends, to 1000"),
+        (["0", "1", "--points", str(10**30)], "expected 2, both ends, to 1000"),
         (["0", "1", "--data", str(tmp_path / "nowhere")], "no such data folder"),
     ):
         assert main([str(dense), "--data", str(corpus), "--interpolate", *words]) == 2
