@@ -2,15 +2,17 @@
 
 WORDS.txt holds one sentence a line, words with one space between; a TAB in place of a space ends a sentence inside a
 document, whose sentences are encoded one by one and stored as one. probing_bridge.formats.representations describes
-REPS.hdf5. Tokenizer and BPE are fairseq's own and take fairseq's own flags. Several processes or GPUs share the work
-where each is given `--shard I/N`; `probe` reads their files as one.
+REPS.hdf5. Tokenizer and BPE are fairseq's own and take fairseq's own flags. The GPUs of a machine share the work, and
+so do processes that are given `--shard I/N`; `probe` reads their files as one.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = parse(words)
+    if arguments.shard is None and not arguments.cpu and (devices := _devices()) > 1:
+        return _on_each(devices, words)
+    arguments.shard = arguments.shard or (0, 1)
     fairseq_lth.register()
     from fairseq_lth.capture import encoder
 
@@ -44,6 +49,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"fairseq_lth.encode: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
+
+
+def _devices() -> int:
+    from torch.cuda import device_count
+
+    return device_count()
+
+
+def _on_each(devices: int, argv: Sequence[str]) -> int:
+    """Encodes one part on each GPU, in a process of its own; the worst of their statuses."""
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    names = shown if len(shown) == devices else [str(number) for number in range(devices)]
+    command = [sys.executable, "-m", "fairseq_lth.encode", *argv]
+    processes = [
+        subprocess.Popen([*command, "--shard", f"{number}/{devices}"], env={**os.environ, "CUDA_VISIBLE_DEVICES": name})
+        for number, name in enumerate(names)
+    ]
+    try:
+        return max(abs(process.wait()) for process in processes)
+    finally:
+        for process in processes:
+            process.kill()
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -80,7 +107,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--dtype", choices=list(DTYPES), default="float32", help="float16 halves the file; means are taken off before"
     )
     parser.add_argument(
-        "--shard", type=shard, default=(0, 1), metavar="I/N", help="encode only the I-th of N parts, from 0"
+        "--shard", type=shard, metavar="I/N", help="encode only the I-th of N parts, from 0 (default: all, one a GPU)"
     )
     parser.add_argument("--cpu", action="store_true", help="use the CPU even if there is a GPU")
     parser.add_argument("--fp16", action="store_true", help="half precision on the GPU")

@@ -80,9 +80,8 @@ def encode_file(arguments: argparse.Namespace) -> None:
     segmenter = _segmenter(arguments, task)
     encoder = Encoder(model, task, arguments.pooling, arguments.max_tokens)
     try:
-        with RepresentationWriter(
-            arguments.output, texts.words(), encoder.layers, encoder.dim, origin, arguments.dtype, arguments.shard
-        ) as writer:
+        given = (arguments.output, texts.words(), encoder.layers, encoder.dim, origin, arguments.dtype, arguments.shard)
+        with RepresentationWriter(*given) as writer:
             for block in texts.blocks(segmenter, encoder.limit, writer):
                 if segmenter.unknown > MOST_UNKNOWN and not arguments.allow_unknown:
                     reason = (

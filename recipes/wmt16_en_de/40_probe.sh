@@ -28,7 +28,7 @@ probes() {  # EXPERIMENT LEVEL
         run python -m probing_bridge.run probe "${suite[@]}" --reps "$reps" \
             --output "$results" --probes mlp --tasks "${MLP_TASKS[@]}" "${MLP_PROBE[@]}"
     fi
-    run rm "$reps"
+    run rm -f "$reps" "${reps%.hdf5}".shard*-of-*.hdf5  # of several GPUs
 }
 for experiment in $(analysed); do
     for k in $(levels_of "$experiment"); do

@@ -480,6 +480,20 @@ def test_shards_and_half_precision(level, tmp_path, capsys):
         assert "--shard" in capsys.readouterr().err and not (tmp_path / "bad.hdf5").exists()
 
 
+@pytest.mark.slow
+def test_each_device_of_a_machine_takes_a_part(level, tmp_path, monkeypatch):
+    """Devices that are not there: their processes compute on the CPU."""
+    (tmp_path / "words.txt").write_text("".join(f"a b{n % 7}\n" for n in range(20)))
+    monkeypatch.setattr(encode, "_devices", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "none,neither")
+    argv = ["--path", str(level), "--sentences", str(tmp_path / "words.txt"), "--allow-unknown"]
+    assert encode.main([*argv, "--output", str(tmp_path / "r.hdf5")]) == 0
+    assert sorted(path.name for path in tmp_path.glob("r*")) == ["r.shard0-of-2.hdf5", "r.shard1-of-2.hdf5"]
+    with Representations(tmp_path / "r.hdf5") as read:
+        assert len(read) == 7
+    assert encode.main([*argv, "--output", str(tmp_path / "other" / "r.hdf5"), "--data", str(tmp_path)]) == 2
+
+
 def test_a_kill_leaves_no_file_of_the_final_name(level, tmp_path, monkeypatch):
     (tmp_path / "words.txt").write_text("a b\nc\n")
     argv = ["--path", str(level), "--sentences", str(tmp_path / "words.txt"), "--output", str(tmp_path / "r"), "--cpu"]
