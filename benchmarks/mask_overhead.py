@@ -48,9 +48,9 @@ def run(repetitions: int) -> dict[str, Any]:
     from fairseq.criterions import CRITERION_REGISTRY
 
     from fairseq_lth import register
-    from fairseq_lth.pruning.criteria import prunable_parameters, prune
-    from fairseq_lth.pruning.masks import Mask
-    from fairseq_lth.pruning.zeros import GradientMasks
+    from fairseq_lth.training.zeros import GradientMasks
+    from probing_bridge.pruning.criteria import prunable_parameters, prune
+    from probing_bridge.pruning.masks import Mask
 
     register()
     torch.manual_seed(0)

@@ -97,8 +97,8 @@ def by_sorting(weights: dict[str, Any], rate: float) -> float:
 
 def run() -> dict[str, Any]:
     """Measures both ways."""
-    from fairseq_lth.pruning.criteria import prune
-    from fairseq_lth.pruning.masks import Mask
+    from probing_bridge.pruning.criteria import prune
+    from probing_bridge.pruning.masks import Mask
 
     weights = big_weights()
     full = Mask.full(weights)
@@ -127,8 +127,8 @@ def run() -> dict[str, Any]:
 
 def run_large(folder: Path) -> dict[str, Any]:
     """Measures ours on weights that lie in a file, at the second pruning, so that there is a mask before."""
-    from fairseq_lth.pruning.criteria import prune
-    from fairseq_lth.pruning.masks import Mask
+    from probing_bridge.pruning.criteria import prune
+    from probing_bridge.pruning.masks import Mask
 
     path = folder / "weights.bin"
     try:

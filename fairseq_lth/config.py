@@ -11,10 +11,10 @@ from fairseq.utils import split_paths
 
 from fairseq_lth.capture.dump_flags import DumpConfig
 from fairseq_lth.errors import RunRefused
-from fairseq_lth.pruning.criteria import PRUNING_CRITERIA
 from fairseq_lth.training.pruning_flags import rewind_epochs
 from fairseq_lth.training.schedule import Schedule
 from fairseq_lth.training.settings import RunSettings, TaskSettings
+from probing_bridge.pruning.criteria import PRUNING_CRITERIA
 
 REWINDS = ("lr", "weights", "none")
 SCOPES = ("global", "layer")

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import fairseq_lth
 from probing_bridge.errors import BridgeError, failures_told, require_values
-from probing_bridge.formats.blocks import DTYPES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,9 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.shard = arguments.shard or (0, 1)
     fairseq_lth.register()
     from fairseq_lth.capture import encoder
+    from probing_bridge.capture.encoding import logger
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout, force=True)
-    encoder.logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO)
     try:
         require_values(words)
         with failures_told():
@@ -94,6 +94,15 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--path", required=True, metavar="CHECKPOINT", help="a level, or any fairseq Transformer")
     parser.add_argument("--sentences", required=True, type=Path, metavar="WORDS.txt", help="one sentence a line")
+    parser.add_argument(
+        "--side",
+        choices=("source", "target"),
+        default="source",
+        help="whose words they are: the encoder's, or the decoder's under teacher forcing (%(default)s)",
+    )
+    parser.add_argument(
+        "--source", type=Path, metavar="WORDS.txt", help="with --side target: the source of each line (default: empty)"
+    )
     parser.add_argument("--output", required=True, type=Path, metavar="REPS.hdf5", help="the file to write")
     parser.add_argument("--data", metavar="DIR", help="folder of the dictionaries, if it has moved since the training")
     parser.add_argument(
@@ -104,7 +113,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--allow-unknown", action="store_true", help="encode even if the model knows fewer than half of the pieces"
     )
     parser.add_argument(
-        "--dtype", choices=list(DTYPES), default="float32", help="float16 halves the file; means are taken off before"
+        "--dtype",
+        choices=("float32", "float16"),
+        default="float32",
+        help="float16 halves the file; means are taken off before",
     )
     parser.add_argument(
         "--shard", type=shard, metavar="I/N", help="encode only the I-th of N parts, from 0 (default: all, one a GPU)"
@@ -125,6 +137,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.max_tokens < 1:
         parser.error(f"argument --max-tokens: {arguments.max_tokens}: expected at least 1")
+    if arguments.source is not None and arguments.side != "target":
+        parser.error("--source is for --side target: the words of the encoder have no other source")
     return arguments
 
 

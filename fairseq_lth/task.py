@@ -26,7 +26,6 @@ from fairseq_lth.criterion import resolve_alias
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.guards import guard_saving
 from fairseq_lth.levels.checkpoints import STATE_KEY, ImpState, imp_state, level_metrics, require_loadable
-from fairseq_lth.pruning.zeros import Optimizer
 from fairseq_lth.training import lock
 from fairseq_lth.training.engine import PruningEngine
 from fairseq_lth.training.experiment import check_data
@@ -36,6 +35,7 @@ from fairseq_lth.training.pruning_flags import check_pruning, resolve_masks
 from fairseq_lth.training.settings import RunSettings, TaskSettings, is_master
 from fairseq_lth.training.start import find_start
 from fairseq_lth.training.stopping import stop_between_epochs, stop_when_asked
+from fairseq_lth.training.zeros import Optimizer
 from probing_bridge.errors import BridgeError
 
 logger = logging.getLogger(__name__)

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "faults"))  # its server imports its modules by name
+sys.path.insert(0, str(Path(__file__).parent / "probing_bridge" / "huggingface"))
 
 import system_calls
 from attempts import PROGRAMS
@@ -31,6 +32,9 @@ TREE = "( (S (NP (DT the) (NN cat)) (VP (VBZ runs))) )\n"
 MORE = {
     "tasks": "tasks",
     "convert": "convert ptb-trees in/wsj.mrg --output out/trees.txt",
+    "encode": "encode --hf in/model --sentences in/sentences.txt --output out/reps.hdf5 --cpu --allow-unknown",
+    "dump": "dump --hf in/model --source in/text --output out/lth0.h5 --cpu",
+    "prune": "prune --hf in/model --rates 0.5 --output out/series",
     "gather": "gather --results in/trained --output out/gathered",
     "summary": "summary --results in/run",
     "tags": "tags --dump in/lth0.h5 --suite in/suite.yaml --task pos --output out/tags.txt",
@@ -46,6 +50,7 @@ FLAGS = {"train": "PruningConfig", "validate": "DumpConfig"}  # those that the p
 WRONG = ("nonsense", "", "not/there", "there", "there/text", "nan", "-1", "1.5", "9" * 30, "a=b", "a=")
 # Whose value may be any word, or any whole number.
 ANYTHING = {"--experiment", "--test-set", "--output", "--export", "--compact", "--dump-activations", "--imp-seed"}
+ANYTHING |= {"--source-lang", "--target-lang"}
 
 
 @dataclass(frozen=True)
@@ -238,6 +243,10 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     prepare(material)
     prepare_corpus(material)
     (material / "wsj.mrg").write_text(TREE)
+    (material / "text").write_text("the cat runs\n")
+    import tiny_models  # which needs transformers
+
+    tiny_models.save("bert", material / "model")
     harness = Harness(root, material, [*PLUGIN_MODULES, *BRIDGE_MODULES])
     harness.reference(PLUGIN_COMMANDS[0])
     keep_training(material, harness.last / "out" / "run")

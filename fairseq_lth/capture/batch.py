@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fairseq_lth.capture.output import output_of
+from fairseq_lth.capture.output import normalised
 from fairseq_lth.capture.word_attention import WordBorders, pool_attention
 from fairseq_lth.errors import RunRefused
+from probing_bridge.capture.outputs import output_of
 from probing_bridge.formats.activations.reader import ATTENTION_KINDS, SIDES, ActivationWriter
 
 
@@ -80,7 +82,9 @@ class Batch:
 
     def write_output(self, writer: ActivationWriter, model: Any, n_best: int, scores: Tensor) -> None:
         """Writes the output distributions of a model's scores, (n_sentences, n_positions, n_symbols)."""
-        writer.write_output(self._numbers, output_of(model, scores[self._masks["target"]], self._gold, n_best))
+        writer.write_output(
+            self._numbers, output_of(partial(normalised, model), scores[self._masks["target"]], self._gold, n_best)
+        )
 
     def _units(self, side: str) -> Tensor:
         """Which tokens or words are real, (n_sentences, n_units)."""

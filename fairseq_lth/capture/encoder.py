@@ -1,19 +1,13 @@
-"""Words -> pieces -> the encoder -> one vector a word and layer: what `python -m fairseq_lth.encode` does.
-
-Each line of the sentences is cut into windows that the model has positions for, windows are batched by length, and the
-pieces of a word are pooled (capture.words); the layers come from the recorder.
-"""
+"""What `python -m fairseq_lth.encode` does: fairseq's model, tokenizer and BPE for probing_bridge.capture.encoding."""
 
 from __future__ import annotations
 
 import argparse
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from fairseq import checkpoint_utils, utils
 from fairseq.data import Dictionary, encoders
@@ -24,20 +18,13 @@ from omegaconf import MISSING
 from torch import Tensor
 
 from fairseq_lth.capture.recorder import Recorder
-from fairseq_lth.capture.words import NO_WORD, Segmenter, Window, pool
+from fairseq_lth.capture.words import DictionarySegmenter
 from fairseq_lth.levels.checkpoints import origin_of, require_dictionary, require_loadable
 from probing_bridge import __version__
-from probing_bridge.errors import BridgeError, InputError
+from probing_bridge.capture.encoding import Encoder, Output, Sentences, SourceTexts, write_encoded
+from probing_bridge.capture.windows import Window
+from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import file_hash
-from probing_bridge.formats.representations import RepresentationWriter
-from probing_bridge.formats.sentences import Text, read_sentences
-from probing_bridge.formats.words import WordsError
-
-logger = logging.getLogger("fairseq_lth.encode")
-ENOUGH = 256  # pieces in a batch with which matrix products run at full rate
-MOST_UNKNOWN = 0.5  # share of unknown pieces from which vectors say nothing of the words
-BLOCK = 16384  # pieces that are sorted by length together, and whose vectors are held at once
-_Placed = tuple[Window, np.ndarray]  # a window and the array of its sentence
 
 
 def add_segmentation_flags(parser: argparse.ArgumentParser, chosen: Mapping[str, str | None]) -> None:
@@ -67,7 +54,7 @@ def encode_file(arguments: argparse.Namespace) -> None:
     Raises:
         BridgeError: A checkpoint, dictionary, BPE file or sentence that cannot be used; nothing is written then.
     """
-    texts = _Sentences(arguments.sentences)
+    texts = Sentences(arguments.sentences)
     checkpoint = require_loadable(arguments.path)
     origin = replace(
         origin_of(checkpoint, arguments.path),
@@ -77,91 +64,13 @@ def encode_file(arguments: argparse.Namespace) -> None:
     )
     model, task = _load(arguments, checkpoint)
     origin = replace(origin, source_lang=str(task.cfg.source_lang), target_lang=str(task.cfg.target_lang))
-    segmenter = _segmenter(arguments, task)
-    encoder = Encoder(model, task, arguments.pooling, arguments.max_tokens)
-    try:
-        given = (arguments.output, texts.words(), encoder.layers, encoder.dim, origin, arguments.dtype, arguments.shard)
-        with RepresentationWriter(*given) as writer:
-            for block in texts.blocks(segmenter, encoder.limit, writer):
-                if segmenter.unknown > MOST_UNKNOWN and not arguments.allow_unknown:
-                    reason = (
-                        "words, tokenizer and BPE are not those of its training; --allow-unknown encodes all the same"
-                    )
-                    text = f"{segmenter.unknown:.1%} of the pieces are unknown to {arguments.path}: {reason}"
-                    raise InputError(text, arguments.sentences)
-                for sentence, array in zip(block, encoder.encode(block), strict=True):
-                    if not np.isfinite(array).all():
-                        raise BridgeError(f"{arguments.path}: computes values that are not finite (NaN or too large)")
-                    writer.add(sentence.words, array)
-            writer.origin = origin = replace(origin, unknown_pieces=segmenter.unknown)
-    except OSError as error:
-        raise InputError(f"cannot be written ({error})", arguments.output) from error
-    if texts.n_long:
-        logger.info("%d sentences are longer than the model's positions: overlapping windows", texts.n_long)
-    logger.info(
-        "%s: %d sentences, %d pieces (%.2f %% unknown)",
-        writer.path,
-        len(writer),
-        segmenter.n_pieces,
-        100 * segmenter.unknown,
-    )
-    if origin.unknown_warning:
-        logger.warning("warning: %s: %s", arguments.sentences, origin.unknown_warning)
-
-
-@dataclass(frozen=True)
-class _Sentence:
-    """A text of the file: its words, and the windows that are encoded for it."""
-
-    words: tuple[str, ...]
-    windows: list[Window]
-
-    @property
-    def n_pieces(self) -> int:
-        return sum(len(window.ids) for window in self.windows)
-
-
-class _Sentences:
-    """The sentences file, cut into windows."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.n_long = 0
-        if not path.is_file():
-            raise InputError("no such file; write it with `python -m probing_bridge.run sentences`", path)
-        if next(self.words(), None) is None:
-            raise InputError("holds no sentence", path)
-
-    def words(self) -> Iterator[tuple[str, ...]]:
-        """The words of each text, repeated ones too."""
-        return (text.words for text in read_sentences(self._path))
-
-    def blocks(self, segmenter: Segmenter, limit: int, writer: RepresentationWriter) -> Iterator[list[_Sentence]]:
-        """The different texts that a writer wants, in blocks of about BLOCK pieces."""
-        block: dict[tuple[str, ...], _Sentence] = {}
-        pieces = 0
-        for text in read_sentences(self._path):
-            if text.words in block or not writer.wants(text.words):
-                continue
-            block[text.words] = sentence = self._cut(text, segmenter, limit)
-            pieces += sentence.n_pieces
-            if pieces >= BLOCK:
-                yield list(block.values())
-                block, pieces = {}, 0
-        if block:
-            yield list(block.values())
-
-    def _cut(self, text: Text, segmenter: Segmenter, limit: int) -> _Sentence:
-        windows, before = [], 0
-        for own in text.sentences:
-            try:
-                cut = list(segmenter.windows(own, limit))
-            except WordsError as error:
-                raise InputError(str(error), self._path, text.line) from error
-            self.n_long += len(cut) > 1
-            windows += [replace(window, first=window.first + before) for window in cut]
-            before += len(own)
-        return _Sentence(text.words, windows)
+    segmenter = _segmenter(arguments, task, arguments.side)
+    encoder = FairseqEncoder(model, task, arguments.side, arguments.pooling, arguments.max_tokens)
+    if arguments.side == "target":
+        origin = replace(origin, component="decoder")
+        texts.sources = SourceTexts(arguments.source, _segmenter(arguments, task, "source"), encoder.source_limit)
+    settings = Output(arguments.output, arguments.dtype, arguments.shard)
+    write_encoded(texts, settings, segmenter, encoder, origin, arguments.path, arguments.allow_unknown)
 
 
 def _load(arguments: argparse.Namespace, saved: dict[str, Any]) -> tuple[Any, Any]:
@@ -186,9 +95,12 @@ def _load(arguments: argparse.Namespace, saved: dict[str, Any]) -> tuple[Any, An
     return model, task
 
 
-def _segmenter(arguments: argparse.Namespace, task: Any) -> Segmenter:
-    arguments.source_lang = arguments.source_lang or task.cfg.source_lang
-    arguments.target_lang = arguments.target_lang or task.cfg.target_lang
+def _segmenter(given: argparse.Namespace, task: Any, side: str) -> DictionarySegmenter:
+    arguments = argparse.Namespace(**vars(given))
+    arguments.source_lang = given.source_lang or task.cfg.source_lang
+    arguments.target_lang = given.target_lang or task.cfg.target_lang
+    if side == "target":  # fairseq's tokenizers cut by the rules of the source language
+        arguments.source_lang = arguments.target_lang
     for name in ("tokenizer", "bpe"):
         own = REGISTRIES[name]["dataclass_registry"].get(getattr(arguments, name))
         for field in fields(own) if own is not None else ():
@@ -199,99 +111,61 @@ def _segmenter(arguments: argparse.Namespace, task: Any) -> Segmenter:
         tokenizer, bpe = encoders.build_tokenizer(arguments), encoders.build_bpe(arguments)
     except (OSError, ImportError, ValueError, RuntimeError) as error:
         raise BridgeError(f"--tokenizer {arguments.tokenizer} --bpe {arguments.bpe}: {error}") from error
-    return Segmenter(task.source_dictionary, tokenizer, bpe, arguments.bpe)
+    dictionary = {"source": task.source_dictionary, "target": task.target_dictionary}[side]
+    return DictionarySegmenter(dictionary, tokenizer, bpe, arguments.bpe, is_decoded=side == "target")
 
 
-def in_batches(windows: Sequence[_Placed], max_tokens: int) -> Iterator[list[_Placed]]:
-    """Cuts windows that are sorted by length into batches.
-
-    Args:
-        windows: Windows with the arrays their vectors go to, shortest first.
-        max_tokens: The largest number of pieces in a batch, padding included; a longer window is a batch by itself.
-
-    Yields:
-        Batches. One that has ENOUGH pieces ends where the length changes, so that it needs no padding.
-    """
-    batch: list[_Placed] = []
-    longest = 0
-    for placed in windows:
-        length = len(placed[0].ids)
-        is_enough = length > longest and len(batch) * longest >= ENOUGH
-        if batch and (is_enough or (len(batch) + 1) * length > max_tokens):
-            yield batch
-            batch = []
-        batch.append(placed)
-        longest = length
-    if batch:
-        yield batch
-
-
-class Encoder:
-    """The encoder of a model, with pooling.
+class FairseqEncoder(Encoder):
+    """The encoder of a fairseq model, or its decoder under teacher forcing; `limit` has EOS in it.
 
     Attributes:
-        layers: Names of the layers, in the order of the arrays: 0, 1, .., and norm in pre-norm models.
-        limit: The largest number of pieces it takes, EOS included.
+        source_limit: The largest number of pieces that the encoder takes.
     """
 
-    def __init__(self, model: Any, task: Any, pooling: str, max_tokens: int) -> None:
+    def __init__(self, model: Any, task: Any, side: str, pooling: str, max_tokens: int) -> None:
         """Takes a model.
 
         Args:
             model: A fairseq Transformer, in evaluation mode.
             task: Its task.
+            side: source: the encoder; target: the decoder.
             pooling: How pieces become a word: mean, first or last.
             max_tokens: Pieces in a batch, padding included.
 
         Raises:
             RecorderError: Not a Transformer.
         """
-        self._model, self._pooling, self._max_tokens = model, pooling, max_tokens
+        super().__init__(pooling, max_tokens)
+        self._model = model
         self._recorder = Recorder(model)
         self._pad = task.source_dictionary.pad()
         self._left_pad = task.cfg.left_pad_source
         self._device = next(model.parameters()).device
-        self.layers = list(self._recorder.states["encoder"])
-        self.dim = next(iter(self._recorder.states["encoder"].values()))
-        self.limit = min(int(model.encoder.max_positions()), int(task.max_positions()[0]))
+        self._component = {"source": "encoder", "target": "decoder"}[side]
+        states = self._recorder.states[self._component]
+        self.layers, self.dim = list(states), next(iter(states.values()))
+        most = dict(zip(("encoder", "decoder"), task.max_positions(), strict=True))
+        limits = {name: min(int(getattr(model, name).max_positions()), int(most[name])) for name in most}
+        self.limit, self.source_limit = limits[self._component], limits["encoder"]
 
-    def encode(self, sentences: Sequence[_Sentence]) -> list[np.ndarray]:
-        """Encodes sentences, sorted by length inside.
-
-        Returns:
-            For each sentence (n_layers, n_words, d) float32.
-        """
-        arrays = [np.empty((len(self.layers), len(one.words), self.dim), np.float32) for one in sentences]
-        windows = [(window, array) for one, array in zip(sentences, arrays, strict=True) for window in one.windows]
-        windows.sort(key=lambda pair: len(pair[0].ids))
-        for batch in in_batches(windows, self._max_tokens):
-            for (window, array), vectors in zip(batch, self._encode([window for window, _ in batch]), strict=True):
-                keep = window.keep
-                array[:, window.first + keep.start : window.first + keep.stop] = vectors[:, keep.start : keep.stop]
-        return arrays
-
-    @torch.inference_mode()
-    def _encode(self, windows: Sequence[Window]) -> list[np.ndarray]:
-        """(n_layers, n_words, d) of each window of a batch."""
-        ids = [torch.tensor(window.ids) for window in windows]
-        tokens = collate_tokens(ids, self._pad, left_pad=self._left_pad).to(self._device)
-        lengths = torch.tensor([len(one) for one in ids], device=self._device)
-        # number the words of the batch through, and give every real piece, sentence by sentence, the number of its word
-        counts = [max(window.owners) + 1 for window in windows]
-        starts = np.concatenate(([0], np.cumsum(counts)))
-        owners = np.concatenate([np.asarray(window.owners) for window in windows])
-        owned = owners != NO_WORD
-        numbers = (owners + np.repeat(starts[:-1], [len(one) for one in ids]))[owned]
+    def run(self, windows: Sequence[Window]) -> dict[str, Tensor]:
+        """See Encoder."""
+        is_decoded = self._component == "decoder"
+        read = [torch.tensor(window.source if is_decoded else window.ids) for window in windows]
+        source = collate_tokens(read, self._pad, left_pad=self._left_pad).to(self._device)
+        lengths = torch.tensor([len(one) for one in read], device=self._device)
+        tokens = source
+        if is_decoded:
+            tokens = collate_tokens([torch.tensor(window.ids) for window in windows], self._pad).to(self._device)
         sentence, position = tokens.ne(self._pad).nonzero(as_tuple=True)
-        places = (position * len(ids) + sentence)[torch.from_numpy(owned).to(self._device)]
-        words = torch.from_numpy(numbers).to(self._device)
+        places = position * len(windows) + sentence  # of real pieces in (n_positions, n_sentences), by sentence
         layers: dict[str, Tensor] = {}
 
         def keep(component: str, layer: str, states: Tensor) -> None:
-            rows = states.reshape(-1, states.shape[-1]).index_select(0, places).float()
-            layers[layer] = pool(rows, words, int(starts[-1]), self._pooling)
+            layers[layer] = states.reshape(-1, states.shape[-1]).index_select(0, places)
 
-        with self._recorder.listen({"encoder": self._recorder.states["encoder"]}, {}, keep, keep):
-            self._model.encoder(tokens, src_lengths=lengths)
-        vectors = torch.stack([layers[name] for name in self.layers]).cpu().numpy()  # (n_layers, n_words, d)
-        return np.split(vectors, starts[1:-1], axis=1)
+        with self._recorder.listen({self._component: self._recorder.states[self._component]}, {}, keep, keep):
+            found = self._model.encoder(source, src_lengths=lengths)
+            if is_decoded:
+                self._model.decoder(tokens, encoder_out=found)
+        return layers

@@ -14,9 +14,9 @@ from fairseq_lth.levels import paths, records
 from fairseq_lth.levels.averaging import export_average
 from fairseq_lth.levels.checkpoints import ImpState, imp_state, read_checkpoint
 from fairseq_lth.levels.export import expand_compact, export_plain, write_compact
-from fairseq_lth.pruning.masks import Mask
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.formats.files import file_hash
+from probing_bridge.pruning.masks import Mask
 
 SPEED_NOTE = (
     "Unstructured sparsity saves disk (--compact), not time: dense kernels multiply by zeros as fast as by anything."

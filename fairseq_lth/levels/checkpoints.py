@@ -24,10 +24,10 @@ import torch
 from fairseq_lth.levels.archive import ArchiveError, check_archive
 from fairseq_lth.levels.gate import GateError, check_checkpoint
 from fairseq_lth.levels.state import check_state
-from fairseq_lth.pruning.masks import Mask
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.formats.files import file_hash, written_beside
 from probing_bridge.formats.origin import Origin
+from probing_bridge.pruning.masks import Mask
 
 STATE_KEY = "ImpTask"  # the name of the task class: fairseq stores get_checkpoint_dict under it
 STATE_FORMAT = 1

@@ -21,10 +21,10 @@ from fairseq_lth import criterion
 from fairseq_lth.levels.archive import write_archive
 from fairseq_lth.levels.checkpoints import n_updates, require_state
 from fairseq_lth.levels.gate import GateError, check_checkpoint
-from fairseq_lth.pruning.masks import Mask, MaskError
 from fairseq_lth.training import lr_scheduler
 from probing_bridge.errors import InputError
 from probing_bridge.formats.files import written_beside
+from probing_bridge.pruning.masks import Mask, MaskError
 
 COMPACT_FORMAT = "lth-compact"
 COMPACT_VERSION = "1"

@@ -15,10 +15,10 @@ import pandas as pd
 
 from fairseq_lth.levels import paths
 from fairseq_lth.levels.checkpoints import ImpState
-from fairseq_lth.pruning.masks import Mask
 from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.files import file_hash
 from probing_bridge.formats.tables import read_table, write_table
+from probing_bridge.pruning.masks import Mask
 
 _LAYER = re.compile(r"(encoder|decoder)\.layers\.(\d+)\.(.+)")
 _ATTENTION = re.compile(r"(self_attn|encoder_attn)\.(q|k|v|out)_proj")

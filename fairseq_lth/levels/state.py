@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from fairseq_lth.levels.gate import GateError
-from fairseq_lth.pruning.masks import Mask, MaskError
+from probing_bridge.pruning.masks import Mask, MaskError
 
 _EXPERIMENT = re.compile(r"[0-9a-f]{16}")
 _PARENT = re.compile(r"|[0-9a-f]{16}/lth[0-9]{1,4}")

@@ -23,9 +23,6 @@ from fairseq_lth.levels import paths
 from fairseq_lth.levels.checkpoints import STATE_FORMAT, ImpState, archive_best, place
 from fairseq_lth.levels.records import WeightCounts, is_recorded, record_level
 from fairseq_lth.levels.state import sample_hash
-from fairseq_lth.pruning.criteria import prunable_parameters
-from fairseq_lth.pruning.masks import Mask
-from fairseq_lth.pruning.zeros import GradientMasks, Optimizer, zero_pruned
 from fairseq_lth.training.lr_scheduler import ATTRIBUTE, RewindMixin, Rewound
 from fairseq_lth.training.mask_choice import MaskChoice, how_pruned, require_same_weights
 from fairseq_lth.training.pruning_flags import rewind_epochs
@@ -40,7 +37,10 @@ from fairseq_lth.training.rewind import (
 from fairseq_lth.training.schedule import Schedule
 from fairseq_lth.training.settings import RunSettings, TaskSettings, is_master
 from fairseq_lth.training.start import Start, tell_finished
+from fairseq_lth.training.zeros import GradientMasks, Optimizer, zero_pruned
 from probing_bridge.errors import BridgeError
+from probing_bridge.pruning.criteria import prunable_parameters
+from probing_bridge.pruning.masks import Mask
 
 logger = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from torch import Tensor
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels import paths
 from fairseq_lth.levels.checkpoints import CheckpointError, ImpState, require_state
-from fairseq_lth.pruning.criteria import PRUNING_CRITERIA, prune
-from fairseq_lth.pruning.masks import Mask, MaskError
 from fairseq_lth.training.calibration import Calibration, require_inputs, weighed
 from fairseq_lth.training.lr_scheduler import Rewound
 from fairseq_lth.training.processes import gather
 from fairseq_lth.training.settings import RunSettings, TaskSettings
 from probing_bridge.errors import BridgeError
+from probing_bridge.pruning.criteria import PRUNING_CRITERIA, prune
+from probing_bridge.pruning.masks import Mask, MaskError
 
 
 def masks_experiment(run: str) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels.paths import LAST
-from fairseq_lth.pruning.criteria import PRUNING_CRITERIA
 from fairseq_lth.training.settings import RunSettings, TaskSettings
+from probing_bridge.pruning.criteria import PRUNING_CRITERIA
 
 MOST_ITERATIONS = 1000  # at the usual rate of 0.2 no weight is left after 100 prunings
 

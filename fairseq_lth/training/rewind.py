@@ -18,7 +18,7 @@ from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels import paths
 from fairseq_lth.levels.archive import write_archive
 from fairseq_lth.levels.checkpoints import imp_state, place, read_checkpoint
-from fairseq_lth.pruning.zeros import Optimizer, copy_to_masters
+from fairseq_lth.training.zeros import Optimizer, copy_to_masters
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import written_beside
 

@@ -2,6 +2,8 @@
 
     compat: liu2019          # optional, for all tasks; also possible per task
     language: en             # optional: that of the corpora, named as fairseq's --source-lang names it
+    side: source             # optional: whose words they are, the encoder's (source) or the decoder's (target)
+    treebank: {train: a.conllu, dev: b.conllu, test: c.conllu}   # UPOS, arcs, relations and each feature that it has
     tasks:
       pos: {train: train.conllu, dev: dev.conllu, test: test.conllu.gz}
       ner: {train: eng.train, dev: eng.testa, test: eng.testb, format: conll2003}
@@ -13,21 +15,24 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 
 from probing_bridge.corpora.instances import Instance
+from probing_bridge.corpora.readers.conllu import feature_values
 from probing_bridge.corpora.readers.formats import BIOUL
-from probing_bridge.corpora.tasks import TASKS, choose_format, read_instances
+from probing_bridge.corpora.tasks import FEATURES, TASKS, choose_format, read_instances
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.formats.text import file_bytes, plain_text
 
 SPLITS = ("train", "dev", "test")
+TREEBANK = ("pos", "syn_arc_prediction", "syn_arc_classification")
 COMPAT = "liu2019"
-TOP_KEYS = ("compat", "language", "tasks")
+SIDES = ("source", "target")
+TOP_KEYS = ("compat", "language", "side", "treebank", "tasks")
 TASK_KEYS = (*SPLITS, "format", "compat")
 MAX_BYTES = 1 << 14  # a suite of all tasks has 3,000
 MAX_DEPTH = 16  # of brackets; a suite needs two
@@ -73,12 +78,14 @@ class Suite:
         root: The folder that all paths lie in.
         tasks: Task -> its files, in the order of the file.
         language: Of the corpora; empty if the file does not say.
+        side: Whose words they are, source or target; empty if the file does not say.
     """
 
     path: Path
     root: Path
     tasks: dict[str, SuiteTask]
     language: str = ""
+    side: str = ""
 
 
 def add_suite_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,10 +115,10 @@ def load_suite(path: str | Path, corpora: str | Path | None = None) -> Suite:
     if not root.is_dir():
         raise InputError("no such folder of corpora", root)
     faults: LineFaults = []
-    language, tasks = _read_suite(content, root, faults)
+    said, tasks = _read_suite(content, root, faults)
     if faults:
         raise BridgeError("\n".join(str(InputError(text, path, line)) for line, text in sorted(faults, key=_line)))
-    return Suite(path, root, tasks, language)
+    return Suite(path, root, tasks, **said)
 
 
 def _line(fault: tuple[int | None, str]) -> int:
@@ -181,22 +188,42 @@ def _compat(node: yaml.Node, faults: LineFaults) -> bool:
     return value == COMPAT
 
 
-def _read_suite(node: yaml.Node, root: Path, faults: LineFaults) -> tuple[str, dict[str, SuiteTask]]:
-    top = {name: value for name, value, _ in _entries(node, "the suite", TOP_KEYS, faults)}
-    compat = "compat" in top and _compat(top["compat"], faults)
-    language = (_text(top["language"], "language", faults) or "") if "language" in top else ""
-    if "tasks" not in top:
+def _read_suite(node: yaml.Node, root: Path, faults: LineFaults) -> tuple[dict[str, str], dict[str, SuiteTask]]:
+    """What the suite says of all its corpora, and its tasks."""
+    top = {name: (value, line) for name, value, line in _entries(node, "the suite", TOP_KEYS, faults)}
+    compat = "compat" in top and _compat(top["compat"][0], faults)
+    said: dict[str, str] = {key: _text(top[key][0], key, faults) or "" for key in ("language", "side") if key in top}
+    if said.get("side", "source") not in ("", *SIDES):
+        faults.append((top["side"][1], f"side can only be {' or '.join(SIDES)}, not {said['side']!r}"))
+    if not {"tasks", "treebank"} & top.keys():
         if isinstance(node, yaml.MappingNode):
-            faults.append((None, "has no key `tasks`"))
-        return language, {}
-    tasks = {}
-    for name, value, line in _entries(top["tasks"], "tasks", tuple(TASKS), faults):
+            faults.append((None, "has no key `tasks`, and no `treebank`"))
+        return said, {}
+    tasks = _read_treebank(*top["treebank"], root, faults) if "treebank" in top else {}
+    named = _entries(top["tasks"][0], "tasks", tuple(TASKS), faults) if "tasks" in top else ()
+    for name, value, line in named:
         task = _read_task(name, value, line, root, compat, faults)
-        if task is not None:
+        if name in tasks:
+            faults.append((line, f"{name} is a task of the treebank already"))
+        elif task is not None:
             tasks[name] = task
     if not tasks and not faults:
-        faults.append((top["tasks"].start_mark.line + 1, "names no task"))
-    return language, tasks
+        faults.append((top["tasks"][1], "names no task"))
+    return said, tasks
+
+
+def _read_treebank(node: yaml.Node, line: int, root: Path, faults: LineFaults) -> dict[str, SuiteTask]:
+    """The tasks of a treebank: parts of speech, arcs, relations, and each feature that tells words apart in it."""
+    pos = _read_task("pos", node, line, root, False, faults)
+    if pos is None or faults:
+        return {}
+    try:
+        values = [feature_values(pos.path(split)) for split in SPLITS]
+    except BridgeError as error:
+        faults.append((line, str(error)))
+        return {}
+    known = [task for task, name in FEATURES.items() if all(name in one for one in values) and len(values[0][name]) > 1]
+    return {name: replace(pos, task=name) for name in (*TREEBANK, *known)}
 
 
 def _read_task(name: str, node: yaml.Node, line: int, root: Path, compat: bool, faults: LineFaults) -> SuiteTask | None:

@@ -1,4 +1,4 @@
-"""The probing tasks of Liu et al. (2019), one row each, and how their files become what a probe sees.
+"""The probing tasks of Liu et al. (2019), one row each, features of treebanks, and how files become what a probe sees.
 
 Metrics and patience are those of experiment_configs/ in their code (github.com/nelson-liu/contextual-repr-analysis),
 the categories those of Movva & Zhao (2020, Section 4.1). A new task is one row here, and a module in `readers` if its
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from probing_bridge.corpora.instances import Instance
@@ -44,7 +45,7 @@ class Task:
         family: "token" (every word), "selective" (some words), "regression" (some words, a number) or "pairwise".
         readers: Format -> reader; the first is taken when a file's name does not tell the format.
         metric: What selects the epoch and is reported, a key of METRICS: accuracy, span_f1, f1_i or pearson.
-        category: "POS", "syntactic" or "semantic", as in the paper.
+        category: "POS", "syntactic" or "semantic", as in the paper; "morphological" of what it has not.
         citation: Where the task or its data come from.
         sample: Adds negative items to the instances of a file.
         batch_size: Instances per batch.
@@ -68,9 +69,9 @@ class Task:
         return tuple(self.readers)
 
 
-POS, SYNTACTIC, SEMANTIC = "POS", "syntactic", "semantic"
+POS, SYNTACTIC, SEMANTIC, MORPHOLOGICAL = "POS", "syntactic", "semantic", "morphological"
 PTB, EWT, ONTONOTES = "Marcus et al. 1993", "Silveira et al. 2014", "Pradhan et al. 2012"
-SDP, STREUSLE = "Oepen et al. 2015", "Schneider et al. 2018"
+UD, SDP, STREUSLE = "Nivre et al. 2020", "Oepen et al. 2015", "Schneider et al. 2018"
 
 _POS: dict[str, Reader] = {"conllx": conllx.read_pos, "conllu": conllu.read_pos}
 _CCG: dict[str, Reader] = {"ccgbank": ccgbank.read_categories, "ccg-columns": columns.read_categories}
@@ -108,7 +109,19 @@ _ROWS = (
     Task("coref", "Coref", "pairwise", {"conll2012": conll2012.read_coreference}, "accuracy", SEMANTIC, ONTONOTES,
          batch_size=10),
 )  # fmt: skip
-TASKS: dict[str, Task] = {task.name: task for task in _ROWS}
+PAPER_TASKS: dict[str, Task] = {task.name: task for task in _ROWS}
+
+# Universal features (universaldependencies.org/u/feat), a task each: the value of the words that have the feature.
+_UNIVERSAL = (
+    "PronType NumType Poss Reflex Abbr Foreign Typo Gender Animacy NounClass Number Case Definite Deixis Degree "
+    "VerbForm Mood Tense Aspect Voice Evident Polarity Person Polite Clusivity"
+)
+FEATURES: dict[str, str] = {f"feat_{name.lower()}": name for name in _UNIVERSAL.split()}
+TASKS: dict[str, Task] = PAPER_TASKS | {
+    task: Task(task, feature, "selective", {"conllu": partial(conllu.read_feature, feature=feature)}, "accuracy",
+               MORPHOLOGICAL, UD)
+    for task, feature in FEATURES.items()
+}  # fmt: skip
 
 
 def find_task(name: str) -> Task:

@@ -39,7 +39,7 @@ class Origin:
         subset: The part of the data that a dump is of, such as valid.
         source_lang: Source language.
         target_lang: Target language.
-        component: Of word representations taken from a dump: encoder or decoder.
+        component: Of word representations: decoder, if they are of the words of a target; else empty, or encoder.
         pooling: Of word representations: how pieces became a word.
         unknown_pieces: Of word representations: share of the pieces that the model does not know, in [0, 1].
         package_version: Of the program that wrote the values.

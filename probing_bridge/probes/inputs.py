@@ -149,6 +149,23 @@ def check_experiments(models: Sequence[ModelInfo]) -> None:
         raise BridgeError(f"--reps come from several experiments: {shown}; give each its own table, or --allow-mixed")
 
 
+def check_sides(models: Sequence[ModelInfo], side: str) -> None:
+    """Refuses words of the encoder for corpora of the target side, and the other way round.
+
+    Args:
+        models: The representation files.
+        side: Of the suite's corpora, source or target; empty if it does not say.
+
+    Raises:
+        BridgeError: Such a file.
+    """
+    for model in models:
+        own = "target" if model.origin.component == "decoder" else "source"
+        if side not in ("", own):
+            of = "encoder" if own == "source" else "decoder"
+            raise BridgeError(f"{model.path}: holds words of the {of}, but the suite is of the {side} side")
+
+
 def check_table(output: Path, folder: Path, models: Sequence[ModelInfo], *, allow_mixed: bool) -> None:
     """Refuses to replace a table whose jobs are not beside it, or to add to one of another experiment.
 

@@ -150,6 +150,7 @@ def make_plan(request: Request) -> Plan:
     models = inputs.open_models(request.reps, request.layers, faults)
     if not request.allow_mixed and models:
         faults.of(inputs.check_experiments, models)
+    faults.of(inputs.check_sides, models, "" if suite is None else suite.side)
     faults.of(inputs.check_table, request.output, request.folder, models, allow_mixed=request.allow_mixed)
     jobs = list_jobs(models, list(specs.values()), request.recipes, request.measures)
     left = [job for whole in jobs if (job := unfinished(whole, request.folder)) is not None]

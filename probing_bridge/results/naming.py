@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from probing_bridge.corpora.tasks import TASKS
+from probing_bridge.corpora.tasks import PAPER_TASKS, TASKS
 
 NORM = "norm"  # the final layer norm of a pre-norm model, over its layer L
 
 # Task key -> its short name and category in Movva & Zhao (2020), in the order of its Fig. 1.
-TASK_NAMES: dict[str, tuple[str, str]] = {name: (task.title, task.category) for name, task in TASKS.items()}
+TASK_NAMES: dict[str, tuple[str, str]] = {name: (task.title, task.category) for name, task in PAPER_TASKS.items()}
 
 COMPONENTS = {
     "encoder": "encoder",
@@ -61,8 +61,8 @@ def pairs_text(frame: pd.DataFrame) -> str:
 
 
 def task_label(task: str) -> str:
-    """The paper's short name of a task; the key itself for a task the paper does not have."""
-    return TASK_NAMES[task][0] if task in TASK_NAMES else task
+    """The short name of a task, the paper's where it has the task; the key itself for a task of nobody's."""
+    return TASKS[task].title if task in TASKS else task
 
 
 def task_category(task: str) -> str:

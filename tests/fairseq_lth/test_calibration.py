@@ -9,9 +9,9 @@ from fairseq.modules import MultiheadAttention
 from random_models import random_model
 
 from fairseq_lth.errors import RunRefused
-from fairseq_lth.pruning.criteria import PRUNING_CRITERIA, prunable_parameters, prune
-from fairseq_lth.pruning.masks import Mask
 from fairseq_lth.training.calibration import Calibration, require_inputs, weighed
+from probing_bridge.pruning.criteria import PRUNING_CRITERIA, prunable_parameters, prune
+from probing_bridge.pruning.masks import Mask
 
 CPU = torch.device("cpu")
 

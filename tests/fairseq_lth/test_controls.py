@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fairseq_lth.levels.checkpoints import imp_state, read_checkpoint
-from fairseq_lth.pruning.masks import Mask
+from probing_bridge.pruning.masks import Mask
 
 WANDA = ["--imp-score", "wanda", "--imp-calibration-batches", "2"]
 

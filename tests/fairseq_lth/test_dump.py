@@ -3,6 +3,7 @@
 import multiprocessing
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 import torch
 from random_models import VARIANTS, random_model, save_level, validate_until_killed
 
-from fairseq_lth.capture.output import output_of, require_output
+from fairseq_lth import encode
+from fairseq_lth.capture.output import normalised, require_output
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.levels.checkpoints import allow_checkpoint_globals
 from probing_bridge import __version__
+from probing_bridge.capture.outputs import output_of
 from probing_bridge.formats.activations.output import DATASETS
 from probing_bridge.formats.activations.reader import (
     ATTENTION_KINDS,
@@ -23,6 +26,7 @@ from probing_bridge.formats.activations.reader import (
     require_same_sentences,
 )
 from probing_bridge.formats.files import file_hash
+from probing_bridge.formats.representations import Representations
 
 PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
 
@@ -117,6 +121,25 @@ def test_the_dump_does_not_depend_on_batching_and_is_in_corpus_order(validate, l
         assert dumped[name].shape == values.shape, name
         np.testing.assert_allclose(dumped[name], values, atol=1e-5, rtol=0, err_msg=name)
     assert not list(tmp_path.glob(".*"))
+
+
+def test_words_of_a_target_are_the_decoders_states_pooled(validate, level, corpus, tmp_path):
+    """`encode --side target`: a no-break space in a word parts its pieces, as the white space it is to fairseq."""
+    validate(level, "--dump-activations", tmp_path / "a.h5")
+    targets = (corpus.parent / "valid.de").read_text().splitlines()
+    joined = [line.replace(" ", "\u00a0", 1) for line in targets]  # the first word has two pieces
+    (tmp_path / "words.txt").write_text("\n".join(joined) + "\n")
+    words = ["--side", "target", "--sentences", tmp_path / "words.txt", "--source", corpus.parent / "valid.en", "--cpu"]
+    words += ["--path", level, "--output", tmp_path / "r.hdf5", "--max-tokens", "40"]
+    assert encode.main([str(word) for word in words]) == 0
+    with open_dump(tmp_path / "a.h5") as dump, Representations(tmp_path / "r.hdf5") as read:
+        assert read.origin.component == "decoder" and read.origin.words_language == "de"
+        for number, line in enumerate(joined):
+            found, rows = read.read(line.split(" ")), dump.offsets("target")[number : number + 2]
+            for place, layer in enumerate(read.layers):
+                own = dump.read_states("decoder", layer, *rows)[1:]  # the first row is that of EOS
+                expected = [own[:2].mean(axis=0), *own[2:]]
+                np.testing.assert_allclose(found[place], expected, atol=1e-5, rtol=0)
 
 
 def test_the_root_says_where_the_values_come_from(validate, dense, corpus, tmp_path):
@@ -385,7 +408,7 @@ def test_output_distributions_of_half_precision_scores_are_a_float32_softmax(cor
     model, _, _ = random_model(corpus)
     scores = (4 * torch.randn(600, 48, generator=torch.Generator().manual_seed(1))).half()
     gold = torch.arange(600) % 48
-    output = output_of(model.half(), scores, gold, 48)
+    output = output_of(partial(normalised, model.half()), scores, gold, 48)
     exact = scores.double().log_softmax(dim=1)
     found = np.empty((600, 48))
     np.put_along_axis(found, output.tokens.astype(int), output.log_probabilities.astype(float), axis=1)

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from random_models import VARIANTS, save_level
 
 from fairseq_lth import encode
-from fairseq_lth.capture import encoder
-from fairseq_lth.capture.words import NO_WORD, Segmenter, Window, pool
+from fairseq_lth.capture.words import DictionarySegmenter
 from fairseq_lth.levels.checkpoints import allow_checkpoint_globals
+from probing_bridge.capture import encoding
+from probing_bridge.capture.windows import NO_WORD, Window, pool
 from probing_bridge.formats.files import file_hash
 from probing_bridge.formats.representations import Representations, RepresentationWriter
 from probing_bridge.formats.words import WordsError
@@ -42,12 +43,12 @@ def test_batches_are_full_or_without_padding():
     rng = np.random.default_rng(1)
     lengths = [*sorted(int(length) for length in rng.integers(2, 30, 900)), 700]
     windows = [(Window([0] * length, [], 0, range(0)), np.empty(0)) for length in lengths]
-    batches = list(encoder.in_batches(windows, 500))
+    batches = list(encoding.in_batches(windows, 500))
     assert [len(window.ids) for batch in batches for window, _ in batch] == lengths
     for batch in batches[:-1]:
         own = [len(window.ids) for window, _ in batch]
         assert len(own) * own[-1] <= 500
-        enough = [n for n in range(1, len(own)) if n * own[n - 1] >= encoder.ENOUGH]
+        enough = [n for n in range(1, len(own)) if n * own[n - 1] >= encoding.ENOUGH]
         assert not enough or own[enough[0] - 1] == own[-1]  # nothing longer joins a batch that has enough
     assert [len(window.ids) for window, _ in batches[-1]] == [700]
 
@@ -169,7 +170,7 @@ def test_byte_order_marks_and_windows_line_ends_are_no_part_of_words(encoded):
 def test_batching_and_repetition_change_nothing(encoded, data, monkeypatch):
     with encoded() as together:
         expected = [together.read(line.replace("\t", " ").split(" ")) for line in LINES]
-    monkeypatch.setattr(encoder, "BLOCK", 1)
+    monkeypatch.setattr(encoding, "BLOCK", 1)
     with encoded(*flags_of(data), "--max-tokens", 1, lines=LINES * 2) as alone:
         assert len(alone) == 7
         for line, array in zip(LINES, expected, strict=True):
@@ -270,7 +271,7 @@ def test_a_bpe_that_sees_the_space_before_a_word_gives_the_pieces_of_the_whole_s
     settings = {name: str(value) for name, value in flags.items()}
     bpe = encoders.build_bpe(SimpleNamespace(**settings, bpe_add_prefix_space=False, **SAMPLING))
     dictionary = Growing()
-    segmenter = Segmenter(dictionary, None, bpe, settings["bpe"])
+    segmenter = DictionarySegmenter(dictionary, None, bpe, settings["bpe"])
     assert whole("a word")[1] != [*whole("a")[1], *whole("word")[1]]  # else there is nothing to test
     for line in ("understanding well known words", "The ☃man smiles : it 's caf☃s", "x"):
         (window,) = segmenter.windows(line.split(" "), 200)
@@ -285,7 +286,7 @@ def test_a_bpe_that_sees_the_space_before_a_word_gives_the_pieces_of_the_whole_s
 def test_any_words_give_the_byte_level_pieces_of_their_sentence(byte_level_bpe, words):
     bpe, whole = byte_level_bpe
     dictionary = Growing()
-    (window,) = Segmenter(dictionary, None, bpe, "hf_byte_bpe").windows(words, 500)
+    (window,) = DictionarySegmenter(dictionary, None, bpe, "hf_byte_bpe").windows(words, 500)
     found = [dictionary.pieces[index] for index in window.ids[:-1]]
     assert [piece for piece in found if piece != "<unk>"] == whole(" ".join(words))[1]
     assert sorted(set(window.owners[:-1])) == list(range(len(words)))
@@ -305,7 +306,7 @@ def byte_level_bpe(data, tmp_path_factory):
 def test_a_bpe_whose_pieces_span_words_is_refused():
     joined = SimpleNamespace(encode=lambda text: text.replace(" ", "_"))
     with pytest.raises(WordsError, match="makes pieces of several words, as of 'b' with the one before"):
-        list(Segmenter(Growing(), None, joined, None).windows(["a", "b"], 9))
+        list(DictionarySegmenter(Growing(), None, joined, None).windows(["a", "b"], 9))
 
 
 class Dictionary:
@@ -335,7 +336,7 @@ class Letters:
 
 
 def windows(words, limit, bpe_name=None):
-    segmenter = Segmenter(Dictionary(), None, Characters() if bpe_name else Letters(), bpe_name)
+    segmenter = DictionarySegmenter(Dictionary(), None, Characters() if bpe_name else Letters(), bpe_name)
     return segmenter, list(segmenter.windows(words, limit))
 
 

@@ -8,9 +8,9 @@ import torch
 from fairseq import optim
 from omegaconf import OmegaConf
 
-from fairseq_lth.pruning.criteria import prunable_parameters
-from fairseq_lth.pruning.masks import Mask
-from fairseq_lth.pruning.zeros import GradientMasks, inner_optimizers, zero_pruned
+from fairseq_lth.training.zeros import GradientMasks, inner_optimizers, zero_pruned
+from probing_bridge.pruning.criteria import prunable_parameters
+from probing_bridge.pruning.masks import Mask
 
 HALF = ("--fp16", "--fp16-init-scale", "4")
 PRECISIONS = {

@@ -12,7 +12,7 @@ import torch
 from fairseq_lth.levels.__main__ import main
 from fairseq_lth.levels.checkpoints import imp_state, level_record, read_checkpoint
 from fairseq_lth.levels.state import sample_hash
-from fairseq_lth.pruning.masks import Mask
+from probing_bridge.pruning.masks import Mask
 
 
 @pytest.fixture

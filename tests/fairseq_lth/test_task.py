@@ -196,9 +196,9 @@ def test_a_masked_criterion_never_sees_an_unmasked_weight(train, dense, corpus):
     from fairseq import checkpoint_utils
     from fairseq.criterions import CRITERION_REGISTRY
 
-    from fairseq_lth.pruning.criteria import prunable_parameters
-    from fairseq_lth.pruning.masks import Mask
-    from fairseq_lth.pruning.zeros import GradientMasks
+    from fairseq_lth.training.zeros import GradientMasks
+    from probing_bridge.pruning.criteria import prunable_parameters
+    from probing_bridge.pruning.masks import Mask
 
     level = str(dense / "checkpoint_lth2.pt")
     (model,), _, task = checkpoint_utils.load_model_ensemble_and_task([level], arg_overrides={"data": str(corpus)})

@@ -76,7 +76,7 @@ def assert_zeros(trainer: Any, has_state: bool) -> None:
     """Checks everything that a pruned weight leaves in a trainer."""
     import torch
 
-    from fairseq_lth.pruning.zeros import inner_optimizers
+    from fairseq_lth.training.zeros import inner_optimizers
 
     weights = dict(trainer.get_model().named_parameters())
     kept = {}

@@ -1,4 +1,4 @@
-"""CoNLL-U (Universal Dependencies): parts of speech and syntactic arcs (universaldependencies.org/format).
+"""CoNLL-U (Universal Dependencies): parts of speech, features and syntactic arcs (universaldependencies.org/format).
 
 By default lines of multiword tokens (2-3) and of empty nodes (4.1) are left out, so that word numbers and positions
 agree, and the columns, numbers and heads of all words are checked: one root, everything below it. `_` and an empty cell
@@ -9,14 +9,16 @@ lines 2-3 and 4.1 for words of their own in tagging; in arcs it crashes on them,
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers.arcs import Arc, arc_instance
-from probing_bridge.corpora.readers.source import Block, Source
+from probing_bridge.corpora.readers.source import Block, Source, read_source
 from probing_bridge.corpora.readers.words import NO_ANNOTATION, not_annotated
 
-ID, FORM, UPOS, HEAD, DEPREL = 0, 1, 3, 6, 7
+ID, FORM, UPOS, FEATS, HEAD, DEPREL = 0, 1, 3, 5, 6, 7
 N_COLUMNS = 10
 SIGNS = ("PUNCT", "SYM", "X")  # what an underscore of the text may be
 NUMBER = re.compile("[0-9]{1,9}")
@@ -70,6 +72,62 @@ def read_arcs(source: Source) -> Iterator[Instance]:
             found = True
     if not found:
         raise source.nothing("every word has head 0, and a root is no arc")
+
+
+def read_feature(source: Source, feature: str) -> Iterator[Instance]:
+    """One morphological feature of the words that have it.
+
+    Args:
+        source: A CoNLL-U file.
+        feature: Its name in column 6, such as Case.
+
+    Yields:
+        The sentences in which some word has the feature.
+
+    Raises:
+        InputError: A malformed line or column 6, withheld words, or a file without the feature.
+    """
+    found = False
+    for block in source.blocks(comments=True):
+        rows = words(source, block, N_COLUMNS)
+        items = [
+            (position, value)
+            for position, (number, row) in enumerate(rows)
+            if (value := features(source, number, row).get(feature)) is not None
+        ]
+        if items:
+            yield Instance(forms(source, rows), tuple(value for _, value in items), tuple(at for at, _ in items))
+            found = True
+    if not found:
+        raise source.nothing(f"no word has the feature {feature} in column 6")
+
+
+def feature_values(path: str | Path) -> dict[str, set[str]]:
+    """The features that a file has, and their values.
+
+    Raises:
+        InputError: See read_feature.
+    """
+    source, found = read_source(path, "conllu", compat=False), defaultdict[str, set[str]](set)
+    for block in source.blocks(comments=True):
+        for number, row in words(source, block, N_COLUMNS):
+            for name, value in features(source, number, row).items():
+                found[name].add(value)
+    return dict(found)
+
+
+def features(source: Source, number: int, row: Sequence[str]) -> dict[str, str]:
+    """Column 6 of a word: its features and their values.
+
+    Raises:
+        InputError: Not of the form Name=Value|Name=Value or `_`.
+    """
+    if row[FEATS] == NO_ANNOTATION:
+        return {}
+    pairs = [part.partition("=") for part in row[FEATS].split("|")]
+    if not all(name and value for name, _, value in pairs):
+        raise source.fault(f"expected features such as Case=Nom|Number=Sing in column 6, found {row[FEATS]!r}", number)
+    return {name: value for name, _, value in pairs}
 
 
 def words(source: Source, block: Block, n_columns: int) -> list[Row]:

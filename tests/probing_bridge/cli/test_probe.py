@@ -235,6 +235,22 @@ def test_what_is_printed_beside_the_score_are_the_numbers_of_the_table(
     assert "2 of 5 jobs to do (3 are finished): 1 control by linear, 1 mdl by linear; about" in printed.err
 
 
+def test_words_of_the_other_side_are_refused(
+    inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite, (plain, _) = inputs
+    decoded = tmp_path / "decoded.hdf5"
+    with Representations(plain) as read:
+        write_vectors(read, decoded, replace(read.origin, component="decoder"))
+    for side, reps, of in (("target", plain, "encoder"), ("source", decoded, "decoder")):
+        named = suite.with_name("sided.yaml")
+        named.write_text(json.dumps({"side": side, **json.loads(suite.read_text())}))
+        words = ["probe", "--suite", named, "--reps", reps, "--output", tmp_path / "results"]
+        assert main([str(word) for word in words]) == 2
+        refused = f"{reps}: holds words of the {of}, but the suite is of the {side} side\n"
+        assert capsys.readouterr().err.endswith(refused)
+
+
 def test_unknown_pieces_and_another_language_are_warned_of(
     inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

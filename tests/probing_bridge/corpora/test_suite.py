@@ -67,6 +67,47 @@ def test_the_language_of_the_corpora(suite):
     ]
 
 
+ROWS = [
+    "1\tDer\t_\tDET\t_\tCase=Nom|Gender=Masc\t2\tdet\t_\t_",
+    "2\tHund\t_\tNOUN\t_\tCase=Nom\t3\tnsubj\t_\t_",
+    "3\tsieht\t_\tVERB\t_\tTense=Pres\t0\troot\t_\t_",
+    "4\tihn\t_\tPRON\t_\tCase=Acc|Odd=Yes\t3\tobj\t_\t_",
+]
+
+
+def treebank(tmp_path, **change):
+    """Writes tb.conllu."""
+    (tmp_path / "tb.conllu").write_text("\n".join(change.get(f"row{n}", row) for n, row in enumerate(ROWS)) + "\n\n")
+
+
+TREEBANK = "treebank: {train: tb.conllu, dev: tb.conllu, test: tb.conllu}\n"
+
+
+def test_a_treebank_is_a_source_of_tasks(suite, tmp_path):
+    """Each universal feature whose values differ is a task of the words that have it; Gender has one value."""
+    treebank(tmp_path)
+    found = suite(f"language: de\nside: target\n{TREEBANK}")
+    assert (found.side, found.language) == ("target", "de")
+    assert list(found.tasks) == ["pos", "syn_arc_prediction", "syn_arc_classification", "feat_case"]
+    (one,) = found.tasks["feat_case"].read("train")
+    assert (one.labels, one.indices) == (("Nom", "Nom", "Acc"), (0, 1, 3))
+    (one,) = found.tasks["syn_arc_classification"].read("test")
+    assert sorted(one.labels) == ["det", "nsubj", "obj"]
+
+
+def test_faults_of_a_treebank_are_one_line(suite, tmp_path):
+    treebank(tmp_path, row1=ROWS[1].replace("Case=Nom", "Nom"))
+    assert faults(suite, TREEBANK)[0].startswith("suite.yaml:1: ")
+    with pytest.raises(BridgeError, match=r"tb.conllu:2: expected features such as Case=Nom\|Number=Sing"):
+        suite(TREEBANK)
+    treebank(tmp_path)
+    assert faults(suite, f"side: middle\n{TREEBANK}") == [
+        "suite.yaml:1: side can only be source or target, not 'middle'"
+    ]
+    twice = f"{TREEBANK}tasks:\n  pos: {{train: tb.conllu, dev: tb.conllu, test: tb.conllu}}\n"
+    assert faults(suite, twice) == ["suite.yaml:3: pos is a task of the treebank already"]
+
+
 def test_all_faults_at_once(suite):
     text = """\
 compat: liu2018
@@ -117,8 +158,8 @@ def test_paths_stay_inside(name, suite, tmp_path):
         ("", "suite.yaml: is empty"),
         ("# nothing\n", "suite.yaml: is empty"),
         ("tasks:\n  - a\n", "suite.yaml:2: expected tasks to be a mapping"),
-        ("[1]\n", "suite.yaml:1: expected the suite to be a mapping with keys compat, language, tasks"),
-        ("compat: liu2019\n", "suite.yaml: has no key `tasks`"),
+        ("[1]\n", "suite.yaml:1: expected the suite to be a mapping with keys compat, language, side, treebank, tasks"),
+        ("compat: liu2019\n", "suite.yaml: has no key `tasks`, and no `treebank`"),
         ("tasks: {}\n", "suite.yaml:1: names no task"),
         ("tasks:\n  a: b: c\n", "suite.yaml:2: expected YAML: mapping values are not allowed here"),
         ("tasks: {a\n", "suite.yaml:2: expected YAML: "),

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from fairseq_lth.pruning.masks import Mask
+from probing_bridge.pruning.masks import Mask
 
 
 class Optimizer(Protocol):

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_lth.pruning.criteria import PRUNING_CRITERIA, prunable_parameters, prune
-from fairseq_lth.pruning.masks import Mask, MaskError
+from probing_bridge.pruning.criteria import PRUNING_CRITERIA, prunable_parameters, prune
+from probing_bridge.pruning.masks import Mask, MaskError
 
 
 def by_sorting(weights, mask, rate):
@@ -130,6 +130,7 @@ def test_embeddings_and_what_is_tied_to_them_and_norms_are_kept():
 
 def transformer_big() -> torch.nn.Module:
     """transformer_vaswani_wmt_en_de_big with shared embeddings and a joined dictionary of 32768 types."""
+    pytest.importorskip("fairseq", reason="Transformer-big: no fairseq here (extra train)")
     from fairseq.data import Dictionary
     from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY
 

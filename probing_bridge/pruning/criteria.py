@@ -1,4 +1,4 @@
-"""Which weights may be pruned, how they are scored, and which of them go. No fairseq.
+"""Which weights may be pruned, how they are scored, and which of them go.
 
 Movva & Zhao (2020, Section 3.2) rank all weights but embeddings together by magnitude and remove the smallest 20 % of
 what is left; here LayerNorm is kept too, and biases are ranked with the weights. To add a criterion, write a function
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fairseq_lth.pruning.masks import Mask, MaskError
+from probing_bridge.pruning.masks import Mask, MaskError
 
 _INFINITY = 0x7F800000  # the bits of float32 infinity; NaN is above
 

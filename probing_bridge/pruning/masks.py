@@ -1,4 +1,4 @@
-"""Masks: which weights are kept (True) and which are pruned (False). No fairseq.
+"""Masks: which weights are kept (True) and which are pruned (False).
 
 A mask belongs to the prunable parameters of a model, in the model's order. It is stored packed, one bit a weight, and
 identified by a hash of names, shapes and bits, so that ranks, levels and files can be compared cheaply.

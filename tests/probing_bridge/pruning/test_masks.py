@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_lth.pruning.masks import Mask, MaskError
+from probing_bridge.pruning.masks import Mask, MaskError
 
 
 def masks(draw):

@@ -1,1 +1,0 @@
-"""Which weights go: prunable parameters, scores, masks, and keeping zeros zero."""

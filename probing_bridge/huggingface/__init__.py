@@ -1,0 +1,1 @@
+"""Models of Hugging Face's transformers: opened safely, encoded, dumped, pruned."""
