@@ -13,7 +13,8 @@ step binarise "tokens, BPE and fairseq's binary format" \
     bash recipes/binarise.sh "$text" "$SOURCE" "$TARGET" "$BPE" "$BPE_SIZE" "$data" "${TOKENIZER[@]}"
 if [ -n "${SMOKE-}" ]; then
     step subset "first sentences of the probing corpora" \
-        python $here/data.py subset --data "$open" --suite "$SUITE" --output "$CORPORA"
+        python $here/data.py subset --data "$open" --suite "$SUITE" --sentences 40 15 15 --documents 2 1 1 \
+            --output "$CORPORA"
 fi
 step corpora "corpora of the probing tasks" \
     python recipes/wmt16_en_de/check_data.py --suite "$SUITE" --corpora "$CORPORA"

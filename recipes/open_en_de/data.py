@@ -1,7 +1,7 @@
 """The open corpora: pairs as plain text, and small copies of the probing corpora for a smoke run.
 
 python data.py pairs --data DATA --output TEXT --pairs train=multi30k/train:29000 valid=multi30k/val:1014 ...
-python data.py subset --data DATA --suite suite.yaml --output DIR
+python data.py subset --data DATA --suite suite.yaml --sentences 40 15 15 --documents 2 1 1 --output DIR
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import gzip
 import json
 import re
 import sys
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -22,8 +23,15 @@ from probing_bridge.formats.text import file_bytes, plain_text
 
 PART = re.compile(r"(train|valid|test\d*)=([^:]+):(\d{1,9})")
 LANGUAGES = ("en", "de")
-SENTENCES = {"train": 40, "dev": 15, "test": 15}  # of a subset
-DOCUMENTS = {"train": 2, "dev": 1, "test": 1}
+PARTS = ("train", "dev", "test")  # of a probing corpus
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of a corpus is kept: sentences, or documents of one that is in documents."""
+
+    sentences: int
+    documents: int
 
 
 def main() -> int:
@@ -33,10 +41,12 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
     parser.add_argument("--pairs", nargs="+", metavar="SPLIT=PREFIX:N", help="pairs: the first N of two files of DATA")
     parser.add_argument("--suite", type=Path, help="subset: the suite file whose corpora are cut")
+    parser.add_argument("--sentences", type=int, nargs=3, metavar="N", help="subset: how many of train, dev, test")
+    parser.add_argument("--documents", type=int, nargs=3, metavar="N", help="subset: of what is in documents")
     parser.add_argument("--output", type=Path, required=True, help="folder to make")
     arguments = parser.parse_args()
-    if arguments.what == "subset" and arguments.suite is None:
-        parser.error("subset: give --suite")
+    if arguments.what == "subset" and None in (arguments.suite, arguments.sentences, arguments.documents):
+        parser.error("subset: give --suite, --sentences and --documents")
     try:
         if not arguments.data.is_dir():
             raise BridgeError(f"DATA={arguments.data}: no such folder; README.md of the recipe says what belongs there")
@@ -44,7 +54,8 @@ def main() -> int:
             if arguments.what == "pairs":
                 write_pairs(arguments.data, arguments.pairs or [], beside)
             else:
-                write_subset(arguments.data, arguments.suite, beside)
+                sizes = zip(PARTS, arguments.sentences, arguments.documents, strict=True)
+                write_subset(arguments.data, arguments.suite, {part: Size(*size) for part, *size in sizes}, beside)
     except (BridgeError, OSError, EOFError, UnicodeDecodeError) as error:
         print(f"open_en_de: {error}", file=sys.stderr)
         return 2
@@ -82,32 +93,32 @@ def first_lines(data: Path, name: str, count: int) -> list[str]:
     return found
 
 
-def write_subset(data: Path, suite: Path, folder: Path) -> None:
+def write_subset(data: Path, suite: Path, sizes: dict[str, Size], folder: Path) -> None:
     """Writes the first sentences or documents of every file of the suite, under the same name.
 
     Raises:
         BridgeError: A file is missing.
     """
     for entry in yaml.safe_load(suite.read_text(encoding="utf-8"))["tasks"].values():
-        for split in SENTENCES:
+        for split in PARTS:
             target = folder / entry[split]
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
-                content = cut(read(data / entry[split]), split, Path(entry[split]))
+                content = cut(read(data / entry[split]), sizes[split], Path(entry[split]))
                 packed = content.encode()
                 target.write_bytes(gzip.compress(packed, mtime=0) if target.suffix == ".gz" else packed)
 
 
-def cut(text: str, split: str, path: Path) -> str:
+def cut(text: str, size: Size, path: Path) -> str:
     """The first sentences, trees, objects or documents of a corpus."""
-    name, count = path.name.removesuffix(".gz"), SENTENCES[split]
+    name, count = path.name.removesuffix(".gz"), size.sentences
     if name.endswith(".json"):
         found = json.loads(text)
         return json.dumps(dict(islice(found.items(), count)) if isinstance(found, dict) else found[: 4 * count])
     if name.endswith(".ptb"):
         return "".join(text.splitlines(keepends=True)[:count])
     if name.endswith("_conll"):
-        return "".join(re.findall(r"(?s)#begin document.*?#end document[^\n]*\n", text)[: DOCUMENTS[split]])
+        return "".join(re.findall(r"(?s)#begin document.*?#end document[^\n]*\n", text)[: size.documents])
     return "\n\n".join(re.split(r"\n\n+", text)[: 4 * count if "streusle" in name else count]) + "\n\n"
 
 

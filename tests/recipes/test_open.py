@@ -85,12 +85,13 @@ class TestPairs:
 def test_subset_keeps_whole_sentences_and_documents(tmp_path, script):
     data = script("open_en_de/data.py")
     blocks = "".join(f"word{n}\tX\nlast{n}\tY\n\n" for n in range(30))
-    cut = data.cut(blocks, "dev", Path("ged_dev.tsv.gz"))
+    size = data.Size(sentences=15, documents=2)
+    cut = data.cut(blocks, size, Path("ged_dev.tsv.gz"))
     assert cut.count("last") == 15 and blocks.startswith(cut)
     documents = "".join(f"#begin document ({n}); part 000\na\n\nb\n#end document\n" for n in range(5))
-    assert data.cut(documents, "train", Path("gum_train.gold_conll.gz")) == documents[: len(documents) * 2 // 5]
+    assert data.cut(documents, size, Path("gum_train.gold_conll.gz")) == documents[: len(documents) * 2 // 5]
     objects = json.dumps({str(n): {"sentence": ["x"]} for n in range(30)})
-    assert list(json.loads(data.cut(objects, "test", Path("it-happened_test.json")))) == [str(n) for n in range(15)]
+    assert list(json.loads(data.cut(objects, size, Path("it-happened_test.json")))) == [str(n) for n in range(15)]
 
 
 def test_dry_run_is_the_chain_of_the_paper(tmp_path, run):

