@@ -174,16 +174,12 @@ def test_three_runners_wait_for_the_tables(inputs: tuple[Path, list[Path]], tmp_
     assert len(whole) == 2 * (2 + 2 * len(LAYERS)) and set(whole["layer"]) == {"-", *LAYERS}
 
 
-def test_extras_and_processes(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.slow)])
+def test_extras_and_processes(inputs: tuple[Path, list[Path]], tmp_path: Path, jobs: str) -> None:
     one = (inputs[0], inputs[1][:1])
-    few = ("--layers", "1", "--tasks", "pos", "ef")
-    assert (
-        main(
-            arguments(one, tmp_path / "results", *few, "--mix", "--measures", "score", "control", "mdl", "--jobs", "2")
-        )
-        == 0
-    )
-    assert main(arguments(one, tmp_path / "results", *few, "--mix", "--probes", "mlp")) == 0
+    few = ("--layers", "1", "--tasks", "pos", "ef", "--mix", "--jobs", jobs)
+    assert main(arguments(one, tmp_path / "results", *few, "--measures", "score", "control", "mdl")) == 0
+    assert main(arguments(one, tmp_path / "results", *few, "--probes", "mlp")) == 0
     frame = read_results(tmp_path / "results")["probes"]
     counts = frame.groupby(["task", "probe", "metric"]).size().to_dict()
     assert counts == {  # a layer and the mix; a regression has no description length

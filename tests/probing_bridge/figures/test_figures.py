@@ -282,7 +282,7 @@ def test_files_have_no_dates_and_equal_bytes(full: Results) -> None:
     assert "<title>" in to_svg(first) and 'id="mark|' not in to_svg(first)
 
 
-@pytest.mark.parametrize("name", ["table_own_index", "fig_mdl_selectivity", "fig_5_encoder_layers"])
+@pytest.mark.parametrize("name", ["table_own_index", "fig_5_encoder_layers"])
 def test_pngs_are_small_and_keep_their_colours(name: str, pictures) -> None:
     figure = pictures(name)
     content = to_bytes(figure, "png")

@@ -317,11 +317,11 @@ def test_rows_that_cannot_stand_beside_those_there_are_refused(
     assert all(path.read_bytes() == content for path, content in before.items() if path.exists())
 
 
-@pytest.mark.parametrize("n_sentences", [1, 2, 40])
+@pytest.mark.parametrize("n_sentences", [1, 2, 12])
 def test_few_sentences(
     make_dumps: Callable[..., Any], tmp_path: Path, recwarn: pytest.WarningsRecorder, n_sentences: int
 ) -> None:
-    maker = make_dumps(n_sentences=n_sentences, n_layers=1)
+    maker = make_dumps(n_sentences=n_sentences, n_layers=1, components=("encoder", "encoder_self"))
     dumps = [maker.level(k).path for k in range(2)]
     words = [sum(k == 0 or tokens[k - 1] not in (6, 10) for k in range(len(tokens) - 1))
              for tokens in maker.tokens["source"]]  # fmt: skip
@@ -335,6 +335,7 @@ def test_few_sentences(
     assert not [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)]
 
 
+@pytest.mark.slow
 def test_jobs_of_submitit(make_dumps: Callable[..., Any], tmp_path: Path) -> None:
     maker = make_dumps(n_sentences=15, n_layers=1, components=("encoder",))  # one job in each of the two rounds
     dumps = [maker.level(k).path for k in range(2)]
@@ -357,7 +358,8 @@ def test_jobs_of_submitit(make_dumps: Callable[..., Any], tmp_path: Path) -> Non
 def test_only_the_pairs_asked_for(
     make_dumps: Callable[..., Any], tmp_path: Path, pairs: list[str], expected: set[tuple[int, int]], small_tiles: None
 ) -> None:
-    dumps = [make_dumps(n_layers=1).level(k).path for k in range(3)]
+    maker = make_dumps(n_sentences=12, n_layers=1, components=("encoder", "encoder_self"))
+    dumps = [maker.level(k).path for k in range(3)]
     assert similarity(dumps[::-1], tmp_path, "--pairs", *pairs) == 0
     rows = tables(tmp_path)["similarity"]
     rows = rows[(rows["group"] == "") & rows["level_b"].notna()]

@@ -1,4 +1,7 @@
-"""The real files of ../shared/data, with the counts of its README. Skipped where they are not."""
+"""The real files of ../shared/data, with the counts of its README: the dev files, and (slow) the large train files.
+
+Skipped where they are not.
+"""
 
 import gzip
 import json
@@ -13,6 +16,7 @@ from probing_bridge.corpora.readers.source import read_source
 from probing_bridge.corpora.tasks import label_vocabulary, read_instances
 
 SPLITS = ("train", "dev", "test")
+SLOW = pytest.mark.slow
 # Task, file, (sentences, items) of train, dev, test; None: not counted in the README.
 COUNTS = [
     ("pos", "ud_ewt/en_ewt-ud-{}.conllu", [(12544, 204577), (2001, 25147), (2077, 25094)]),
@@ -31,31 +35,37 @@ COUNTS = [
     ("sem_arc_classification", "sdp_erg/dm_{}.sdp", [(7802, 114045), (555, 9005), (712, 10787)]),
     ("sem_arc_prediction", "sdp_erg/dm_{}.sdp", [(7802, None), (555, None), (712, None)]),
 ]
+CASES = [
+    pytest.param(task, name.format(split), *expected, marks=[SLOW] if split == "train" else [])
+    for task, name, counts in COUNTS
+    for split, expected in zip(SPLITS, counts, strict=True)
+    if expected is not None
+]
 
 
 def data(shared: Path, name: str) -> Path:
     return shared / "data" / f"{name}.gz"
 
 
-@pytest.mark.parametrize(("task", "name", "counts"), COUNTS, ids=lambda value: value if isinstance(value, str) else "")
-def test_sentences_and_items(task, name, counts, shared):
-    for split, expected in zip(SPLITS, counts, strict=True):
-        if expected is None:
-            continue
-        found = read_instances(task, data(shared, name.format(split)))
-        assert len(found) == expected[0]
-        assert expected[1] in (None, sum(len(one.labels) for one in found))
+@pytest.mark.parametrize(("task", "name", "n_sentences", "n_items"), CASES)
+def test_sentences_and_items(task, name, n_sentences, n_items, shared):
+    found = read_instances(task, data(shared, name))
+    assert len(found) == n_sentences
+    assert n_items in (None, sum(len(one.labels) for one in found))
 
 
-def test_semantic_tags_of_forms_of_several_words(shared):
-    for split, n_words in (("train", 50408), ("dev", 7368), ("test", 6821), ("eval", 5710)):
-        lines = gzip.decompress(data(shared, f"pmb/semtag_{split}.tsv").read_bytes()).decode().split("\n")
-        words = [word for line in lines if line for word in re.split(r"[~\s]+", line.split("\t")[0]) if word]
-        assert sum(map(bool, lines)) == n_words
-        found = read_instances("st", data(shared, f"pmb/semtag_{split}.tsv"))
-        assert [word for one in found for word in one.tokens] == words
+@pytest.mark.parametrize(
+    ("split", "n_words"), [pytest.param("train", 50408, marks=SLOW), ("dev", 7368), ("test", 6821), ("eval", 5710)]
+)
+def test_semantic_tags_of_forms_of_several_words(split, n_words, shared):
+    lines = gzip.decompress(data(shared, f"pmb/semtag_{split}.tsv").read_bytes()).decode().split("\n")
+    words = [word for line in lines if line for word in re.split(r"[~\s]+", line.split("\t")[0]) if word]
+    assert sum(map(bool, lines)) == n_words
+    found = read_instances("st", data(shared, f"pmb/semtag_{split}.tsv"))
+    assert [word for one in found for word in one.tokens] == words
 
 
+@SLOW
 def test_labels(shared):
     def vocabulary(task, name, splits=SPLITS):
         return set(label_vocabulary(*[read_instances(task, data(shared, name.format(split))) for split in splits]))
@@ -74,7 +84,7 @@ def test_labels(shared):
     assert Counter(label for one in errors for label in one.labels)["i"] == 1402
 
 
-@pytest.mark.parametrize(("split", "expected"), [("train", 4553), ("dev", 462), ("test", 485)])
+@pytest.mark.parametrize(("split", "expected"), [pytest.param("train", 4553, marks=SLOW), ("dev", 462), ("test", 485)])
 def test_supersenses_of_both_files_and_of_expressions_of_several_words(split, expected, shared):
     path = data(shared, f"streusle/streusle.ud_{split}.json")
     for task in ("ps_role", "ps_fxn"):
@@ -90,7 +100,7 @@ def test_supersenses_of_both_files_and_of_expressions_of_several_words(split, ex
 
 @pytest.mark.parametrize(
     ("split", "mentions", "entities", "documents"),
-    [("train", 16854, 3895, 128), ("dev", 2366, 529, 20), ("test", 2313, 579, 20)],
+    [pytest.param("train", 16854, 3895, 128, marks=SLOW), ("dev", 2366, 529, 20), ("test", 2313, 579, 20)],
 )
 def test_coreference(split, mentions, entities, documents, shared):
     path = data(shared, f"gum/gum_{split}.gold_conll")
