@@ -255,15 +255,19 @@ VECTORS = {
 }
 
 
+def representations(path, dtype="float32"):
+    """Two sentences, two layers."""
+    sentences = [["a", "b"], ["c", "d"]]
+    with RepresentationWriter(path, sentences, ["0", "1"], 4, Origin(), dtype) as writer:
+        for words in sentences:
+            writer.add(words, np.ones((2, 2, 4)))
+
+
 @pytest.mark.parametrize("kind", VECTORS)
 def test_representations(kind, tmp_path, measured):
     path = tmp_path / "r.hdf5"
     (tmp_path / "secret").write_bytes(SECRET)
-    sentences = [["a", "b"], ["c", "d"]]
-    dtype = "float16" if kind.startswith("means") else "float32"
-    with RepresentationWriter(path, sentences, ["0", "1"], 4, Origin(), dtype) as writer:
-        for words in sentences:
-            writer.add(words, np.ones((2, 2, 4)))
+    representations(path, "float16" if kind.startswith("means") else "float32")
     read_all(path)
     with h5py.File(path, "r+") as file:
         VECTORS[kind](file)
