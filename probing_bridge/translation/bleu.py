@@ -76,7 +76,7 @@ class Metric:
         sides = (references if kind is None else translations.texts(kind, len(references)) for kind in kinds)
         texts = Texts(*([self.prepare(line) for line in side] for side in sides))
         if texts.tokeniser == SPACED:
-            translations.require_spaces()
+            translations.require_spaces(references)
         elif self.settings.get("tokenize") == "none":
             message = f"compares what stands between spaces, and this script needs sacrebleu's {texts.tokeniser}"
             raise BridgeError(f"{self.hypotheses} lines: this BLEU {message}: use --metrics sacrebleu")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,20 +45,22 @@ class Generated:
                 raise InputError(f"{message} (--remove-bpe sentencepiece where words begin with ▁)", self.path)
         return [found[number] for number in range(count)]
 
-    def require_spaces(self) -> None:
-        """Looks whether words that the translations have apart stand together in the detokenised ones.
+    def require_spaces(self, references: Sequence[str]) -> None:
+        """Looks whether the references in this file have lost the spaces that the plain ones have.
 
         fairseq's `--bpe sentencepiece` takes every space away from lines whose pieces `--remove-bpe` has put together.
 
+        Args:
+            references: The plain references, in corpus order, of a script that has spaces.
+
         Raises:
-            InputError: They do, in the first sentence of three words or more that is so.
+            InputError: Most of those of three words or more have.
         """
-        for number in sorted(self.lines["D"].keys() & self.lines["H"].keys()):
-            words = self.lines["H"][number].split()
-            side_by_side = any(one.isalpha() and other.isalpha() for one, other in itertools.pairwise(words))
-            if len(words) > 2 and side_by_side and self.lines["D"][number].strip() == "".join(words):
-                message = f"D-{number} has no spaces between its words: generate again, with --remove-bpe but no --bpe"
-                raise InputError(message, self.path)
+        pairs = [(self.lines["T"].get(number), line) for number, line in enumerate(references)]
+        joined = [len(text.split()) == 1 for text, line in pairs if text is not None and len(line.split()) > 2]
+        if 2 * sum(joined) > len(joined):
+            reason = "T lines have no spaces between their words: generate again, with --remove-bpe or --bpe, not both"
+            raise InputError(reason, self.path)
 
 
 def read_generated(path: str | Path) -> Generated:
