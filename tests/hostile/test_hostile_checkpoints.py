@@ -63,7 +63,7 @@ def on_no_file(words):
 
 def commands(path, corpus, folder):
     """Every command of ours and of fairseq that reads a checkpoint, on this one."""
-    data = [str(corpus), "--user-dir", PLUGIN, "--task", "lth_imp", "--path", path, "--cpu"]
+    data = [str(corpus), "--user-dir", PLUGIN, "--task", "lth_imp", "--path", path, "--cpu", "--num-workers", "0"]
     yield "encode", ("--path", path, "--sentences", folder / "words.txt", "--output", folder / "out.hdf5", "--cpu")
     yield "generate", (*data, "--gen-subset", "test", "--beam", "1", "--max-len-b", "3")
     yield "validate", (*data, "--valid-subset", "valid", "--max-tokens", "200")
@@ -80,7 +80,12 @@ def attempts(kinds, level, corpus, folder, marker, programs):
                 yield Attempt(kind, program, words, says=re.escape(path.name))
 
 
-@pytest.fixture(params=[(), (("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1"),)], ids=["plain", "forced"])
+@pytest.fixture(
+    params=[
+        pytest.param((), id="plain", marks=pytest.mark.slow),
+        pytest.param((("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1"),), id="forced"),
+    ]
+)
 def environment(request):
     """A usual workaround for torch's refusal of pickles, which must change nothing."""
     return request.param
