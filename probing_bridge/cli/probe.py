@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from probing_bridge.cli import command_line
@@ -13,7 +14,7 @@ from probing_bridge.corpora.suite import add_suite_arguments
 from probing_bridge.probes.measures import MEASURES
 from probing_bridge.probes.problem import PROBES, Recipe
 
-MOST_PROCESSES = 1024
+MOST_PROCESSES, MOST_RESAMPLES = 1024, 1_000_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"what is measured (default: score). {measures}",
     )
     add("--seeds", type=_seed, nargs="+", default=[133], metavar="N", help="seeds (default: 133, the recipe's)")
-    add("--jobs", type=_jobs, default=1, metavar="N", help="processes at a time on this machine (default: 1)")
+    add(
+        "--resamples",
+        type=_up_to(MOST_RESAMPLES),
+        default=1000,
+        metavar="N",
+        help="bootstrap samples behind intervals and p-values, of which the least is 2 / (N + 1) (default: 1000)",
+    )
+    add(
+        "--jobs",
+        type=_up_to(MOST_PROCESSES),
+        default=1,
+        metavar="N",
+        help="processes at a time on this machine (default: 1)",
+    )
     add_cluster_arguments(parser, "jobs")
     add("--memory", type=_gigabytes, metavar="GB", help="memory for features (default: half of what is free)")
     add("--allow-mixed", action="store_true", help="take representations of several experiments in one table")
@@ -46,10 +60,15 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _jobs(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_PROCESSES:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, 1 to {MOST_PROCESSES}")
-    return int(text)
+def _up_to(most: int) -> Callable[[str], int]:
+    """Reads a whole number from 1 to `most`."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, 1 to {most}")
+        return int(text)
+
+    return number
 
 
 def _gigabytes(text: str) -> int:
@@ -93,6 +112,7 @@ def run(arguments: argparse.Namespace) -> None:
             workers=arguments.jobs,
             cluster=asked_cluster(arguments),
             memory=arguments.memory,
+            resamples=arguments.resamples,
             command=command_line(),
         )
     )

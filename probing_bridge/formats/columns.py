@@ -7,7 +7,7 @@ values are empty cells.
 
 Words used in the cells of the probes table: `probe` is linear, mlp, majority or word_majority (baselines: layer `-`),
 or linear_control, mlp_control (control task); `metric` is the task's own metric (accuracy, f1, pearson) or, beside
-it, selectivity, mdl_bits, mdl_compression, f0.5.
+it, gain, selectivity, control_ceiling, mdl_bits, mdl_compression, f0.5.
 """
 
 from __future__ import annotations
@@ -63,11 +63,13 @@ TABLES: dict[str, Table] = {
         {
             "experiment": "str", "model": "str", "level": "Int64", "sparsity": "float64", "task": "str",
             "layer": "str", "probe": "str", "seed": "Int64", "metric": "str", "score": "float64", "low": "float64",
-            "high": "float64", "n": "Int64", "best_epoch": "Int64", "data_hash": "str", "reps_hash": "str",
-            **_PROVENANCE,
+            "high": "float64", "n": "Int64", "best_epoch": "Int64", "dev_score": "float64", "features": "str",
+            "data_hash": "str", "reps_hash": "str", **_PROVENANCE,
         },
         ("experiment", "model", "task", "layer", "probe", "seed", "metric"),
-        "one score of one probe on the test split; layer is a number, or `mix`, or `-` for baselines",
+        "one score of one probe on the test split, or without a seed the mean over seeds; layer is a number, or `mix`, "
+        "or `-` for baselines; dev_score is what the best epoch (from 0) scored on the development split; features is "
+        "`standardised` or, as in Liu et al., `raw`",
     ),
     "probes_details": Table(
         {
@@ -81,10 +83,11 @@ TABLES: dict[str, Table] = {
         {
             "experiment": "str", "task": "str", "layer": "str", "probe": "str", "seed": "Int64", "metric": "str",
             "level": "Int64", "other_level": "Int64", "difference": "float64", "low": "float64", "high": "float64",
-            "p": "float64", "n": "Int64",
+            "p": "float64", "n": "Int64", "resamples": "Int64",
         },
         ("experiment", "task", "layer", "probe", "seed", "metric", "level", "other_level"),
-        "score of a level less that of another, with a bootstrap over sentences that is paired between the two",
+        "score of a level less that of another (without a seed: of the means over seeds), with a bootstrap of so many "
+        "samples of the sentences that is paired between the two",
     ),
     "similarity": Table(
         {

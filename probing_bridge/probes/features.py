@@ -6,6 +6,7 @@ itself when the process ends, however it ends.
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,9 @@ import torch
 from probing_bridge.formats.representations import Representations, sentence_text
 from probing_bridge.machine import free_memory
 from probing_bridge.probes.devices import CPU, Place
+
+_CHUNK_ROWS = 1024  # read at a time for means and standard deviations
+_ROUNDING = 1e-6  # a neuron that varies by less than this share of its size is constant: float32 has no more digits
 
 
 class Features:
@@ -41,6 +45,7 @@ class Features:
         self.starts = starts
         self.device = place.device
         self.values = values.to(place.device) if values.nbytes <= place.memory else values
+        self._affine: tuple[torch.Tensor, torch.Tensor] | None = None  # (n_layers, d): added, after multiplying by
 
     @property
     def dim(self) -> int:
@@ -65,7 +70,44 @@ class Features:
                 torch.index_select(self.values[layer], 0, rows, out=place)
             else:
                 place.copy_(torch.index_select(self.values[layer], 0, rows))
+            if self._affine is not None:
+                torch.addcmul(self._affine[0][layer], place, self._affine[1][layer], out=place)
         return out
+
+    def standardised(self, rows: np.ndarray) -> Features:
+        """The same features, each neuron of each layer less its mean and divided by its standard deviation.
+
+        Args:
+            rows: (n, 1 or 2) the words over which both are taken, each row once however often it is here.
+
+        Returns:
+            Features on the same array, standardised as they are gathered. A neuron that is constant over these words
+            is only centred.
+        """
+        mean, deviation = self._moments(torch.from_numpy(np.unique(rows)))
+        varies = deviation > _ROUNDING * torch.hypot(mean, deviation)
+        scale = torch.where(varies, 1 / torch.where(varies, deviation, 1.0), 1.0)
+        other = copy.copy(self)
+        other._affine = ((-mean * scale).to(self.values.dtype), scale.to(self.values.dtype))
+        return other
+
+    def _moments(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(n_layers, d) float64 means and population standard deviations over rows, chunk by chunk.
+
+        Sums are of differences from the first chunk's mean, so that nothing cancels.
+        """
+        layers = range(len(self.layers))
+        buffer = torch.empty(
+            (len(layers), min(_CHUNK_ROWS, len(rows)), self.dim), dtype=self.values.dtype, device=self.device
+        )
+        sums = buffer.new_zeros((2, len(layers), self.dim), dtype=torch.float64)
+        center = self.gather(rows[:_CHUNK_ROWS], layers, buffer).mean(dim=1, keepdim=True)
+        for part in rows.split(_CHUNK_ROWS):
+            values = self.gather(part, layers, buffer).sub_(center)
+            sums[0] += values.sum(dim=1)
+            sums[1] += values.square_().sum(dim=1)
+        shift, square = sums / len(rows)
+        return center[:, 0].double() + shift, (square - shift.square()).clamp_min(0).sqrt()
 
 
 def load_features(

@@ -84,6 +84,7 @@ class Job:
             "sparsity": self.model.origin.sparsity,
             "package_version": __version__,
             "metric": self.task.metric,
+            "features": "" if self.recipe is None else self.task.features,
             "recipe": None if self.recipe is None else asdict(self.recipe),
         }
 
@@ -160,7 +161,7 @@ def unfinished(job: Job, folder: Path) -> Job | None:
     """
     layers = []
     for layer in job.layers:
-        part = load_part(job.key(layer).path(folder), with_predictions=False)
+        part = load_part(job.key(layer).path(folder), with_arrays=False)
         if part is None or {**part.fingerprint, "command": None} != {**job.fingerprint, "command": None}:
             layers.append(layer)
     return replace(job, layers=tuple(layers)) if layers else None

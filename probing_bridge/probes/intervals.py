@@ -1,110 +1,134 @@
-"""How sure a score is: bootstrap samples of the sentences of a split, for one score or for the difference of two.
+"""How sure a score is: bootstrap samples of the sentences of a split, for a score, a difference and a mean over seeds.
 
-Percentile intervals as in Efron & Tibshirani (1993, An Introduction to the Bootstrap, chapter 13).
+Percentile intervals as in Efron & Tibshirani (1993, An Introduction to the Bootstrap, chapter 13). Seeds are drawn
+beside sentences, independently of them, as the runs of Sellam et al. (2022, The MultiBERTs, Section 4.1).
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from probing_bridge.probes.metrics import METRICS, Predictions
 
 N_RESAMPLES = 1000
+_AT_A_TIME = 1000  # samples that are multiplied at a time: as float64 they take four times what they take here
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A number and what it is in bootstrap samples of the sentences that it is of; two of the same ones subtract.
+
+    Attributes:
+        value: The number; nan where it is not defined.
+        sampled: (n_resamples,) what it is in each sample; nan where it is not defined.
+        offsets: (n_sentences + 1,) where the items of each sentence begin and end.
+    """
+
+    value: float
+    sampled: np.ndarray
+    offsets: np.ndarray
+
+    def __sub__(self, other: Resampled) -> Resampled:
+        """The difference, paired over sentences.
+
+        Raises:
+            ValueError: The two are not of the same items.
+        """
+        if not np.array_equal(self.offsets, other.offsets):
+            raise ValueError("a paired comparison needs the same items on both sides")
+        return Resampled(self.value - other.value, self.sampled - other.sampled, self.offsets)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % percentile interval; nan where no sample is defined."""
+        defined = self.sampled[np.isfinite(self.sampled)]
+        if not len(defined):
+            return float("nan"), float("nan")
+        low, high = np.percentile(defined, [2.5, 97.5])
+        return float(low), float(high)
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of a difference from 0.
+
+        Twice the smaller share of samples that are <= 0 or >= 0 (each with one added, so that it is never 0), at
+        most 1.
+        """
+        defined = self.sampled[np.isfinite(self.sampled)]
+        tail = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
+        return min(1.0, 2 * (tail + 1) / (len(defined) + 1))
 
 
 @functools.lru_cache(maxsize=4)
-def resample(n_sentences: int, seed: int = 0) -> np.ndarray:
+def resample(n_sentences: int, n_resamples: int = N_RESAMPLES, seed: int = 0) -> np.ndarray:
     """Draws bootstrap samples of the sentences of a split.
 
     Args:
         n_sentences: How many there are.
-        seed: Of the generator; the same seed and number give the same samples, so intervals of differences are paired.
+        n_resamples: How many samples.
+        seed: Of the generator; the same seed and numbers give the same samples, so differences are paired.
 
     Returns:
-        (1000, n_sentences) float64: how often each sentence is in each sample.
+        (n_resamples, n_sentences) uint16: how often each sentence is in each sample.
     """
     rng = np.random.default_rng(seed)
-    return rng.multinomial(n_sentences, np.full(n_sentences, 1 / n_sentences), size=N_RESAMPLES).astype(np.float64)
+    shares = np.full(n_sentences, 1 / n_sentences)
+    return np.concatenate(
+        [
+            rng.multinomial(n_sentences, shares, size=min(_AT_A_TIME, n_resamples - first)).astype(np.uint16)
+            for first in range(0, n_resamples, _AT_A_TIME)
+        ]
+    )
 
 
-def interval(metric: str, predictions: Predictions, samples: np.ndarray) -> tuple[float, float]:
-    """The 95 % percentile interval of a score, over sentences.
+def resampled(
+    statistics: np.ndarray, score: Callable[[np.ndarray], np.ndarray], offsets: np.ndarray, samples: np.ndarray
+) -> Resampled:
+    """A score of summed statistics, in the whole split and in samples of its sentences.
+
+    Args:
+        statistics: (n_sentences, k) float64.
+        score: Summed statistics (..., k) -> (...) scores.
+        offsets: (n_sentences + 1,) the items of each sentence.
+        samples: (n_resamples, n_sentences) from `resample`.
+
+    Returns:
+        The number and its samples.
+    """
+    sums = [samples[i : i + _AT_A_TIME].astype(np.float64) @ statistics for i in range(0, len(samples), _AT_A_TIME)]
+    return Resampled(float(score(statistics.sum(axis=0))), score(np.concatenate(sums)), offsets)
+
+
+def resampled_score(metric: str, predictions: Predictions, samples: np.ndarray) -> Resampled:
+    """A score of predictions.
 
     Args:
         metric: A key of METRICS.
         predictions: Answers and gold.
-        samples: (n_samples, n_sentences) from `resample`.
+        samples: (n_resamples, n_sentences) from `resample`.
 
     Returns:
-        Lower and upper bound; nan where no sample has a defined score.
+        The number and its samples.
     """
     chosen = METRICS[metric]
-    return percentiles(chosen.score(samples @ chosen.statistics(predictions)))
+    return resampled(chosen.statistics(predictions), chosen.score, predictions.offsets, samples)
 
 
-def sampled_difference(metric: str, a: Predictions, b: Predictions, samples: np.ndarray) -> tuple[float, np.ndarray]:
-    """The difference of two scores on the same sentences, whole and in every bootstrap sample of them.
-
-    Args:
-        metric: A key of METRICS.
-        a: Answers of one probe.
-        b: Answers of another, perhaps to other questions, but item for item about the same sentences.
-        samples: (n_samples, n_sentences) from `resample`.
-
-    Returns:
-        score(b) - score(a), and the (up to n_samples,) sampled differences that are defined.
-
-    Raises:
-        ValueError: The two are not about the same items.
-    """
-    if not np.array_equal(a.offsets, b.offsets):
-        raise ValueError("a paired comparison needs the same items on both sides")
-    chosen = METRICS[metric]
-    stats = [chosen.statistics(predictions) for predictions in (a, b)]
-    difference = float(chosen.score(stats[1].sum(axis=0)) - chosen.score(stats[0].sum(axis=0)))
-    sampled = chosen.score(samples @ stats[1]) - chosen.score(samples @ stats[0])
-    return difference, sampled[np.isfinite(sampled)]
-
-
-def paired_difference(
-    metric: str, a: Predictions, b: Predictions, samples: np.ndarray
-) -> tuple[float, float, float, float]:
-    """How much better `b` is than `a` on the same items, with a paired bootstrap over sentences.
+def over_seeds(numbers: Sequence[Resampled]) -> Resampled:
+    """The mean over seeds; in each sample of the sentences the seeds too are drawn, as many as there are.
 
     Args:
-        metric: A key of METRICS.
-        a: Answers of one model.
-        b: Answers of the other.
-        samples: (n_samples, n_sentences) from `resample`.
+        numbers: One of each seed, of the same sentences.
 
     Returns:
-        score(b) - score(a), its 95 % interval, and the two-sided p-value: twice the smaller share of samples whose
-        difference is <= 0 or >= 0 (each with one added, so that it is never 0), at most 1.
-
-    Raises:
-        ValueError: The two are not about the same items with the same gold answers.
+        The mean and its samples.
     """
-    if not np.array_equal(a.gold, b.gold):
-        raise ValueError("a paired comparison needs the same gold answers on both sides")
-    difference, sampled = sampled_difference(metric, a, b, samples)
-    low, high = percentiles(sampled)
-    tail = min(int((sampled <= 0).sum()), int((sampled >= 0).sum()))
-    return difference, low, high, min(1.0, 2 * (tail + 1) / (len(sampled) + 1))
-
-
-def percentiles(scores: np.ndarray) -> tuple[float, float]:
-    """The 2.5th and 97.5th percentile of bootstrap scores; nan where there are none.
-
-    Args:
-        scores: (n,) with undefined scores as nan.
-
-    Returns:
-        Lower and upper bound.
-    """
-    scores = scores[np.isfinite(scores)]
-    if not len(scores):
-        return float("nan"), float("nan")
-    low, high = np.percentile(scores, [2.5, 97.5])
-    return float(low), float(high)
+    n = len(numbers)
+    sampled = np.stack([one.sampled for one in numbers])
+    drawn = np.random.default_rng(1).multinomial(n, np.full(n, 1 / n), size=sampled.shape[1]).T
+    terms = np.where(drawn > 0, drawn * sampled, 0.0)  # a seed that was not drawn may be undefined
+    return Resampled(float(np.mean([one.value for one in numbers])), terms.sum(axis=0) / n, numbers[0].offsets)

@@ -15,17 +15,24 @@ import numpy as np
 
 from probing_bridge.formats.representations import sentence_text
 from probing_bridge.probes.baselines import predict_baseline
-from probing_bridge.probes.control import control_task
+from probing_bridge.probes.control import control_task, memorised
 from probing_bridge.probes.items import InstanceLike, Items, build_items
-from probing_bridge.probes.metrics import METRICS, Predictions
+from probing_bridge.probes.metrics import METRICS, Predictions, score
 from probing_bridge.probes.problem import Problem, Recipe
 
 if TYPE_CHECKING:
     from probing_bridge.probes.features import Features
 
 SPLITS = ("train", "dev", "test")
+RAW, STANDARDISED = "raw", "standardised"
+GAIN = "gain"  # score less that of layer 0
 SELECTIVITY = "selectivity"  # score less control
-MDL_VALUES = ("mdl_bits", "mdl_compression")
+CEILING = "control_ceiling"  # what memorising the training split of the control task would score
+# Of (..., 2) sums over sentences, the bits of the online code and of the uniform one.
+CODE_SCORES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mdl_bits": lambda sums: sums[..., 0],
+    "mdl_compression": lambda sums: sums[..., 1] / np.where(sums[..., 0] > 0, sums[..., 0], np.nan),
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class TaskSpec:
         batch_size: Instances per batch.
         patience: Epochs without a better development score.
         liu2019: Whether to be like the original to its faults (`compat: liu2019`): words whose features sum to zero
-            and pairs (0, 0) do not count, and Adam is that of PyTorch 1.0.
+            and pairs (0, 0) do not count, features are as they come, and Adam is that of PyTorch 1.0.
     """
 
     name: str
@@ -48,6 +55,11 @@ class TaskSpec:
     batch_size: int = 80
     patience: int = 3
     liu2019: bool = False
+
+    @property
+    def features(self) -> str:
+        """What probes are given: features as they come (RAW), or standardised over the words of the training items."""
+        return RAW if self.liu2019 else STANDARDISED
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """A recipe with what is this task's own."""
@@ -86,14 +98,21 @@ class Outcome:
     Attributes:
         n_items: Items that were scored or coded.
         best_epoch: 0-based; None where nothing was trained, or more than one probe.
+        dev_score: What that epoch scored on the development split; None likewise.
         predictions: On the test split, which the measure's metric scores; None where there are none.
         values: Name in the tables -> a value that was measured outright.
+        code: (n_sentences, 2) float64 bits of the labels of each training sentence, in the online code and in the
+            uniform one, which CODE_SCORES scores; None where nothing was coded.
+        offsets: (n_sentences + 1,) the items of each of these sentences.
     """
 
     n_items: int
     best_epoch: int | None = None
+    dev_score: float | None = None
     predictions: Predictions | None = None
     values: Mapping[str, float] = field(default_factory=dict)
+    code: np.ndarray | None = None
+    offsets: np.ndarray | None = None
 
 
 def lay_out(
@@ -129,17 +148,20 @@ def _without_zero_sums(items: Items, features: Features) -> Items:
 
 
 def _problem(data: TaskData, items: dict[str, Items], features: Features, recipe: Recipe) -> Problem:
-    return Problem(features, recipe, items["train"].rows.shape[1], data.spec.metric, data.labels)
+    rows = items["train"].rows
+    if data.spec.features == STANDARDISED:
+        features = features.standardised(rows)
+    return Problem(features, recipe, rows.shape[1], data.spec.metric, data.labels)
 
 
 def _train_and_predict(data: TaskData, items: dict[str, Items], features: Features, recipe: Recipe) -> list[Outcome]:
-    from probing_bridge.probes.training import restore, train
+    from probing_bridge.probes.training import Probes, train
 
     problem = _problem(data, items, features, recipe)
     trained = train(problem, items["train"], items["dev"])
-    tested = restore(problem, trained).predict(items["test"], top3=True)
+    tested = Probes(problem, [one.parameters for one in trained]).predict(items["test"], top3=True)
     return [
-        Outcome(predictions.n_items, one.best_epoch, predictions)
+        Outcome(predictions.n_items, one.best_epoch, one.dev_score, predictions)
         for one, predictions in zip(trained, tested, strict=True)
     ]
 
@@ -156,17 +178,23 @@ def control_metric(metric: str) -> str:
 def _measure_control(data: TaskData, features: Features, recipe: Recipe) -> list[Outcome]:
     control = replace(data, spec=replace(data.spec, metric=control_metric(data.spec.metric)))
     splits = control_task(data.splits, recipe.seed)
-    return _train_and_predict(control, lay_out(data, dict(splits), features, recipe.mix), features, recipe)
+    items = lay_out(data, dict(splits), features, recipe.mix)
+    test, answers = items["test"], memorised(splits, data.vocabulary)
+    ceiling = score(control.spec.metric, Predictions(test.targets, answers, test.offsets, data.labels))
+    outcomes = _train_and_predict(control, items, features, recipe)
+    return [replace(outcome, values={CEILING: ceiling}) for outcome in outcomes]
 
 
 def _measure_mdl(data: TaskData, features: Features, recipe: Recipe) -> list[Outcome]:
-    from probing_bridge.probes.mdl import compression, online_codelength
+    from probing_bridge.probes.mdl import online_codelength, uniform_bits
 
     items = lay_out(data, data.splits, features, recipe.mix)
-    problem, n = _problem(data, items, features, recipe), len(items["train"])
-    found = map(float, online_codelength(problem, items["train"], items["dev"]))
-    values = [(bits, compression(n, problem.n_outputs, bits)) for bits in found]
-    return [Outcome(n, values=dict(zip(MDL_VALUES, pair, strict=True))) for pair in values]
+    problem, train_items = _problem(data, items, features, recipe), items["train"]
+    uniform = uniform_bits(problem, train_items)
+    return [
+        Outcome(len(train_items), code=np.stack([bits, uniform], axis=1), offsets=train_items.offsets)
+        for bits in online_codelength(problem, train_items, items["dev"])
+    ]
 
 
 @dataclass(frozen=True)
@@ -196,10 +224,12 @@ class Measure:
 
 MEASURES: dict[str, Measure] = {
     "score": Measure("the probe's score on the test split", _measure_score, details=True),
-    "control": Measure("the same on a control task, for selectivity", _measure_control, control_metric, "_control"),
+    "control": Measure(
+        "the same on a control task, for selectivity", _measure_control, control_metric, "_control", values=(CEILING,),
+    ),
     "mdl": Measure(
-        "the description length of the training labels", _measure_mdl, values=MDL_VALUES, of_numbers=False,
-        trainings=2.0,  # on parts that are one split in all, each scored on the whole of the development split
+        "the description length of the training labels", _measure_mdl, values=tuple(CODE_SCORES), of_numbers=False,
+        trainings=4.0,  # on parts that are one split in all, each until it has converged
     ),
 }  # fmt: skip
 
@@ -207,7 +237,7 @@ MEASURES: dict[str, Measure] = {
 def side_metrics() -> frozenset[str]:
     """What the probes table calls the scores that stand beside a task's own one and are never a task's score."""
     beside = {METRICS[key].name for metric in METRICS.values() for key in metric.beside}
-    return frozenset({SELECTIVITY} | beside | {name for measure in MEASURES.values() for name in measure.values})
+    return frozenset({GAIN, SELECTIVITY} | beside | {name for measure in MEASURES.values() for name in measure.values})
 
 
 def measure_baseline(data: TaskData, kind: str) -> Outcome:
@@ -224,4 +254,4 @@ def measure_baseline(data: TaskData, kind: str) -> Outcome:
     predicted = predict_baseline(kind, data.splits["train"], test, data.vocabulary)
     starts = {sentence_text(instance.tokens): 0 for instance in test}
     items = build_items(test, data.vocabulary, starts, zero_pairs_count=True)
-    return Outcome(len(items), None, Predictions(items.targets, predicted, items.offsets, data.labels))
+    return Outcome(len(items), predictions=Predictions(items.targets, predicted, items.offsets, data.labels))

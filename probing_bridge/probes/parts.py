@@ -1,4 +1,4 @@
-"""Finished jobs on disk: one file per task, probe, seed, measure and layer, with its rows and its predictions.
+"""Finished jobs on disk: one file per task, probe, seed, measure and layer, with what was measured and predicted.
 
 A part appears whole or not at all, and the tables are assembled from parts, so a run that is killed loses only the
 job it was at, and no row is ever there twice. A job that runs is locked, and two
@@ -18,7 +18,10 @@ import numpy as np
 
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.origin import Origin
+from probing_bridge.probes.measures import Outcome
 from probing_bridge.probes.metrics import Predictions
+
+_OF_PREDICTIONS = ("gold", "predicted", "offsets", "top3", "counted")
 
 
 @dataclass(frozen=True)
@@ -61,18 +64,16 @@ class Part:
     Attributes:
         key: Which one.
         fingerprint: Of everything its numbers depend on.
-        rows: Rows of the probes table.
+        metric: The key of METRICS of its predictions.
+        outcome: What was found out.
         details: Rows of the probes_details table.
-        predictions: On the test split; None where there are none.
-        metric: The key of METRICS of the main row.
     """
 
     key: PartKey
     fingerprint: dict[str, Any]
-    rows: list[dict[str, Any]]
-    details: list[dict[str, Any]]
-    predictions: Predictions | None
     metric: str
+    outcome: Outcome
+    details: list[dict[str, Any]]
 
     @property
     def origin(self) -> Origin:
@@ -87,31 +88,36 @@ def save_part(part: Part, folder: Path) -> None:
         part: The part.
         folder: The folder of parts.
     """
-    path = part.key.path(folder)
+    path, outcome = part.key.path(folder), part.outcome
     header: dict[str, Any] = {
         "key": asdict(part.key),
         "fingerprint": part.fingerprint,
-        "rows": part.rows,
-        "details": part.details,
         "metric": part.metric,
+        "n_items": outcome.n_items,
+        "best_epoch": outcome.best_epoch,
+        "dev_score": outcome.dev_score,
+        "values": dict(outcome.values),
+        "details": part.details,
     }
-    arrays: dict[str, np.ndarray] = {}
-    if part.predictions is not None:
-        header["labels"] = part.predictions.labels
-        for name in ("gold", "predicted", "offsets", "top3", "counted"):
-            values = getattr(part.predictions, name)
-            if values is not None:
-                arrays[name] = values.astype(np.int32) if values.dtype == np.int64 else values
+    arrays: dict[str, np.ndarray | None] = {"code": outcome.code, "code_offsets": outcome.offsets}
+    if outcome.predictions is not None:
+        header["labels"] = outcome.predictions.labels
+        arrays |= {name: getattr(outcome.predictions, name) for name in _OF_PREDICTIONS}
+    kept = {
+        name: values.astype(np.int32) if values.dtype == np.int64 else values
+        for name, values in arrays.items()
+        if values is not None
+    }
     with written_beside(path, shared=True) as beside, beside.open("wb") as file:
-        np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(file, header=np.array(json.dumps(header)), **kept)  # type: ignore[arg-type]
 
 
-def load_part(path: Path, *, with_predictions: bool = True) -> Part | None:
+def load_part(path: Path, *, with_arrays: bool = True) -> Part | None:
     """Reads a part.
 
     Args:
         path: Its file.
-        with_predictions: Whether to read the predictions too.
+        with_arrays: Whether to read predictions and code lengths too.
 
     Returns:
         The part; None if there is no whole part of that name.
@@ -122,21 +128,32 @@ def load_part(path: Path, *, with_predictions: bool = True) -> Part | None:
     try:
         with np.load(path, allow_pickle=False) as archive:
             header = json.loads(str(archive["header"]))
-            arrays = {name: archive[name] for name in archive.files if name != "header"} if with_predictions else {}
+            arrays = {name: archive[name] for name in archive.files if name != "header"} if with_arrays else {}
+        outcome = Outcome(
+            header["n_items"],
+            header["best_epoch"],
+            header["dev_score"],
+            _predictions(header, arrays),
+            header["values"],
+            arrays.get("code"),
+            arrays.get("code_offsets"),
+        )
+        return Part(PartKey(**header["key"]), header["fingerprint"], header["metric"], outcome, header["details"])
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    predictions = None
-    if "gold" in arrays:
-        labels = None if header["labels"] is None else tuple(header["labels"])
-        predictions = Predictions(
-            arrays["gold"], arrays["predicted"], arrays["offsets"], labels, arrays.get("top3"), arrays.get("counted")
-        )
-    key = PartKey(**header["key"])
-    return Part(key, header["fingerprint"], header["rows"], header["details"], predictions, header["metric"])
+
+
+def _predictions(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Predictions | None:
+    if "gold" not in arrays:
+        return None
+    labels = None if header["labels"] is None else tuple(header["labels"])
+    return Predictions(
+        arrays["gold"], arrays["predicted"], arrays["offsets"], labels, arrays.get("top3"), arrays.get("counted")
+    )
 
 
 def all_parts(folder: Path) -> list[Part]:
-    """Reads every part of a folder without its predictions.
+    """Reads every part of a folder without its arrays.
 
     Args:
         folder: The folder of parts.
@@ -144,5 +161,5 @@ def all_parts(folder: Path) -> list[Part]:
     Returns:
         The parts in the order of their names.
     """
-    found = (load_part(path, with_predictions=False) for path in sorted(folder.glob("*/*/*.npz")))
+    found = (load_part(path, with_arrays=False) for path in sorted(folder.glob("*/*/*.npz")))
     return [part for part in found if part is not None]

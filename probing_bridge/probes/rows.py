@@ -1,8 +1,12 @@
-"""From finished jobs to the rows of the result tables: scores with intervals, details, selectivity, differences."""
+"""From finished jobs to the rows of the result tables: scores, what is made of two of them, details, differences.
+
+Everything with an interval is an `Resampled` here until it is written. Where there are several seeds, a row without a
+seed is their mean.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,41 +19,21 @@ from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.locks import locked
 from probing_bridge.formats.origin import lineage
 from probing_bridge.formats.tables import empty_table, write_table
-from probing_bridge.probes.intervals import interval, paired_difference, percentiles, resample, sampled_difference
-from probing_bridge.probes.measures import MEASURES, SELECTIVITY, Outcome
+from probing_bridge.probes.intervals import N_RESAMPLES, Resampled, over_seeds, resample, resampled, resampled_score
+from probing_bridge.probes.measures import CODE_SCORES, GAIN, MEASURES, SELECTIVITY
 from probing_bridge.probes.metrics import METRICS, Predictions, label_statistics, score
 from probing_bridge.probes.parts import Part, PartKey, all_parts, load_part
 
 _LABEL_SCORES = {name: METRICS[f"{name}_i"].score for name in ("precision", "recall", "f1")}
+_EMBEDDINGS = "0"
+
+Row = dict[str, Any]
+Numbers = Mapping[PartKey, Mapping[str, Resampled]]
 
 
-def _finite(value: float) -> float | None:
+def _finite(value: float | None) -> float | None:
     """Undefined scores are empty cells."""
-    return float(value) if np.isfinite(value) else None
-
-
-def _row(name: str, value: float, n: int, low: float = np.nan, high: float = np.nan) -> dict[str, Any]:
-    return {"metric": name, "score": _finite(value), "low": _finite(low), "high": _finite(high), "n": n}
-
-
-def score_rows(outcome: Outcome, metric: str) -> list[dict[str, Any]]:
-    """The rows of the probes table that one outcome gives.
-
-    Args:
-        outcome: Of one layer.
-        metric: That of its predictions, a key of METRICS.
-
-    Returns:
-        metric, score, low, high, n of each row.
-    """
-    rows = [_row(name, value, outcome.n_items) for name, value in outcome.values.items()]
-    if (predictions := outcome.predictions) is None:
-        return rows
-    samples = resample(predictions.n_sentences)
-    return rows + [
-        _row(METRICS[key].name, score(key, predictions), outcome.n_items, *interval(key, predictions, samples))
-        for key in (metric, *METRICS[metric].beside)
-    ]
+    return None if value is None or not np.isfinite(value) else float(value)
 
 
 def detail_rows(predictions: Predictions, metric: str) -> list[dict[str, Any]]:
@@ -76,67 +60,109 @@ def detail_rows(predictions: Predictions, metric: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _frame_rows(parts: Iterable[Part], rows_of: str) -> list[dict[str, Any]]:
-    return [
-        {**{name: part.fingerprint.get(name) for name in _FROM_FINGERPRINT}, **_identity(part.key), **row}
-        for part in parts
-        for row in getattr(part, rows_of)
-    ]
+def _numbers(parts: Sequence[Part], folder: Path, n_resamples: int) -> dict[PartKey, dict[str, Resampled]]:
+    """Part -> key of METRICS or of CODE_SCORES -> what it scored; each part's arrays are read once, and not kept."""
+    metrics = {part.key: part.metric for part in parts}
+    found = {}
+    for part in sorted(parts, key=lambda part: (part.key.task, part.key.measure)):  # those of the same samples
+        read = load_part(part.key.path(folder))
+        outcome = part.outcome if read is None else read.outcome
+        own: dict[str, Resampled] = {}
+        if outcome.predictions is not None:
+            control = metrics.get(_with_measure(part.key, "control"), part.metric)
+            samples = resample(outcome.predictions.n_sentences, n_resamples)
+            for metric in dict.fromkeys((part.metric, *METRICS[part.metric].beside, control)):
+                own[metric] = resampled_score(metric, outcome.predictions, samples)
+        if outcome.code is not None and outcome.offsets is not None:
+            samples = resample(len(outcome.code), n_resamples)
+            for name, of_sums in CODE_SCORES.items():
+                own[name] = resampled(outcome.code, of_sums, outcome.offsets, samples)
+        found[part.key] = own
+    return found
 
 
-_FROM_FINGERPRINT = ("level", "sparsity", "data_hash", "reps_hash", "package_version", "command")
+_FROM_FINGERPRINT = ("level", "sparsity", "features", "data_hash", "reps_hash", "package_version", "command")
 
 
-def _identity(key: PartKey) -> dict[str, Any]:
+def _about(part: Part) -> Row:
+    """What a row says of the part that it is about; of details only some of it."""
+    key = part.key
     probe = key.probe + (MEASURES[key.measure].suffix if key.measure in MEASURES else "")
     identity = {"experiment": key.experiment, "model": key.model, "task": key.task, "layer": key.layer}
-    return {**identity, "probe": probe, "seed": key.seed}
+    fingerprint = {name: part.fingerprint.get(name) for name in _FROM_FINGERPRINT}
+    return {**fingerprint, **identity, "probe": probe, "seed": key.seed}
 
 
 def _with_measure(key: PartKey, measure: str) -> PartKey:
     return PartKey(key.experiment, key.model, key.task, key.probe, key.seed, measure, key.layer)
 
 
-def selectivity_rows(parts: Sequence[Part], folder: Path) -> list[dict[str, Any]]:
-    """Selectivity wherever a probe and its control were both scored (Hewitt & Liang 2019, Section 1).
+def _at_embeddings(key: PartKey) -> PartKey:
+    return PartKey(key.experiment, key.model, key.task, key.probe, key.seed, key.measure, _EMBEDDINGS)
+
+
+def probe_rows(parts: Sequence[Part], found: Numbers) -> list[Row]:
+    """The rows of the probes table, each with a `number` in place of score, low and high.
+
+    Beside what was measured, wherever both of its terms were: the gain, the score less that of layer 0 by the same
+    probe (the same capacity, so what is left is what the layers add); and selectivity, accuracy (r for a regression)
+    less that of the control task (Hewitt & Liang 2019, Section 1).
 
     Args:
         parts: All parts.
-        folder: Where their predictions are.
+        found: Their numbers.
 
     Returns:
-        Rows of the probes table: accuracy (r for a regression) less that of the control task, with its interval.
+        A row for each probe, seed and metric, and for each mean over seeds.
     """
-    rows = []
-    keys = {part.key for part in parts}
+    rows: list[Row] = []
     for part in parts:
-        control_key = _with_measure(part.key, "control")
-        if part.key.measure != "score" or control_key not in keys:
+        key, outcome, own = part.key, part.outcome, found[part.key]
+        about = {**_about(part), "n": outcome.n_items, "best_epoch": outcome.best_epoch, "dev_score": outcome.dev_score}
+        plain = {**about, "best_epoch": None, "dev_score": None}
+        for name, value in outcome.values.items():
+            rows.append({**plain, "metric": name, "number": Resampled(value, np.empty(0), np.empty(0))})
+        for name in (part.metric, *METRICS[part.metric].beside, *CODE_SCORES):
+            if name in own:
+                shown = METRICS[name].name if name in METRICS else name
+                rows.append({**about, "metric": shown, "number": own[name]})
+        if key.measure != "score":
             continue
-        real, control = (load_part(key.path(folder)) for key in (part.key, control_key))
-        if real is None or control is None or real.predictions is None or control.predictions is None:
-            continue
-        difference, sampled = sampled_difference(
-            control.metric, control.predictions, real.predictions, resample(real.predictions.n_sentences)
-        )
-        low, high = percentiles(sampled)
-        common = {name: part.fingerprint.get(name) for name in _FROM_FINGERPRINT}
-        values = _row(SELECTIVITY, difference, real.predictions.n_items, low, high)
-        rows.append({**common, **_identity(part.key), **values, "best_epoch": None})
-    return rows
+        below, control = found.get(_at_embeddings(key), {}), found.get(_with_measure(key, "control"), {})
+        if key.layer != _EMBEDDINGS and part.metric in below:
+            rows.append({**plain, "metric": GAIN, "number": own[part.metric] - below[part.metric]})
+        for name, of_control in control.items():
+            rows.append({**plain, "metric": SELECTIVITY, "number": own[name] - of_control})
+    return rows + _means(rows, ("experiment", "model", "task", "layer", "probe", "metric"))
 
 
-def difference_rows(parts: Sequence[Part], folder: Path) -> list[dict[str, Any]]:
+def _means(rows: Iterable[Row], key: Sequence[str]) -> list[Row]:
+    """A row without a seed for all that several seeds have."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in key), []).append(row)
+    means = []
+    for group in groups.values():
+        if len(group) > 1:
+            mean = {**group[0], "seed": None, "number": over_seeds([row["number"] for row in group])}
+            scores = [row.get("dev_score") for row in group]
+            if None not in scores:
+                mean |= {"best_epoch": None, "dev_score": float(np.mean(scores))}  # type: ignore[arg-type]
+            means.append(mean)
+    return means
+
+
+def difference_rows(parts: Sequence[Part], found: Numbers) -> list[Row]:
     """How much each level differs from the lowest level of its experiment, with a paired bootstrap over sentences.
 
     The levels of a branch start with those of the experiment it branched off, if they are among the parts.
 
     Args:
         parts: All parts.
-        folder: Where their predictions are.
+        found: Their numbers.
 
     Returns:
-        Rows of the probes_differences table.
+        Rows of the probes_differences table with a `number` in place of difference, low, high and p.
     """
     groups: dict[tuple[Any, ...], list[Part]] = {}
     for part in parts:
@@ -144,7 +170,7 @@ def difference_rows(parts: Sequence[Part], folder: Path) -> list[dict[str, Any]]
             key = part.key
             same = (key.task, key.layer, key.probe, key.seed, part.fingerprint["data_hash"])
             groups.setdefault(same, []).append(part)
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for group in groups.values():
         parents = {part.origin.experiment: part.origin.parent for part in group}
         for experiment in parents:
@@ -154,48 +180,62 @@ def difference_rows(parts: Sequence[Part], folder: Path) -> list[dict[str, Any]]
                 for part in group
                 if (part.origin.level or 0) <= last.get(part.origin.experiment, -1)
             }
-            rows += _differences(levels, experiment, folder)
-    return rows
+            rows += _differences(levels, experiment, found)
+    return rows + _means(rows, ("experiment", "task", "layer", "probe", "level", "other_level"))
 
 
-def _differences(levels: dict[int, Part], experiment: str, folder: Path) -> Iterator[dict[str, Any]]:
+def _differences(levels: dict[int, Part], experiment: str, found: Numbers) -> Iterator[Row]:
     """Each level that is the experiment's own against the lowest one."""
     base = min(levels)
-    own = sorted(level for level, part in levels.items() if level != base and part.key.experiment == experiment)
-    first = load_part(levels[base].key.path(folder)) if own else None
-    if first is None or first.predictions is None:
-        return
-    samples = resample(first.predictions.n_sentences)
-    for level in own:
+    first = levels[base]
+    for level in sorted(level for level, part in levels.items() if part.key.experiment == experiment):
         key = levels[level].key
-        other = load_part(key.path(folder))
-        if other is None or other.predictions is None:
+        if level == base or not (first.metric in found[key] and first.metric in found[first.key]):
             continue
-        value, low, high, p = paired_difference(first.metric, first.predictions, other.predictions, samples)
-        row = _row(METRICS[first.metric].name, value, first.predictions.n_items, low, high)
-        row["difference"] = row.pop("score")
         identity = {"experiment": experiment, "task": key.task, "layer": key.layer, "probe": key.probe}
-        yield {**identity, "seed": key.seed, "level": level, "other_level": base, **row, "p": _finite(p)}
+        yield {
+            **identity,
+            "seed": key.seed,
+            "metric": METRICS[first.metric].name,
+            "level": level,
+            "other_level": base,
+            "number": found[key][first.metric] - found[first.key][first.metric],
+            "n": levels[level].outcome.n_items,
+        }
 
 
-def assemble(parts: Sequence[Part], folder: Path) -> dict[str, pd.DataFrame]:
+def _written(row: Row, value: str) -> Row:
+    """A row with the value of its number, under that name, and interval."""
+    low, high = row["number"].interval
+    cells = {value: _finite(row["number"].value), "low": _finite(low), "high": _finite(high)}
+    return {name: cell for name, cell in row.items() if name != "number"} | cells
+
+
+def assemble(parts: Sequence[Part], folder: Path, n_resamples: int = N_RESAMPLES) -> dict[str, pd.DataFrame]:
     """Makes the tables.
 
     Args:
         parts: The finished parts.
         folder: Where their predictions are.
+        n_resamples: Bootstrap samples behind each interval and p-value.
 
     Returns:
         Name of the table -> its rows.
     """
-    rows = _frame_rows(parts, "rows") + selectivity_rows(parts, folder)
-    frame = pd.DataFrame(rows)
+    found = _numbers(parts, folder, n_resamples)
+    frame = pd.DataFrame([_written(row, "score") for row in probe_rows(parts, found)])
     if len(frame):
+        frame["dev_score"] = frame["dev_score"].map(_finite)
         order = ["experiment", "level", "model", "task", "probe", "seed", "layer", "metric"]
         frame = frame.sort_values(order, key=_by_number, kind="stable", ignore_index=True)
-    details = pd.DataFrame(_frame_rows(parts, "details"))
+    details = pd.DataFrame([{**_about(part), **row} for part in parts for row in part.details])
     details = details.drop(columns=[name for name in _FROM_FINGERPRINT if name != "level"], errors="ignore")
-    differences = pd.DataFrame(difference_rows(parts, folder))
+    differences = pd.DataFrame(
+        [
+            {**_written(row, "difference"), "p": _finite(row["number"].p), "resamples": n_resamples}
+            for row in difference_rows(parts, found)
+        ]
+    )
     return {"probes": frame, "probes_details": details, "probes_differences": differences}
 
 
@@ -208,7 +248,11 @@ def _by_number(column: pd.Series) -> pd.Series:
 
 
 def write_tables(
-    output: Path, folder: Path, data_hashes: dict[str, str], reps_hashes: dict[tuple[str, str], str]
+    output: Path,
+    folder: Path,
+    data_hashes: dict[str, str],
+    reps_hashes: dict[tuple[str, str], str],
+    n_resamples: int = N_RESAMPLES,
 ) -> dict[str, pd.DataFrame]:
     """Writes the tables from all finished parts, each whole or not at all.
 
@@ -220,12 +264,13 @@ def write_tables(
         folder: The folder of parts.
         data_hashes: Task -> hash of its data in this run.
         reps_hashes: (experiment, model) -> hash of its file in this run.
+        n_resamples: Bootstrap samples behind each interval and p-value.
 
     Returns:
         Name of the table -> its rows.
     """
     with locked(folder / "tables.lock", wait=True):  # parts are listed in it: the last tables written have all rows
-        tables = assemble(_current_parts(folder, data_hashes, reps_hashes), folder)
+        tables = assemble(_current_parts(folder, data_hashes, reps_hashes), folder, n_resamples)
         for name, rows in tables.items():
             frame = tables[name] = rows if len(rows) else empty_table(name)
             for column, dtype in TABLES[name].columns.items():

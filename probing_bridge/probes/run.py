@@ -40,6 +40,7 @@ class Request:
         workers: Processes at a time on this machine.
         cluster: Where jobs run instead; None for this machine.
         memory: Bytes for features; half of what is free if None.
+        resamples: Bootstrap samples behind the intervals and p-values of the tables.
         command: What the tables say made them.
     """
 
@@ -55,6 +56,7 @@ class Request:
     workers: int
     cluster: Cluster | None
     memory: int | None
+    resamples: int
     command: str
 
     @property
@@ -129,7 +131,7 @@ def run(request: Request) -> Finished:
         failed = work(_executor(request), units)
     data_hashes = {name: spec.data_hash for name, spec in plan.specs.items()}
     reps_hashes = {(model.experiment, model.name): model.hash for model in plan.models}
-    tables = write_tables(request.output, request.folder, data_hashes, reps_hashes)
+    tables = write_tables(request.output, request.folder, data_hashes, reps_hashes, request.resamples)
     return Finished(tables, len(plan.jobs), failed)
 
 

@@ -40,15 +40,28 @@ class Trained:
     dev_scores: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
 
+    @property
+    def dev_score(self) -> float:
+        """The development score of the best epoch."""
+        return self.dev_scores[self.best_epoch]
+
 
 class Probes:
-    """A set of probes on features: gathers their inputs, and moves them by Adam."""
+    """A set of probes on features: gathers their inputs, and moves them by Adam.
 
-    def __init__(self, problem: Problem) -> None:
-        """Makes the probes with their initial weights.
+    Attributes:
+        problem: What they are asked.
+        active: Positions of the layers whose probes are still trained.
+        model: Their weights.
+        pace: (n_active, 1) the share of Adam's step that each probe takes; None: all take it whole.
+    """
+
+    def __init__(self, problem: Problem, parameters: Sequence[torch.Tensor] = ()) -> None:
+        """Makes the probes.
 
         Args:
             problem: What they are asked.
+            parameters: (n_parameters,) weights of each; their initial weights if empty.
         """
         features = problem.features
         self.problem = problem
@@ -57,6 +70,9 @@ class Probes:
         shape = (problem.n_words, len(self.active), self._chunk, features.dim)
         self._buffers = torch.empty(shape, dtype=features.values.dtype, device=features.device)
         self.model = new_model(problem, self._buffers)
+        for row, trained in zip(self.model.parameters, parameters, strict=False):
+            row.copy_(trained)
+        self.pace: torch.Tensor | None = None
         self._n_updates = 0
         self._start_optimizer({})
 
@@ -76,6 +92,7 @@ class Probes:
         state = self._optimizer.state[self.model.parameters]
         kept = {name: value if value.dim() == 0 else value[list(probes)] for name, value in state.items()}
         self.model.keep(probes)
+        self.pace = None if self.pace is None else self.pace[list(probes)]
         self.active = [self.active[probe] for probe in probes]
         self._start_optimizer(kept)
 
@@ -109,8 +126,16 @@ class Probes:
         self._n_updates += 1
         if self.problem.recipe.adam_of_torch_1_0:
             self._optimizer.param_groups[0]["eps"] = 1e-8 / math.sqrt(1 - 0.999**self._n_updates)
-        self._optimizer.step()
+        self._move()
         return losses
+
+    def _move(self) -> None:
+        if self.pace is None:
+            self._optimizer.step()
+            return
+        before = self.model.parameters.clone()
+        self._optimizer.step()
+        self.model.parameters.sub_(before).mul_(self.pace).add_(before)
 
     def scores(self, rows: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
         """Scores of all items, chunk by chunk.
@@ -242,19 +267,3 @@ def train(problem: Problem, train_items: Items, dev_items: Items) -> list[Traine
             probes.keep(going_on)
             running = [running[position] for position in going_on]
     return trained
-
-
-def restore(problem: Problem, trained: Sequence[Trained]) -> Probes:
-    """Makes probes with the weights of their best epochs.
-
-    Args:
-        problem: What they were trained for.
-        trained: What `train` returned.
-
-    Returns:
-        Probes for all layers, ready to predict.
-    """
-    probes = Probes(problem)
-    for row, one in zip(probes.model.parameters, trained, strict=True):
-        row.copy_(one.parameters)
-    return probes

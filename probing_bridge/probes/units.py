@@ -22,7 +22,7 @@ from probing_bridge.probes.features import Features, load_features
 from probing_bridge.probes.grid import Job, Unit, unfinished
 from probing_bridge.probes.measures import MEASURES, measure_baseline
 from probing_bridge.probes.parts import Part, save_part
-from probing_bridge.probes.rows import detail_rows, score_rows
+from probing_bridge.probes.rows import detail_rows
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,5 @@ def _do(job: Job, unit: Unit, held: _HeldFeatures) -> None:
         outcomes = measure.run(data, held.get(job), job.recipe)
     fingerprint = {**job.fingerprint, "command": unit.command}
     for layer, outcome in zip(job.layers, outcomes, strict=True):
-        rows = [{**row, "best_epoch": outcome.best_epoch} for row in score_rows(outcome, metric)]
         of_labels = detail_rows(outcome.predictions, metric) if details and outcome.predictions is not None else []
-        save_part(Part(job.key(layer), fingerprint, rows, of_labels, outcome.predictions, metric), unit.folder)
+        save_part(Part(job.key(layer), fingerprint, metric, outcome, of_labels), unit.folder)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from probing_bridge.formats.csv_rows import line_of
 from probing_bridge.formats.tables import ROUNDING, out_of_bounds
-from probing_bridge.probes.measures import MDL_VALUES, SELECTIVITY
+from probing_bridge.probes.measures import CEILING, CODE_SCORES, GAIN, SELECTIVITY
 from probing_bridge.probes.metrics import METRICS
 from probing_bridge.similarity.measures import registry
 
@@ -28,8 +28,9 @@ def _of_metrics() -> Bounds:
     return {
         **{metric.name: metric.bounds for metric in METRICS.values()},
         **dict.fromkeys(("precision", "recall"), (0.0, 1.0)),  # of one label
-        SELECTIVITY: (-2.0, 2.0),  # of a regression it is a difference of two correlations
-        **dict.fromkeys(MDL_VALUES, (0.0, np.inf)),
+        **dict.fromkeys((GAIN, SELECTIVITY), (-2.0, 2.0)),  # of a regression they are differences of two correlations
+        CEILING: (-1.0, 1.0),
+        **dict.fromkeys(CODE_SCORES, (0.0, np.inf)),
     }
 
 

@@ -182,6 +182,7 @@ def _probes(
                         score += (-0.2 if task.endswith("classification") else 0.0) - 0.004 * level
                     if layer < layers and TASK_NAMES[task][1] != "semantic":
                         score += sign * 0.005 * level * depth
+                    score *= 0.6 if layer == 0 else 1.0  # every layer adds something to the embeddings
                     row = (f"LTH{level}", level, sparsity[level], task, str(layer), probe, 1, score)
                     rows.append(row)
                     if pre_norm and layer == layers:
@@ -190,13 +191,25 @@ def _probes(
     frame = pd.DataFrame(rows, columns=columns)
     frame["metric"] = frame["task"].map(METRIC).fillna("accuracy")
     frame = frame.assign(low=frame["score"] - 0.004, high=frame["score"] + 0.004, n=5000)
+    frame["dev_score"] = frame["score"].where(frame["probe"].isin(["linear", "mlp"]))
     linear = frame[frame["probe"] == "linear"]
+    below = frame[frame["layer"] == "0"].set_index(["task", "level", "probe"])["score"]
+    above = frame[frame["level"].notna() & (frame["layer"] != "0")]
+    gain = above["score"] - below.loc[list(zip(above["task"], above["level"], above["probe"], strict=True))].to_numpy()
     side = [
+        above.assign(metric="gain", score=gain, low=gain - 0.003, high=gain + 0.003, dev_score=np.nan),
         linear.assign(metric="selectivity", score=linear["score"] * 0.4, low=np.nan, high=np.nan),
         linear.assign(metric="mdl_compression", score=4 * linear["score"] + 1, low=np.nan, high=np.nan),
     ]
     frame = pd.concat([frame, *side], ignore_index=True)
-    return frame.assign(experiment=experiment, best_epoch=7, data_hash=frame["task"], reps_hash="beef", **VERSION)
+    return frame.assign(
+        experiment=experiment,
+        best_epoch=7,
+        features="standardised",
+        data_hash=frame["task"],
+        reps_hash="beef",
+        **VERSION,
+    )
 
 
 def _similarity(levels: int, layers: int, sign: int, experiment: str, pre_norm: bool) -> pd.DataFrame:

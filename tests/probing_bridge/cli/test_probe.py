@@ -96,21 +96,24 @@ def test_whole_table(inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: py
     results = read_results(tmp_path / "results")
     frame = results["probes"]
     probes = frame[frame["probe"] == "linear"]
-    assert len(probes) == 4 * 2 * 3 * 2  # tasks, levels, layers, seeds
-    assert len(frame) == len(probes) + 4 * 2  # two baselines a task
-    assert set(probes["layer"]) == set(LAYERS) and set(probes["level"]) == {0, 1} and set(probes["seed"]) == {133, 2}
-    assert set(frame.loc[frame["task"] == "ef", "metric"]) == {"pearson"}
+    gains = probes["metric"] == "gain"
+    assert (~gains).sum() == 4 * 2 * 3 * 3  # tasks, levels, layers, seeds and their mean
+    assert gains.sum() == 4 * 2 * 2 * 3 and len(frame) == len(probes) + 4 * 2  # two baselines a task
+    assert set(probes["layer"]) == set(LAYERS) and set(probes["level"]) == {0, 1}
+    assert set(probes["seed"].dropna()) == {133, 2} and set(probes["features"]) == {"standardised"}
+    assert set(frame.loc[frame["task"] == "ef", "metric"]) == {"pearson", "gain"}
+    assert probes.loc[~gains, "dev_score"].between(-1, 1).all()
     assert (probes["low"] <= probes["score"]).all() and (probes["score"] <= probes["high"]).all()
-    pos = frame[frame["task"] == "pos"].set_index("probe")["score"]
+    pos = frame[(frame["task"] == "pos") & (frame["metric"] == "accuracy")].set_index("probe")["score"]
     assert pos["word_majority"] == 1.0 and pos["linear"].max() > pos["majority"]  # the word decides its tag here
     arcs = frame[(frame["task"] == "syn_arc_prediction") & (frame["probe"] == "majority")].iloc[0]
     assert 0.4 < arcs["score"] < 0.7 and arcs["layer"] == "-"
-    assert len(results["probes_differences"]) == 4 * 3 * 2
+    assert len(results["probes_differences"]) == 4 * 3 * 3
     details = results["probes_details"]
     tags = details[(details["task"] == "pos") & (details["label"] == "NOUN") & (details["metric"] == "f1")]
     assert len(tags) == 2 * 3 * 2 + 2
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == 1 + 4 * 2 and "majority" in printed[0]
+    assert "majority" in printed[0] and printed[9].startswith("layer: one for all levels, by the scores on the dev")
 
 
 def test_again_does_nothing_and_more_layers_are_added(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
@@ -122,7 +125,7 @@ def test_again_does_nothing_and_more_layers_are_added(inputs: tuple[Path, list[P
     pd.testing.assert_frame_equal(comparable(output), before)
     assert {path: path.stat().st_mtime_ns for path in parts} == parts
     assert main(arguments(inputs, output)) == 0
-    assert len(comparable(output)) == len(before) + 4 * 2
+    assert len(comparable(output)) == len(before) + 4 * 2 * 2  # scores and gains
     whole = tmp_path / "whole"
     assert main(arguments(inputs, whole)) == 0
     pd.testing.assert_frame_equal(comparable(output), comparable(whole))
@@ -174,6 +177,21 @@ def test_three_runners_wait_for_the_tables(inputs: tuple[Path, list[Path]], tmp_
     assert len(whole) == 2 * (2 + 2 * len(LAYERS)) and set(whole["layer"]) == {"-", *LAYERS}
 
 
+def test_more_bootstrap_samples_need_no_new_training(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    """They bring p-values below what 1000 can, which a correction over many tests needs."""
+    few = ("--tasks", "pos", "--layers", "0", "1")
+    assert main(arguments(inputs, tmp_path, *few)) == 0
+    parts = {path: path.stat().st_mtime_ns for path in (tmp_path / "probes.parts").rglob("*.npz")}
+    before = read_results(tmp_path)
+    assert main(arguments(inputs, tmp_path, *few, "--resamples", "20000")) == 0
+    after = read_results(tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in parts} == parts
+    assert before["probes"]["score"].equals(after["probes"]["score"])
+    assert not before["probes"]["low"].equals(after["probes"]["low"])
+    assert set(before["probes_differences"]["resamples"]) == {1000}
+    assert set(after["probes_differences"]["resamples"]) == {20000}
+
+
 @pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_extras_and_processes(inputs: tuple[Path, list[Path]], tmp_path: Path, jobs: str) -> None:
     one = (inputs[0], inputs[1][:1])
@@ -185,6 +203,7 @@ def test_extras_and_processes(inputs: tuple[Path, list[Path]], tmp_path: Path, j
     assert counts == {  # a layer and the mix; a regression has no description length
         ("ef", "linear", "pearson"): 2,
         ("ef", "linear", "selectivity"): 2,
+        ("ef", "linear_control", "control_ceiling"): 2,
         ("ef", "linear_control", "pearson"): 2,
         ("ef", "majority", "pearson"): 1,
         ("ef", "mlp", "pearson"): 2,
@@ -194,6 +213,7 @@ def test_extras_and_processes(inputs: tuple[Path, list[Path]], tmp_path: Path, j
         ("pos", "linear", "mdl_compression"): 2,
         ("pos", "linear", "selectivity"): 2,
         ("pos", "linear_control", "accuracy"): 2,
+        ("pos", "linear_control", "control_ceiling"): 2,
         ("pos", "majority", "accuracy"): 1,
         ("pos", "mlp", "accuracy"): 2,
         ("pos", "word_majority", "accuracy"): 1,
@@ -209,21 +229,25 @@ def test_what_is_printed_beside_the_score_are_the_numbers_of_the_table(
     few = arguments((inputs[0], inputs[1][:1]), tmp_path / "results", "--tasks", "pos")
     assert main(few) == 0
     plain = capsys.readouterr()
-    assert plain.out.split("\n")[0].split()[5:] == ["gain", "majority", "word_majority"]
+    beside = ["gain", "95", "%", "interval", "majority", "word_majority", "best", "on", "test"]
+    assert plain.out.split("\n")[0].split()[5:] == beside
     assert main([*few, "--measures", "score", "control", "mdl"]) == 0
     printed = capsys.readouterr()
-    header, line = (text.split() for text in printed.out.splitlines())
+    line = printed.out.splitlines()[1].split()
     rows = read_results(tmp_path / "results")["probes"]
-    scores = rows[rows["probe"] == "linear"].set_index(["metric", "layer"])["score"]
-    layer = line[3]
-    expected = {
-        "score": scores["accuracy", layer],
-        "gain": scores["accuracy", layer] - scores["accuracy", "0"],
-        "selectivity": scores["selectivity", layer],
-        "mdl_compression": scores["mdl_compression", layer],
-    }
-    assert layer == max(("1", "norm"), key=lambda one: scores["accuracy", one])
-    assert dict(zip(header, line, strict=True)).items() >= {k: f"{v:.3f}" for k, v in expected.items()}.items()
+    rows = rows[
+        rows["probe"].isin(["linear", "linear_control"]) & (rows["probe"] + rows["metric"] != "linear_controlaccuracy")
+    ]
+    scores, layer = rows.set_index(["metric", "layer"]), line[3]
+    assert layer == max(("1", "norm"), key=lambda one: scores["dev_score"]["accuracy", one])
+    gain = scores.loc[("gain", layer)]
+    best = max(("1", "norm"), key=lambda one: scores["score"]["accuracy", one])
+    expected = [
+        f"{scores['score']['accuracy', layer]:.3f}",
+        f"{gain['score']:+.3f}", f"[{gain['low']:+.3f},", f"{gain['high']:+.3f}]",
+        *(f"{scores['score'][side, layer]:.3f}" for side in ("selectivity", "mdl_compression", "control_ceiling")),
+    ]  # fmt: skip
+    assert line[4:11] == expected and line[-2:] == [best, f"{scores['score']['accuracy', best]:.3f}"]
     first, *lines = plain.err.splitlines()
     assert first.startswith("3 of 3 jobs to do: 2 baseline, 1 score by linear; about 0 seconds of one core")
     assert [line.split(",")[0] for line in lines] == [f"{n} of 3 jobs" for n in (1, 2, 3)]
@@ -324,7 +348,7 @@ def test_every_fault_is_told_at_once(
     "option",
     [
         ("--jobs", "0"), ("--seeds", "1", "-1"), ("--memory", "-1"), ("--memory", "much"), ("--probes", "quadratic"),
-        ("--measures", "iq"),
+        ("--measures", "iq"), ("--resamples", "0"),
     ],
 )  # fmt: skip
 def test_options_out_of_range(
@@ -422,10 +446,10 @@ def test_failing_jobs_are_told_and_the_others_done(
         "syn_arc_prediction" in line and "ArithmeticError: too much" in line for line in lines
     )
     frame = comparable(tmp_path / "results")
-    assert len(frame[frame["probe"] == "linear"]) == 3 * 2 * 3
+    assert len(frame[(frame["probe"] == "linear") & (frame["metric"] != "gain")]) == 3 * 2 * 3
     monkeypatch.undo()
     assert main(arguments(inputs, tmp_path / "results")) == 0
-    assert len(comparable(tmp_path / "results")) == len(frame) + 2 * 3
+    assert len(comparable(tmp_path / "results")) == len(frame) + 2 * 3 + 2 * 2
 
 
 def test_features_larger_than_memory_stream_from_disk(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:

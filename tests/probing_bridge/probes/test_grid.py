@@ -20,6 +20,7 @@ from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import RepresentationWriter
 from probing_bridge.formats.tables import read_table, write_table
 from probing_bridge.probes import executors, grid, units
+from probing_bridge.probes.intervals import resample
 from probing_bridge.probes.measures import MEASURES, TaskData, TaskSpec
 from probing_bridge.probes.parts import all_parts, load_part
 from probing_bridge.probes.problem import Recipe
@@ -88,7 +89,10 @@ def rows(folder: Path) -> list[tuple]:
     return [tuple(str(value) for value in row) for row in frame.itertuples(index=False)]
 
 
-def test_every_job_once_and_then_nothing_is_left(models: list[grid.ModelInfo], tmp_path: Path) -> None:
+def test_every_job_once_and_then_nothing_is_left(
+    models: list[grid.ModelInfo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("probing_bridge.probes.mdl._ROUNDS", 1)  # code lengths are no matter here
     folder = tmp_path / "parts"
     todo = plan(models, folder, ("score", "control", "mdl"))
     done = endings_of(todo)
@@ -99,14 +103,47 @@ def test_every_job_once_and_then_nothing_is_left(models: list[grid.ModelInfo], t
     for name, frame in tables.items():
         write_table(frame, name, tmp_path / f"{name}.csv")  # refuses rows that are there twice
         assert len(read_table(tmp_path / f"{name}.csv", name)) == len(frame) > 0
-    per_probe = tables["probes"].groupby(["probe", "metric"]).size().to_dict()
+    own = tables["probes"][tables["probes"]["seed"].notna() | (tables["probes"]["layer"] == "-")]
+    per_probe = own.groupby(["probe", "metric"]).size().to_dict()
     cells = 2 * 2 * 3  # models, seeds, layers
     assert per_probe[("linear", "accuracy")] == per_probe[("linear_control", "accuracy")] == 2 * cells
     assert per_probe[("linear", "pearson")] == cells and per_probe[("linear", "selectivity")] == 3 * cells
     assert per_probe[("linear", "mdl_bits")] == per_probe[("linear", "mdl_compression")] == 2 * cells
+    assert per_probe[("linear", "gain")] == 3 * 2 * 2 * 2  # tasks, models, seeds, layers above 0
+    assert per_probe[("linear_control", "control_ceiling")] == 3 * cells
+    means = tables["probes"][tables["probes"]["seed"].isna() & (tables["probes"]["layer"] != "-")]
+    assert 2 * len(means) == len(tables["probes"]) - len(means) - 6  # one for two seeds; none of the baselines
     assert per_probe[("majority", "accuracy")] == 2 and per_probe[("word_majority", "pearson")] == 1
-    assert len(tables["probes_differences"]) == 3 * 2 * 3  # tasks, seeds, layers: level 1 against 0
+    assert len(tables["probes_differences"]) == 3 * 3 * 3  # tasks, seeds and their mean, layers: level 1 against 0
     assert plan(models, folder) == []
+
+
+def test_gain_is_the_difference_from_layer_0_paired_over_sentences(
+    models: list[grid.ModelInfo], tmp_path: Path
+) -> None:
+    """And the row of the mean over seeds holds the means, with its own interval."""
+    folder = tmp_path / "parts"
+    endings_of(plan(models[:1], folder))
+    frame = assemble(all_parts(folder), folder)["probes"]
+    cells = frame[(frame["probe"] == "linear") & (frame["task"] == "tag")].set_index(["seed", "layer", "metric"])
+    score, gain = ({key[:2]: row for key, row in cells.iterrows() if key[2] == name} for name in ("accuracy", "gain"))
+    for layer in ("1", "2"):
+        for seed in (133, 1):
+            assert gain[seed, layer]["score"] == pytest.approx(score[seed, layer]["score"] - score[seed, "0"]["score"])
+            read = [
+                load_part(p.key.path(folder)) for p in all_parts(folder) if (p.key.task, p.key.seed) == ("tag", seed)
+            ]
+            of = {part.key.layer: part.outcome.predictions for part in read if part and part.outcome.predictions}
+            right = [of[one].gold == of[one].predicted for one in (layer, "0")]
+            change = np.add.reduceat(right[0].astype(int) - right[1], of["0"].offsets[:-1])
+            drawn = resample(20).astype(int)
+            slow = (drawn @ change) / (drawn @ np.diff(of["0"].offsets))
+            assert [gain[seed, layer]["low"], gain[seed, layer]["high"]] == pytest.approx(
+                np.percentile(slow, [2.5, 97.5])
+            )
+        mean = cells.xs((layer, "gain"), level=("layer", "metric")).loc[np.nan]
+        assert mean["score"] == pytest.approx(np.mean([gain[seed, layer]["score"] for seed in (133, 1)]))
+        assert mean["low"] < mean["score"] < mean["high"]
 
 
 def test_selectivity_is_the_difference_of_the_two_rows(models: list[grid.ModelInfo], tmp_path: Path) -> None:
@@ -127,9 +164,9 @@ def test_seeds_and_layers_matter_and_grouping_does_not(models: list[grid.ModelIn
     assert rows(tmp_path / "a") == rows(tmp_path / "b")
     parts = {part.key: load_part(part.key.path(tmp_path / "a")) for part in all_parts(tmp_path / "a")}
     predicted = {
-        key: part.predictions.predicted
+        key: part.outcome.predictions.predicted
         for key, part in parts.items()
-        if key.task == "value" and part and part.predictions
+        if key.task == "value" and part and part.outcome.predictions
     }
     assert len({values.tobytes() for values in predicted.values()}) == len(predicted)  # no two probes are the same
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from zlib import crc32
@@ -17,7 +18,7 @@ from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import Representations, RepresentationWriter
 from probing_bridge.probes.features import load_features
 from probing_bridge.probes.inputs import read_tasks, task_specs
-from probing_bridge.probes.intervals import interval, resample
+from probing_bridge.probes.intervals import resample, resampled_score
 from probing_bridge.probes.measures import MEASURES, lay_out
 from probing_bridge.probes.metrics import score
 from probing_bridge.probes.problem import Recipe
@@ -61,7 +62,8 @@ def test_pos_of_ewt(shared: Path, tmp_path: Path) -> None:
     outcome = MEASURES["score"].run(data, features, data.spec.recipe(Recipe()))[0]
     assert outcome.predictions is not None
     ours = score("accuracy", outcome.predictions)
-    low, high = interval("accuracy", outcome.predictions, resample(outcome.predictions.n_sentences))
+    samples = resample(outcome.predictions.n_sentences)
+    low, high = resampled_score("accuracy", outcome.predictions, samples).interval
     x = {split: features.values[0][items[split].rows[:, 0]].numpy() for split in ("train", "test")}
     lengths = np.diff(items["train"].offsets)
     weights = np.repeat(lengths.mean() / lengths, lengths)
@@ -69,3 +71,10 @@ def test_pos_of_ewt(shared: Path, tmp_path: Path) -> None:
     theirs = oracle.score(x["test"], items["test"].targets)
     print(f"probe {ours:.4f} [{low:.4f}, {high:.4f}] epoch {outcome.best_epoch}, logistic regression {theirs:.4f}")
     assert ours > 0.5 and low <= theirs <= high
+    features.values *= 0.2
+    scaled = MEASURES["score"].run(data, features, data.spec.recipe(Recipe()))[0].predictions
+    raw = replace(data, spec=replace(data.spec, liu2019=True))
+    unscaled = MEASURES["score"].run(raw, features, raw.spec.recipe(Recipe()))[0].predictions
+    assert scaled is not None and unscaled is not None
+    print(f"features times 0.2: {score('accuracy', scaled):.4f}, of raw ones {score('accuracy', unscaled):.4f}")
+    assert abs(score("accuracy", scaled) - ours) < 0.003

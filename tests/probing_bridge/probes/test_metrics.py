@@ -13,7 +13,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import f1_score, fbeta_score, precision_score, recall_score
 
 from probing_bridge.errors import BridgeError
-from probing_bridge.probes.intervals import interval, paired_difference, resample, sampled_difference
+from probing_bridge.probes.intervals import Resampled, over_seeds, resample, resampled, resampled_score
 from probing_bridge.probes.metrics import METRICS, Predictions, label_statistics, score
 from probing_bridge.probes.spans import find_spans
 
@@ -175,8 +175,8 @@ def test_interval_is_that_of_resampled_sentences(metric: str) -> None:
     for sample in samples:
         chosen = [i for i, times in enumerate(sample) for _ in range(int(times))]
         slow.append(score(metric, sentences_of([gold[i] for i in chosen], ("c", "i"), [answers[i] for i in chosen])))
-    assert interval(metric, predictions, samples) == pytest.approx(tuple(np.percentile(slow, [2.5, 97.5])))
-    low, high = interval(metric, predictions, samples)
+    low, high = resampled_score(metric, predictions, samples).interval
+    assert (low, high) == pytest.approx(tuple(np.percentile(slow, [2.5, 97.5])))
     assert low < score(metric, predictions) < high
 
 
@@ -189,16 +189,40 @@ def test_paired_difference() -> None:
         for pair in zip(gold, worse, strict=True)
     ]
     a, b = (sentences_of(gold, ("x", "y", "z"), answers) for answers in (worse, better))
-    value, low, high, p = paired_difference("accuracy", a, b, resample(100))
-    assert value == pytest.approx(score("accuracy", b) - score("accuracy", a)) and 0 < low < value < high
-    assert p == pytest.approx(2 / 1001)
-    spread = [interval("accuracy", one, resample(100)) for one in (a, b)]
+    samples = resample(100)
+    one, other = (resampled_score("accuracy", some, samples) for some in (a, b))
+    difference, (low, high) = other - one, (other - one).interval
+    assert difference.value == pytest.approx(score("accuracy", b) - score("accuracy", a))
+    assert 0 < low < difference.value < high and difference.p == pytest.approx(2 / 1001)
+    spread = [some.interval for some in (one, other)]
     assert high - low < sum(top - bottom for bottom, top in spread)  # pairing narrows it
-    assert paired_difference("accuracy", a, a, resample(100)) == (0.0, 0.0, 0.0, 1.0)
-    with pytest.raises(ValueError, match="gold"):
-        paired_difference("accuracy", a, sentences_of(worse, ("x", "y", "z"), gold), resample(100))
+    same = one - one
+    assert (same.value, same.interval, same.p) == (0.0, (0.0, 0.0), 1.0)
+    fewer = sentences_of(gold[:50], ("x", "y", "z"), gold[:50])
     with pytest.raises(ValueError, match="items"):
-        sampled_difference("accuracy", a, sentences_of(gold[:50], ("x", "y", "z"), gold[:50]), resample(100))
+        one - resampled_score("accuracy", fewer, resample(50))
+    many = resampled_score("accuracy", b, resample(100, 4000)) - resampled_score("accuracy", a, resample(100, 4000))
+    assert many.p == pytest.approx(2 / 4001)
+    np.testing.assert_array_equal(many.sampled[:1000], difference.sampled)  # more samples go on where fewer ended
+
+
+def test_a_mean_over_seeds_is_as_unsure_as_sentences_and_seeds_together() -> None:
+    """Its variance is that of the mean over sentences plus that between seeds, by formulas for normal scores."""
+    rng = np.random.default_rng(0)
+    offsets, samples = np.arange(201), resample(200, 20000)
+    of_seeds = 0.3 * rng.normal(size=8)
+    shared = rng.normal(size=200)
+
+    def one(shift: float) -> Resampled:
+        statistics = np.stack([shared + shift, np.ones(200)], axis=1)
+        chosen = lambda sums: sums[..., 0] / sums[..., 1]  # noqa: E731
+        return resampled(statistics, chosen, offsets, samples)
+
+    mean = over_seeds([one(shift) for shift in of_seeds])
+    expected = np.sqrt(shared.var() / 200 + of_seeds.var() / 8)
+    assert mean.value == pytest.approx(shared.mean() + of_seeds.mean())
+    assert mean.sampled.std() == pytest.approx(expected, rel=0.03)
+    assert mean.interval == pytest.approx([mean.value - 1.96 * expected, mean.value + 1.96 * expected], abs=0.01)
 
 
 @pytest.mark.parametrize("name", list(METRICS))

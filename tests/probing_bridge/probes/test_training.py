@@ -13,11 +13,11 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from probing_bridge.probes.features import Features
-from probing_bridge.probes.intervals import interval, resample
+from probing_bridge.probes.intervals import resample, resampled_score
 from probing_bridge.probes.items import Items, batches, build_items
 from probing_bridge.probes.models import Stack, combine, new_model
 from probing_bridge.probes.problem import PROBES, Problem, Recipe
-from probing_bridge.probes.training import Probes, restore, should_stop, train
+from probing_bridge.probes.training import Probes, should_stop, train
 
 FAMILIES = ("token", "selective", "pairwise", "regression")
 
@@ -254,7 +254,7 @@ def test_whole_run_by_the_recipe(family: str) -> None:
         scores, epoch, weights = slow_run(train_set, dev, features, layer, patience=3)
         assert one.dev_scores == pytest.approx(scores, abs=1.5 / len(dev_items))  # one borderline item
         assert one.best_epoch == epoch
-        best = restore(asked, trained)
+        best = Probes(asked, [one.parameters for one in trained])
         assert (unpadded(best, 5, layer) - weights).abs().max() <= 1e-6
 
 
@@ -405,9 +405,9 @@ def test_as_good_as_logistic_regression() -> None:
     items = [build_items(s, VOCABULARY, features.starts, zero_pairs_count=True) for s in splits]
     asked = problem(features, Recipe(batch_size=20), items[0], VOCABULARY)
     trained = train(asked, items[0], items[1])
-    for layer, predictions in enumerate(restore(asked, trained).predict(items[2])):
+    for layer, predictions in enumerate(Probes(asked, [one.parameters for one in trained]).predict(items[2])):
         x, y = (features.values[layer][items[0].rows[:, 0]].numpy(), items[0].targets)
         oracle = LogisticRegression(max_iter=1000).fit(x, y)
         reached = oracle.score(features.values[layer][items[2].rows[:, 0]].numpy(), items[2].targets)
-        low, high = interval("accuracy", predictions, resample(predictions.n_sentences))
+        low, high = resampled_score("accuracy", predictions, resample(predictions.n_sentences)).interval
         assert reached > 0.4 and low <= reached <= high
