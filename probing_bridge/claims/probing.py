@@ -25,8 +25,8 @@ from probing_bridge.results.paper import PAPER_KINDS
 
 
 def best_rows(results: Results, probe: str = "linear") -> pd.DataFrame:
-    """Best layers; only tasks with at least two levels can tell anything."""
-    return need(probing.best_layers(probing.probe_scores(results, probe)), f"probes.csv, probe {probe}")
+    """Each task at its one layer for all levels; only tasks with at least two levels can tell anything."""
+    return need(probing.chosen_layers(probing.probe_scores(results, probe)), f"probes.csv, probe {probe}")
 
 
 def task(results: Results, task: str, up: bool, probe: str = "linear") -> Judgement:
@@ -98,7 +98,7 @@ def _none_better(scores: pd.DataFrame, final: str) -> Judgement:
 
 def layer_category(results: Results, category: str) -> pd.DataFrame:
     """Mean z of a category by layer and level, as score."""
-    rows = probing.layer_z_scores(probing.probe_scores(results, "linear"))
+    rows = probing.layers_data(results)
     return need(rows[rows["category"] == category], f"probes of {category} tasks").rename(columns={"z": "score"})
 
 

@@ -23,7 +23,7 @@ from probing_bridge.figures.outputs import draw_damage_path, draw_output_groups,
 from probing_bridge.figures.probing import draw_best, draw_layers, draw_sides
 from probing_bridge.figures.pruning import draw_bleu, draw_modules, draw_projections
 from probing_bridge.figures.similarity import draw_distribution, draw_groups, draw_pairs, draw_spectrum, draw_to_dense
-from probing_bridge.results import levels, naming, outputs, probing, similarity
+from probing_bridge.results import chosen, levels, naming, outputs, probing, similarity
 
 SECTIONS = {
     "levels": "Levels and translation quality",
@@ -51,6 +51,23 @@ def _final(caption: str) -> Callable[[pd.DataFrame], str]:
 def _bars(caption: str) -> Callable[[pd.DataFrame], str]:
     """As `_final`, of a figure with bars: what they are about."""
     return lambda frame: f"{caption} {naming.interval_text(frame)} {naming.final_text(frame)}"
+
+
+def _chosen(frame: pd.DataFrame) -> str:
+    """How the layers were chosen, and what the probes were given where that was not the default."""
+    splits = " or ".join(frame["chosen_on"].unique()) if len(frame) else chosen.DEVELOPMENT
+    raw = "raw" in set(frame["features"])
+    return f"chosen on the {splits} split over all levels together" + ", of features as they come (raw)" * raw
+
+
+_MARKS = (
+    f"{tables.UNINFORMATIVE} uninformative: its gain at the first level is not above zero. {tables.BELOW_WORDS} below "
+    f"the most frequent label of each word. {tables.UNTRAINED} hardly trained: stopped in the first two epochs."
+)
+_BEST = (
+    "Score of the layer (in brackets) that is best on the test split, picked anew at each level, as Movva & Zhao "
+    "(2020) report: too high by the pick."
+)
 
 
 def _above_threshold(frame: pd.DataFrame) -> str:
@@ -104,21 +121,27 @@ FIGURES: dict[str, Exhibit] = {
     ),
     "fig_1_linear_probes": Exhibit(
         "Fig. 1", "Linear probes: every task, every level", "probing", probing.linear_data, draw_best,
-        "Score of the best encoder layer (of 1 to L and, where there is one, the final norm), as z-score over the "
-        "levels of the task (rows: sparsity grows downwards). Hatched: not run.",
+        lambda frame: f"Score at one encoder layer a task, {_chosen(frame)}, less its mean over the levels and "
+        "divided by its standard deviation over them or, where that is larger, by the score's standard error (rows: "
+        "sparsity grows downwards). Hatched: not run.",
         "probes", _LINEAR, _PROBE,
     ),
     "table_a2_linear_scores": _as_table(
-        "Table A2", "Raw scores of the linear probes", "probing", tables.show_scores, data=probing.linear_scores_data,
-        caption="Score of the best encoder layer on the test split; ± is the mean half width of the 95 % intervals. "
-        "Baselines: the most frequent label, and the most frequent label of each word.",
+        "Table A2", "Raw scores of the linear probes", "probing", tables.show_scores, data=probing.linear_data,
+        caption=lambda frame: f"Score on the test split at one encoder layer a task, {_chosen(frame)}; ± is the mean "
+        "half width of the 95 % intervals. Gain: score less that of layer 0 by the same probe, with its paired "
+        "interval. " + _MARKS,
         source="probes", where=_LINEAR, command=_PROBE,
+    ),
+    "table_a2_best_on_test": _as_table(
+        "Table A2", "Raw scores of the linear probes, the paper's way", "probing", tables.show_best,
+        data=probing.linear_best_data, caption=_BEST, source="probes", where=_LINEAR, command=_PROBE,
     ),
     "table_4_2_trends": _as_table(
         "Section 4.2", "Tasks that stay, degrade or improve", "probing", tables.show_trends, data=probing.trends_data,
-        caption="Kendall's tau of the best layer's score over levels, two-sided, Holm's correction over the tasks. "
-        "Degrading or improving: corrected p < 0.05; invariant: not; undecided: too few levels for any order to be "
-        "significant.",
+        caption="Kendall's tau of the score at one layer a task over levels, two-sided, Holm's correction over the "
+        "tasks. Degrading or improving: corrected p < 0.05; invariant: not; undecided: too few levels for any order "
+        "to be significant.",
         source="probes", where=_LINEAR, command=_PROBE,
     ),
     "fig_2_mlp_probes": Exhibit(
@@ -126,13 +149,18 @@ FIGURES: dict[str, Exhibit] = {
         "As Fig. 1, with a probe that has one hidden layer.", "probes", _MLP, _PROBE, wide=False,
     ),
     "table_a3_mlp_scores": _as_table(
-        "Table A3", "Raw scores of the MLP probes", "probing", tables.show_scores, data=probing.mlp_scores_data,
-        caption="As Table A2, with a probe that has one hidden layer.", source="probes", where=_MLP, command=_PROBE,
+        "Table A3", "Raw scores of the MLP probes", "probing", tables.show_scores, data=probing.mlp_data,
+        caption="As Table A2, with a probe that has one hidden layer. " + _MARKS, source="probes", where=_MLP,
+        command=_PROBE,
+    ),
+    "table_a3_best_on_test": _as_table(
+        "Table A3", "Raw scores of the MLP probes, the paper's way", "probing", tables.show_best,
+        data=probing.mlp_best_data, caption=_BEST, source="probes", where=_MLP, command=_PROBE,
     ),
     "fig_3_layers": Exhibit(
         "Fig. 3", "Syntactic and semantic tasks by layer", "probing", probing.category_data, draw_layers,
-        _final("Mean over the tasks of a category of the z-scores of linear probes, taken per task over all layers and "
-        "levels."),
+        _final("Mean over the informative tasks of a category (Table A2) of the z-scores of linear probes, taken per "
+        "task over all layers and levels."),
         "probes", _LINEAR, _PROBE,
     ),
     "fig_a3_pos_layers": Exhibit(
@@ -142,7 +170,7 @@ FIGURES: dict[str, Exhibit] = {
     "fig_mdl_selectivity": Exhibit(
         "beyond the paper", "Selectivity and description length beside the score", "probing", probing.sides_data,
         draw_sides,
-        "Linear probe at the best layer of its score: the score (% where at most 1), selectivity (score minus that on "
+        "Linear probe at one layer a task: the score (% where at most 1), selectivity (score minus that on "
         "a control task, Hewitt & Liang 2019) and compression of the online code (Voita & Titov 2020; 1 = none). "
         "Colour: z-score over the levels of the task.",
         "probes", {"metric": ("selectivity", "mdl_compression")}, _PROBE,

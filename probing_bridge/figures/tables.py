@@ -23,6 +23,7 @@ from probing_bridge.results.naming import (
     task_order,
 )
 from probing_bridge.results.paper import PAPER_KINDS
+from probing_bridge.results.probing import FIRST_EPOCHS
 
 _OF_LEVELS = {
     "sparsity_prunable": "non-embedding sparsity",
@@ -70,20 +71,52 @@ def show_differences(frame: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+UNINFORMATIVE, BELOW_WORDS, UNTRAINED = "†", "*", "‡"  # marks of a task, and of its scores
+
+
 def show_scores(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tables A2, A3: one row a task, one column a level, baselines last."""
+    """Tables A2, A3: one row a task, one column a level; its layer before, its gain and per-word majority after."""
     levels = sorted(frame["level"].unique())
     rows = []
     for task in task_order(list(frame["task"])):
         part = frame[frame["task"] == task].set_index("level")
-        row = {"task": task_label(task), "category": task_category(task), "metric": part["metric"].iloc[0]}
-        row |= {f"LTH{k}": number(part["score"].get(k, float("nan"))).replace("–", "not run") for k in levels}
+        first = part.iloc[0]
+        name = task_label(task) + ("" if first["informative"] else f" {UNINFORMATIVE}")
+        row = {"task": name, "category": task_category(task), "metric": first["metric"], "layer": first["layer"]}
+        row |= {f"LTH{k}": _marked(part.loc[k]) if k in part.index else "not run" for k in levels}
         half = float((part["high"] - part["low"]).mean()) / 2
         row["± (95 %)"] = number(half)
-        row["majority"] = number(part["majority"].iloc[0])
-        row["per-word majority"] = number(part["word_majority"].iloc[0])
+        for level in dict.fromkeys((levels[0], levels[-1])):
+            row[f"gain, LTH{level}"] = _gain(part.loc[level]) if level in part.index else "not run"
+        row["per-word majority"] = number(first["word_majority"])
         row["items"] = str(int(part["n"].max())) if part["n"].notna().any() else "–"
         rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _marked(row: pd.Series) -> str:
+    """A score with its marks."""
+    untrained = pd.notna(row["best_epoch"]) and row["best_epoch"] <= FIRST_EPOCHS
+    return number(row["score"]) + BELOW_WORDS * bool(row["below_words"]) + UNTRAINED * bool(untrained)
+
+
+def _gain(row: pd.Series) -> str:
+    """Score less that of layer 0, with its interval."""
+    if pd.isna(row["gain"]):
+        return "–"
+    interval = "" if pd.isna(row["gain_low"]) else f" [{row['gain_low']:.3f}, {row['gain_high']:.3f}]"
+    return f"{row['gain']:+.3f}{interval}".replace("-", "−")
+
+
+def show_best(frame: pd.DataFrame) -> pd.DataFrame:
+    """The paper's Tables A2, A3: one row a task, one column a level, each score with the layer it was picked for."""
+    levels = sorted(frame["level"].unique())
+    rows = []
+    for task in task_order(list(frame["task"])):
+        part = frame[frame["task"] == task].set_index("level")
+        cells = {level: f"{number(row['score'])} ({row['layer']})" for level, row in part.iterrows()}
+        row = {"task": task_label(task), "metric": part["metric"].iloc[0]}
+        rows.append(row | {f"LTH{level}": cells.get(level, "not run") for level in levels})
     return pd.DataFrame(rows)
 
 

@@ -18,6 +18,7 @@ from probing_bridge.figures.style import COLUMN, DIVERGING, WIDE, color_bar, hea
 from probing_bridge.figures.tables import draw_table
 from probing_bridge.results.compared import Comparison, bleu_curve, ends
 from probing_bridge.results.naming import rows_of, task_label, task_order
+from probing_bridge.results.paper import BEST_ON_TEST
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,11 @@ def exhibits(comparison: Comparison) -> list[tuple[ComparedExhibit, pd.DataFrame
         caption = "Score of each level against its overall sparsity, one line an experiment; bars are 95 % intervals."
         exhibit = ComparedExhibit("bleu", "Table A1", "BLEU against sparsity, both", caption, draw_bleu)
         shown.append((exhibit, pd.concat(curves, ignore_index=True)))
-    probes = table[table["measure"] == "linear probe"]
+    probes, way = table[table["measure"] == "linear probe"], "one layer a task for all levels"
+    if not len(probes):
+        probes, way = table[table["measure"] == BEST_ON_TEST], "the best layer of each level on the test split"
     if len(probes):
-        caption = f"Best layer's score of {names[0]} minus that of {names[1]}, in points of 100; linear probes."
+        caption = f"Score of {names[0]} minus that of {names[1]}, in points of 100; linear probes, {way}."
         exhibit = ComparedExhibit("probes", "Fig. 1", "Linear probes, difference", caption, draw_differences)
         shown.append((exhibit, probes))
 
@@ -87,7 +90,7 @@ def show_measures(frame: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
     for row in rows_of(frame):
         digits = 1 if row.measure.startswith("spectrum") else 2 if row.measure == "bleu" else 3
         gap = f"{row.score_a - row.score_b:+.{digits}f}".replace("-", "−")
-        subject = task_label(row.subject) if row.measure.endswith("probe") else row.subject
+        subject = task_label(row.subject) if " probe" in row.measure else row.subject
         a = number(row.score_a, row.low_a, row.high_a, digits)
         b = number(row.score_b, row.low_b, row.high_b, digits)
         rows.append((row.measure.replace("_", " "), subject.replace("_", " "), f"LTH{row.level}", a, b, gap))

@@ -17,8 +17,8 @@ from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.results.folder import Results, read_results
 from probing_bridge.results.levels import bleu_data, known_levels, run_name, with_sparsity
 from probing_bridge.results.naming import final_layers, layer_label
-from probing_bridge.results.paper import COLUMNS, paper_measures, read_reference
-from probing_bridge.results.probing import best_layers, probe_scores
+from probing_bridge.results.paper import BEST_ON_TEST, COLUMNS, paper_measures, read_reference
+from probing_bridge.results.probing import best_layers, chosen_layers, probe_scores
 from probing_bridge.results.similarity import (
     PAPER_THRESHOLD,
     concentration_data,
@@ -115,8 +115,10 @@ def measures(results: Results) -> pd.DataFrame:
         name = str(first["metric"].iloc[0])
         frames.append(_rows("bleu" if "bleu" in name.lower() else name, first.assign(subject="test")))
     for probe in ("linear", "mlp"):
-        best = best_layers(probe_scores(results, probe))
-        frames.append(_rows(f"{probe} probe", best.assign(subject=best["task"])))
+        chosen = chosen_layers(probe_scores(results, probe))
+        frames.append(_rows(f"{probe} probe", chosen.assign(subject=chosen["task"])))
+    best = best_layers(probe_scores(results, "linear"))
+    frames.append(_rows(BEST_ON_TEST, best.assign(subject=best["task"])))
     for measure in ("neuron_similarity", "linear_cka", "attention_cka"):
         rows = to_dense(results, measure)
         rows = rows[rows["level"] > 0]

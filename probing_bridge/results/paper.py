@@ -20,6 +20,7 @@ from probing_bridge.formats.tables import LONGEST_NAME
 from probing_bridge.formats.text import file_bytes, plain_text
 
 COLUMNS = ("measure", "subject", "level", "score", "low", "high")
+BEST_ON_TEST = "linear probe, best layer on test"  # what the paper reports of a task and level
 
 SPARSITY = (0.0, 0.168, 0.302, 0.410, 0.496, 0.565, 0.620, 0.664, 0.699)
 
@@ -168,6 +169,6 @@ def _frame(
         ("sparsity", "all weights", level, s) for level, s in enumerate(sparsity)
     ]
     for task, scores in probes.items():
-        rows += [("linear probe", task, level, float(s)) for level, s in enumerate(scores) if s is not None]
+        rows += [(BEST_ON_TEST, task, level, float(s)) for level, s in enumerate(scores) if s is not None]
     frame = pd.DataFrame([*rows, *others], columns=list(COLUMNS[:4]))
     return frame.assign(low=float("nan"), high=float("nan"))

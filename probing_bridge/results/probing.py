@@ -1,29 +1,37 @@
 """What probes find, by task, level and layer: the frames of Section 4 (Fig. 1, 2, 3, A3, Tables A2, A3).
 
 Everything here selects, averages over seeds or standardises rows that are in the tables; nothing is estimated anew.
-Place in the flow: results tables -> probing -> figures, claims, report.
+Place in the flow: results tables -> chosen -> probing -> figures, claims, report.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import pandas as pd
 
 from probing_bridge.corpora.tasks import POS, SEMANTIC, SYNTACTIC
 from probing_bridge.probes.baselines import BASELINES
-from probing_bridge.probes.measures import side_metrics
+from probing_bridge.probes.measures import CEILING, GAIN, MEASURES, side_metrics
 from probing_bridge.probes.problem import PROBES
+from probing_bridge.results.chosen import best_layer, chosen_layer
 from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import with_sparsity
-from probing_bridge.results.naming import layer_order, model_layers, task_category, task_order
+from probing_bridge.results.naming import model_layers, task_category, task_order
 from probing_bridge.results.statistics import task_trends
 
 SIDES = {"selectivity": "selectivity", "mdl_compression": "MDL compression"}
+FIRST_EPOCHS = 1  # a probe whose best epoch, counted from 0, is no later has hardly been trained
+_STANDARD_ERRORS = 2 * 1.96  # in a 95 % interval
+
+
+def seed_means(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of rows of the probes table those without a seed, the means over several, and those of a seed that is alone."""
+    place = [rows[name] for name in ("experiment", "model", "task", "layer", "probe", "metric")]
+    has_mean = rows["seed"].isna().groupby(place).transform("any").astype(bool)
+    return rows[rows["seed"].isna() | ~has_mean]
 
 
 def probe_scores(results: Results, probe: str, metric: str | None = None) -> pd.DataFrame:
-    """Scores of one kind of probe, averaged over seeds.
+    """Scores of one kind of probe, means over seeds.
 
     Args:
         results: The tables.
@@ -31,77 +39,63 @@ def probe_scores(results: Results, probe: str, metric: str | None = None) -> pd.
         metric: A metric that stands beside the task's own one; None for the task's own.
 
     Returns:
-        One row a task, level and layer: task, level, sparsity, layer, metric, score, low, high, n (items), seeds.
-        The interval is the mean of the seeds' intervals.
+        One row a task, level and layer: task, level, layer, metric, score, low, high, n (items), dev_score, seeds,
+        best_epoch (the earliest of the seeds), features, sparsity. The interval is that of the table's row of the
+        mean; NaN where the table has several seeds and no such row.
     """
     rows = results["probes"]
     rows = rows[(rows["probe"] == probe) & rows["level"].notna()]
     rows = rows[~rows["metric"].isin(side_metrics())] if metric is None else rows[rows["metric"] == metric]
-    grouped = rows.groupby(["task", "level", "layer", "metric"], as_index=False)
-    scores = grouped.agg(
-        score=("score", "mean"), low=("low", "mean"), high=("high", "mean"), n=("n", "max"), seeds=("seed", "nunique")
+    place = ["task", "level", "layer", "metric"]
+    seeds = rows.groupby(place, as_index=False).agg(
+        seeds=("seed", "nunique"), best_epoch=("best_epoch", "min"), features=("features", "first")
     )
-    return with_sparsity(scores, results)
+    grouped = seed_means(rows).groupby(place, as_index=False)
+    scores = grouped.agg(
+        score=("score", "mean"),
+        low=("low", _alone),
+        high=("high", _alone),
+        n=("n", "max"),
+        dev_score=("dev_score", "mean"),
+    )
+    return with_sparsity(scores.merge(seeds, on=place), results)
 
 
-def z_scores(frame: pd.DataFrame, by: str = "task", column: str = "score") -> pd.Series:
-    """Standard scores within each group (population standard deviation; 0 where all values are equal)."""
+def _alone(ends: pd.Series) -> float:
+    """An interval's end, if there is one: the mean of several is no end of the interval of the mean."""
+    return float(ends.iloc[0]) if len(ends) == 1 else float("nan")
+
+
+def z_scores(frame: pd.DataFrame, by: str = "task", column: str = "score", *, plain: bool = False) -> pd.Series:
+    """Standard scores within each group; 0 where all values are equal.
+
+    Args:
+        frame: Rows with the columns `by` and `column`, and `low` and `high` if they have intervals.
+        by: What makes a group.
+        column: What is standardised.
+        plain: Whether to divide by the population standard deviation whatever it is, as the paper does: that blows
+            the noise of a group in which nothing changes up to as much as what changes elsewhere.
+
+    Returns:
+        Values less their mean, divided by their standard deviation or, where that is larger, by the mean standard
+        error that their intervals have.
+    """
     grouped = frame.groupby(by)[column]
     spread = grouped.transform(lambda values: values.std(ddof=0))
+    if not plain and {"low", "high"} <= set(frame.columns):
+        errors = (frame["high"] - frame["low"]).astype("float64") / _STANDARD_ERRORS
+        spread = spread.where(spread == 0, spread.clip(lower=errors.groupby(frame[by]).transform("mean").fillna(0)))
     return ((frame[column] - grouped.transform("mean")) / spread).where(spread > 0, 0.0)
 
 
-def best_layer(scores: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """The row of the best layer of each group: this is what `best layer` means wherever it is shown or printed.
-
-    The best of layers 1 to L and, of a pre-norm model, its final norm; of equal ones the lowest. The embeddings are a
-    baseline and a learned mix is no layer: neither is ever the best layer (Movva & Zhao 2020, Section 4.1 and Fig. 1,
-    probes layers 1 to 6).
-
-    Args:
-        scores: Rows with the columns layer, score and `by`, one a layer of each group.
-        by: The columns whose values make a group, e.g. task and level.
-
-    Returns:
-        Those of the rows, ordered by `by`.
-    """
-    scores = model_layers(scores, "layer").dropna(subset=["score"])
-    height = {layer: rank for rank, layer in enumerate(layer_order(list(scores["layer"])))}
-    scores = scores.assign(height=scores["layer"].map(height)).sort_values([*by, "height"])
-    return scores.loc[scores.groupby(list(by))["score"].idxmax()].drop(columns="height")
-
-
-def best_scores(probes: pd.DataFrame) -> pd.DataFrame:
-    """The best layer of every task, model and kind of probe beside the baselines, for printing.
-
-    Args:
-        probes: Rows of the table of probes, of levels or of any other models.
-
-    Returns:
-        task, experiment, model, probe, metric, layer, score (mean over seeds), gain (score less that of layer 0), a
-        column for each of SIDES, at the same layer, and one a baseline; NaN where something was not measured; in the
-        order of the table.
-    """
-    rows = probes[~probes["metric"].isin(side_metrics())]
-    place = ["task", "experiment", "model", "probe", "metric"]
-    means = rows.groupby([*place, "layer"], as_index=False, sort=False)["score"].mean()
-    best = best_layer(means[means["probe"].isin(PROBES)], place).sort_index()
-    embeddings = means[means["layer"] == "0"].rename(columns={"score": "embeddings"})
-    best = best.merge(embeddings[[*place, "embeddings"]], on=place, how="left")
-    best["gain"] = best["score"] - best.pop("embeddings")
-    at = ["task", "experiment", "model", "probe", "layer"]
-    for side in SIDES:
-        part = probes[probes["metric"] == side].groupby(at, as_index=False).agg(**{side: ("score", "mean")})
-        best = best.merge(part, on=at, how="left")
-    about = ["task", "experiment", "metric"]
-    for baseline in BASELINES:
-        part = means[means["probe"] == baseline].rename(columns={"score": baseline})
-        best = best.merge(part[[*about, baseline]], on=about, how="left")
-    return best
+def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows by task (paper's order) and level."""
+    order = {task: rank for rank, task in enumerate(task_order(list(rows["task"])))}
+    return rows.sort_values(["task", "level"], key=lambda c: c.map(order) if c.name == "task" else c, ignore_index=True)
 
 
 def best_layers(scores: pd.DataFrame) -> pd.DataFrame:
-    """The best layer of each task and level, with its z-score over the levels of the task.
+    """The paper's way: the layer of the best test score of each task and level, with its plain z-score over levels.
 
     Args:
         scores: What probe_scores returns.
@@ -110,11 +104,77 @@ def best_layers(scores: pd.DataFrame) -> pd.DataFrame:
         Those rows of `scores`, and z; by task (paper's order) and level.
     """
     best = best_layer(scores, ["task", "level"])
-    if not len(best):
-        return best.assign(z=pd.Series(dtype="float64"))
-    best["z"] = z_scores(best)
-    order = {task: rank for rank, task in enumerate(task_order(list(best["task"])))}
-    return best.sort_values(["task", "level"], key=lambda c: c.map(order) if c.name == "task" else c, ignore_index=True)
+    return _in_order(best.assign(z=z_scores(best, plain=True) if len(best) else pd.Series(dtype="float64")))
+
+
+def chosen_layers(scores: pd.DataFrame) -> pd.DataFrame:
+    """The layer that is chosen for each task (results.chosen) at every level, with its z-score over the levels.
+
+    Args:
+        scores: What probe_scores returns.
+
+    Returns:
+        Those rows of `scores`, chosen_on and z; by task (paper's order) and level.
+    """
+    chosen = chosen_layer(scores, ["task"])
+    return _in_order(chosen.assign(z=z_scores(chosen) if len(chosen) else pd.Series(dtype="float64")))
+
+
+def is_informative(rows: pd.DataFrame) -> pd.Series:
+    """Whether the layers of a model add anything to what the same probe finds in its embeddings, by task.
+
+    Args:
+        rows: One a task and level: task, level, gain, gain_low.
+
+    Returns:
+        Task -> whether the interval of its gain at the lowest level (without an interval the gain) lies above 0; True
+        too where there is no gain to tell.
+    """
+    first = rows.sort_values("level").drop_duplicates("task").set_index("task")
+    return ~(first["gain_low"].fillna(first["gain"]) <= 0)
+
+
+def probed(results: Results, probe: str) -> pd.DataFrame:
+    """Every task at its chosen layer, and what a score has to be held against (Fig. 1, 2, Tables A2, A3).
+
+    Returns:
+        The columns of chosen_layers, then gain, gain_low, gain_high (score less that of layer 0 by the same probe),
+        informative, best_layer and best_score (the paper's way, of each level), a column for each baseline,
+        below_words (whether the score is below the per-word majority).
+    """
+    scores = probe_scores(results, probe)
+    rows, place = chosen_layers(scores), ["task", "level", "layer"]
+    gains = probe_scores(results, probe, GAIN)[[*place, "score", "low", "high"]]
+    rows = rows.merge(gains.set_axis([*place, "gain", "gain_low", "gain_high"], axis=1), on=place, how="left")
+    rows["informative"] = rows["task"].map(is_informative(rows)).astype(bool)
+    best = best_layers(scores)[["task", "level", "layer", "score"]]
+    best = best.rename(columns={"layer": "best_layer", "score": "best_score"})
+    rows = rows.merge(best, on=["task", "level"], how="left")
+    table = results["probes"]
+    for baseline in BASELINES:
+        part = table[(table["probe"] == baseline) & ~table["metric"].isin(side_metrics())]
+        rows[baseline] = rows["task"].map(part.groupby("task")["score"].mean()).astype("float64")
+    return rows.assign(below_words=rows["score"] < rows["word_majority"])
+
+
+def linear_data(results: Results) -> pd.DataFrame:
+    """`probed` by linear probes (Fig. 1, Table A2)."""
+    return probed(results, "linear")
+
+
+def mlp_data(results: Results) -> pd.DataFrame:
+    """`probed` by MLP probes (Fig. 2, Table A3)."""
+    return probed(results, "mlp")
+
+
+def linear_best_data(results: Results) -> pd.DataFrame:
+    """best_layers of linear probes."""
+    return best_layers(probe_scores(results, "linear"))
+
+
+def mlp_best_data(results: Results) -> pd.DataFrame:
+    """best_layers of MLP probes."""
+    return best_layers(probe_scores(results, "mlp"))
 
 
 def layer_z_scores(scores: pd.DataFrame) -> pd.DataFrame:
@@ -124,7 +184,7 @@ def layer_z_scores(scores: pd.DataFrame) -> pd.DataFrame:
     over the tasks that have it, and `tasks` counts them.
 
     Args:
-        scores: What probe_scores returns.
+        scores: What probe_scores returns, of the tasks that are to count.
 
     Returns:
         category, level, sparsity, layer, z, tasks.
@@ -137,48 +197,21 @@ def layer_z_scores(scores: pd.DataFrame) -> pd.DataFrame:
     return means
 
 
-def linear_data(results: Results) -> pd.DataFrame:
-    """Best layer of every task and level, linear probe: task, level, layer, metric, score, low, high, n, z, ..."""
-    return best_layers(probe_scores(results, "linear"))
-
-
-def mlp_data(results: Results) -> pd.DataFrame:
-    """Best layer of every task and level, MLP probe."""
-    return best_layers(probe_scores(results, "mlp"))
-
-
-def scores_data(results: Results, probe: str) -> pd.DataFrame:
-    """Best layers of one probe with the majority baselines (Tables A2, A3)."""
-    best = best_layers(probe_scores(results, probe))
-    rows = results["probes"]
-    for baseline in ("majority", "word_majority"):
-        part = rows[(rows["probe"] == baseline) & ~rows["metric"].isin(side_metrics())]
-        best[baseline] = best["task"].map(part.groupby("task")["score"].mean())
-    return best
-
-
-def linear_scores_data(results: Results) -> pd.DataFrame:
-    """Raw scores behind Fig. 1 (Table A2)."""
-    return scores_data(results, "linear")
-
-
-def mlp_scores_data(results: Results) -> pd.DataFrame:
-    """Raw scores behind Fig. 2 (Table A3)."""
-    return scores_data(results, "mlp")
-
-
 def trends_data(results: Results) -> pd.DataFrame:
     """Each task called invariant, degrading or improving (Section 4.2): task, tau, p, p_holm, n, kind, first, last."""
-    best = best_layers(probe_scores(results, "linear"))
-    if not len(best):
+    chosen = chosen_layers(probe_scores(results, "linear"))
+    if not len(chosen):
         return pd.DataFrame(columns=["task", "tau", "p", "p_holm", "n", "kind", "first", "last"])
-    ends = best.groupby("task")["score"].agg(["first", "last"]).reset_index()
-    return task_trends(best).merge(ends, on="task").drop(columns=["p_up", "p_down", "p_up_holm", "p_down_holm"])
+    ends = chosen.groupby("task")["score"].agg(["first", "last"]).reset_index()
+    return task_trends(chosen).merge(ends, on="task").drop(columns=["p_up", "p_down", "p_up_holm", "p_down_holm"])
 
 
 def layers_data(results: Results) -> pd.DataFrame:
-    """Mean z-score over the tasks of each category, by layer and level: category, level, sparsity, layer, z, tasks."""
-    return layer_z_scores(probe_scores(results, "linear"))
+    """Mean z-score over the informative tasks of each category: category, level, sparsity, layer, z, tasks."""
+    tasks = linear_data(results)
+    informative = tasks.loc[tasks["informative"], "task"]
+    scores = probe_scores(results, "linear")
+    return layer_z_scores(scores[scores["task"].isin(informative)])
 
 
 def category_data(results: Results) -> pd.DataFrame:
@@ -194,19 +227,58 @@ def pos_data(results: Results) -> pd.DataFrame:
 
 
 def sides_data(results: Results) -> pd.DataFrame:
-    """Score, selectivity and MDL compression of each task and level at the best layer of the score.
+    """Score, selectivity and MDL compression of each task and level at the layer chosen for the score.
 
     Returns:
         measure (score, selectivity, mdl_compression), task, level, sparsity, layer, score, z.
     """
-    best = linear_data(results)
-    frames = [best.assign(measure="score")]
+    chosen = chosen_layers(probe_scores(results, "linear"))
+    frames = [chosen.assign(measure="score")]
     for metric in SIDES:
         side = probe_scores(results, "linear", metric)
-        keys = best[["task", "level", "layer"]]
+        keys = chosen[["task", "level", "layer"]]
         side = keys.merge(side, on=["task", "level", "layer"]).assign(measure=metric)
         frames.append(side.assign(z=z_scores(side)))
     columns = ["measure", "task", "level", "sparsity", "layer", "score", "z"]
     if not any(len(frame) for frame in frames[1:]):
         return frames[0].iloc[:0].reindex(columns=columns)
     return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)[columns]
+
+
+def scores_of_models(probes: pd.DataFrame) -> pd.DataFrame:
+    """Every task, model and kind of probe at its chosen layer beside what it is held against, for printing.
+
+    Args:
+        probes: Rows of the table of probes, of levels or of any other models; a model that is no level has a layer of
+            its own.
+
+    Returns:
+        task, experiment, model, level, probe, metric, layer, score, chosen_on, best_epoch; best_layer and best_score
+        (the best on test); gain, gain_low, gain_high; a column for each of SIDES and the ceiling of the control task,
+        at the same layer; one a baseline; NaN where something was not measured; in the order of the table.
+    """
+    means = seed_means(probes)
+    own = means[~means["metric"].isin(side_metrics())]
+    scores = own[own["probe"].isin(PROBES)]
+    scores = scores.assign(choice=scores["model"].where(scores["level"].isna(), ""))
+    place = ["task", "experiment", "model", "probe"]
+    earliest = probes.groupby([*place, "layer", "metric"], as_index=False)["best_epoch"].min()
+    rows = chosen_layer(scores.drop(columns="best_epoch"), ["choice", "task", "probe", "metric"])
+    rows = rows.merge(earliest, on=[*place, "layer", "metric"], how="left")
+    best = best_layer(scores, [*place, "metric"])[[*place, "layer", "score"]]
+    rows = rows.merge(best.rename(columns={"layer": "best_layer", "score": "best_score"}), on=place, how="left")
+    rows = rows.drop(columns=["low", "high"])
+    gains = means.loc[means["metric"] == GAIN, [*place, "layer", "score", "low", "high"]]
+    rows = rows.merge(gains.rename(columns={"score": GAIN, "low": "gain_low", "high": "gain_high"}), how="left")
+    for side in (*SIDES, CEILING):
+        part = means.loc[means["metric"] == side, [*place, "layer", "score"]].rename(columns={"score": side})
+        part["probe"] = part["probe"].str.removesuffix(MEASURES["control"].suffix)
+        rows = rows.merge(part, how="left")
+    about = ["task", "experiment", "metric"]
+    for baseline in BASELINES:
+        part = own[own["probe"] == baseline].rename(columns={"score": baseline})
+        rows = rows.merge(part[[*about, baseline]], on=about, how="left")
+    names = list(dict.fromkeys(zip(probes["task"], probes["model"], probes["probe"], strict=True)))
+    order = {name: place for place, name in enumerate(names)}
+    keys = pd.Series(list(zip(rows["task"], rows["model"], rows["probe"], strict=True)), index=rows.index, dtype=object)
+    return rows.loc[keys.map(order).sort_values(kind="stable").index].reset_index(drop=True)

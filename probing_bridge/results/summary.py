@@ -8,11 +8,11 @@ import pandas as pd
 
 from probing_bridge.results.folder import Results, read_results
 from probing_bridge.results.levels import levels_data
-from probing_bridge.results.probing import linear_scores_data
+from probing_bridge.results.probing import linear_data
 
 
 def summary(folder: Path) -> str:
-    """Levels with sparsity and BLEU (Table A1); best layers of the linear probes with their baseline (Table A2).
+    """Levels with sparsity and BLEU (Table A1); the linear probes with their baselines (Table A2).
 
     Args:
         folder: The results folder.
@@ -52,13 +52,18 @@ def _or_dash(value: float, form: str) -> str:
 
 
 def probe_lines(results: Results) -> list[str]:
-    """Task and metric x level: the best layer's score, with the score of the most frequent label at the end."""
-    best = linear_scores_data(results)
-    if not len(best):
+    """Task and metric x level: the score of the chosen layer; the layer, its gain at the lowest level, baselines."""
+    rows = linear_data(results)
+    if not len(rows):
         return []
-    best["level"] = "LTH" + best["level"].astype(str)
-    scores = best.pivot_table(index=["task", "metric"], columns="level", values="score", sort=False)
-    scores = scores.assign(majority=best.groupby(["task", "metric"])["majority"].first())
+    rows["level"] = "LTH" + rows["level"].astype(str)
+    scores = rows.pivot_table(index=["task", "metric"], columns="level", values="score", sort=False)
+    first = rows.groupby(["task", "metric"])[["layer", "gain", "word_majority", "majority"]].first()
+    scores = scores.join(first.rename(columns={"word_majority": "per-word"}))
     scores.columns.name = None
     text = scores.reset_index().to_string(index=False, float_format="{:.3f}".format, na_rep="-")
-    return ["linear probes, best layer of the encoder; majority: the most frequent label", *text.split("\n")]
+    about = (
+        "linear probes, one layer for all levels; gain over layer 0 at the lowest level; majority: the most frequent "
+        "label, per-word: of each word"
+    )
+    return [about, *text.split("\n")]

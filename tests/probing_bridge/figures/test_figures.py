@@ -220,13 +220,18 @@ def test_what_is_drawn_is_the_frame(name: str, full: Results, pictures) -> None:
 
 
 def test_the_best_layers_are_those_of_the_raw_table(full: Results) -> None:
-    frame = FIGURES["fig_1_linear_probes"].data(full)
+    """The paper's way picks at each level; Fig. 1 has one layer, by the development scores of all levels."""
     probes = full["probes"]
     rows = probes[(probes["task"] == "coref") & (probes["probe"] == "linear") & (probes["metric"] == "accuracy")]
-    best = rows[rows["layer"] != "0"].groupby("level")["score"].max()
-    shown = frame[frame["task"] == "coref"].set_index("level")
+    rows = rows[rows["layer"] != "0"]
+    best = rows.groupby("level")["score"].max()
+    shown = FIGURES["table_a2_best_on_test"].data(full).query("task == 'coref'").set_index("level")
     assert shown["score"].tolist() == pytest.approx(best.tolist())
     assert shown["z"].tolist() == pytest.approx(((best - best.mean()) / best.std(ddof=0)).tolist())
+    layer = rows.groupby("layer")["dev_score"].mean().idxmax()
+    chosen = rows[rows["layer"] == layer].set_index("level")["score"]
+    frame = FIGURES["fig_1_linear_probes"].data(full).query("task == 'coref'").set_index("level")
+    assert set(frame["layer"]) == {layer} and frame["score"].tolist() == pytest.approx(chosen.tolist())
 
 
 def test_groups_are_ordered_by_rank_or_score(full: Results) -> None:
@@ -263,11 +268,17 @@ def test_the_distribution_counts_every_neuron_once(full: Results) -> None:
 
 def test_seeds_are_averaged_and_never_mixed_with_side_metrics(full: Results) -> None:
     probes = full["probes"]
-    twice = pd.concat([probes, probes.assign(seed=2, score=probes["score"] + 0.02)], ignore_index=True)
+    seeds = [probes, probes.assign(seed=2, score=probes["score"] + 0.02)]
+    twice = pd.concat(seeds, ignore_index=True)
     results = Results(full.name, full.experiment, {**full.tables, "probes": twice}, {})
     one, two = probing.probe_scores(full, "linear"), probing.probe_scores(results, "linear")
     assert (two["score"] - one["score"]).to_numpy() == pytest.approx(0.01)
     assert set(two["seeds"]) == {2} and not set(two["metric"]) & side_metrics()
+    assert two["low"].isna().all()  # the mean of two ends is not the end of the interval of the mean
+    mean = probes[probes["layer"] != "-"].assign(seed=pd.NA, score=probes["score"] + 0.01, low=0.0, high=1.0)
+    with_mean = {**full.tables, "probes": pd.concat([*seeds, mean], ignore_index=True)}
+    three = probing.probe_scores(Results(full.name, full.experiment, with_mean, {}), "linear")
+    assert three["score"].tolist() == pytest.approx(two["score"].tolist()) and set(three["low"]) == {0.0}
 
 
 def test_files_have_no_dates_and_equal_bytes(full: Results) -> None:

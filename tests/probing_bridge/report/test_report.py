@@ -365,7 +365,7 @@ def test_baselines_that_are_none_are_refused(small_folder: Path, synthetic, tmp_
 
 def test_a_run_beside_the_papers_numbers(small_folder: Path) -> None:
     table = compare(str(small_folder), "paper").table().set_index(["measure", "subject", "level"])
-    assert table.loc[("linear probe", "pos", 0), "score_b"] == 0.967826
+    assert table.loc[("linear probe, best layer on test", "pos", 0), "score_b"] == 0.967826
     assert table.loc[("bleu", "test", 0), "score_b"] == 27.77
     assert table.loc[("sparsity", "all weights", 3), "score_b"] == 0.41
 
@@ -381,8 +381,9 @@ def test_a_file_of_reference_numbers(small_folder: Path, tmp_path: Path) -> None
     path.write_text(json.dumps(content))
     side = compare(str(small_folder), str(path)).b
     rows = {(row.measure, row.subject, row.level): row.score for row in side.measures.itertuples()}
-    assert rows[("linear probe", "pos", 0)] == 0.9 and ("linear probe", "pos", 1) not in rows
-    assert rows[("linear probe", "ef", 0)] == 0.7 and rows[("own index, neurons", "encoder", 1)] == 0.75
+    best = "linear probe, best layer on test"
+    assert rows[(best, "pos", 0)] == 0.9 and (best, "pos", 1) not in rows
+    assert rows[(best, "ef", 0)] == 0.7 and rows[("own index, neurons", "encoder", 1)] == 0.75
 
 
 @pytest.mark.parametrize(

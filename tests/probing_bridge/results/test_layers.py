@@ -1,13 +1,17 @@
 """Which layer is the final one and which the best: decided once, for figures, tables, claims and what is printed."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from probing_bridge.claims import CLAIMS, judge
 from probing_bridge.claims.judging import FAILS, HOLDS, UNDECIDED
 from probing_bridge.figures import FIGURES
+from probing_bridge.probes.measures import side_metrics
 from probing_bridge.results import compared, naming, probing
+from probing_bridge.results.chosen import best_layer, chosen_layer
 from probing_bridge.results.folder import Results
+from probing_bridge.results.probed import summary
 
 OF_THE_FINAL = (
     "The decoder's last layer",
@@ -123,44 +127,129 @@ def test_the_best_layer_may_be_the_norm_and_never_the_embeddings_or_a_mix(pre_no
             "task": "pos",
         }
     )
-    assert probing.best_layer(scores, ["task"])["layer"].tolist() == ["2"]  # of equal ones the lowest
-    assert probing.best_layer(scores[scores["layer"] != "2"], ["task"])["layer"].tolist() == ["norm"]
-    assert probing.best_layer(scores[scores["layer"].isin(["10", "1"])], ["task"])["layer"].tolist() == ["10"]
+    assert best_layer(scores, ["task"])["layer"].tolist() == ["2"]  # of equal ones the lowest
+    assert best_layer(scores[scores["layer"] != "2"], ["task"])["layer"].tolist() == ["norm"]
+    assert best_layer(scores[scores["layer"].isin(["10", "1"])], ["task"])["layer"].tolist() == ["10"]
+
+
+def by_layer(**columns: object) -> pd.DataFrame:
+    """Layers 1 and 2 of three levels; layer 3 of the first one alone."""
+    frame = pd.DataFrame({"level": [0, 1, 2, 0, 1, 2, 0], "layer": list("1112223"), "task": "pos"})
+    return frame.assign(**columns)
+
+
+def test_one_layer_is_chosen_for_all_levels_on_the_development_split() -> None:
+    """Layer 1 is best on test at every level, layer 2 on development over all levels, layer 3 is there once."""
+    scores = by_layer(score=[0.9, 0.9, 0.9, 0.5, 0.5, 0.5, 1.0], dev_score=[0.6, 0.6, 0.6, 0.5, 0.7, 0.7, 1.0])
+    chosen = chosen_layer(scores, ["task"])
+    assert chosen["layer"].tolist() == ["2"] * 3 and sorted(chosen["level"]) == [0, 1, 2]
+    assert set(chosen["chosen_on"]) == {"development"}
+    equal = chosen_layer(scores.assign(dev_score=0.5), ["task"])
+    assert equal["layer"].tolist() == ["1"] * 3  # of equal ones the lowest
+    without = chosen_layer(scores.assign(dev_score=[0.1, 0.1, 0.1, 0.9, 0.9, None, 0.9]), ["task"])
+    assert without["layer"].tolist() == ["1"] * 3 and set(without["chosen_on"]) == {"test"}
+    two = pd.concat([scores, scores.assign(task="st", dev_score=scores["score"])])
+    assert set(zip(chosen_layer(two, ["task"])["task"], chosen_layer(two, ["task"])["layer"], strict=True)) == {
+        ("pos", "2"),
+        ("st", "1"),
+    }
+
+
+def test_a_flat_task_is_not_blown_up() -> None:
+    """Changes of a tenth of the standard error stay a tenth; those of ten of them are standardised as ever."""
+    error, steps = 0.01, np.array([-1.0, 0.0, 1.0])
+    frame = pd.concat(
+        [
+            pd.DataFrame({"task": task, "score": 0.5 + size * error * steps})
+            for task, size in (("flat", 0.1), ("steep", 10.0))
+        ]
+    )
+    frame = frame.assign(low=frame["score"] - 1.96 * error, high=frame["score"] + 1.96 * error)
+    z = probing.z_scores(frame).to_numpy()
+    assert z[:3] == pytest.approx(0.1 * steps) and z[3:] == pytest.approx(steps / np.sqrt(2 / 3))
+    assert probing.z_scores(frame, plain=True).to_numpy() == pytest.approx(np.tile(steps / np.sqrt(2 / 3), 2))
+
+
+def test_a_task_without_gain_is_marked_and_left_out_of_means(full: Results) -> None:
+    """Its interval at the lowest level has to lie above 0; what changes later is no matter."""
+    probes = full["probes"]
+    gains = (probes["metric"] == "gain") & (probes["probe"] == "linear")
+    st, ccg = (gains & (probes["task"] == task) for task in ("st", "ccg"))
+    changed = probes.copy()
+    changed.loc[st & (probes["level"] == 0), ["score", "low", "high"]] = [0.002, -0.001, 0.005]
+    changed.loc[ccg & (probes["level"] == 8), ["score", "low", "high"]] = [-0.1, -0.2, 0.0]
+    results = Results(full.name, full.experiment, {**full.tables, "probes": changed}, {})
+    frame = probing.linear_data(results)
+    assert set(frame.loc[~frame["informative"], "task"]) == {"st"}
+    shown = FIGURES["table_a2_linear_scores"].show(frame).set_index("task")  # type: ignore[misc]
+    assert shown.loc["ST †", "gain, LTH0"] == "+0.002 [−0.001, 0.005]" and "CCG" in shown.index
+    semantic = [probing.layers_data(one).query("category == 'semantic'") for one in (full, results)]
+    assert [set(one["tasks"]) for one in semantic] == [{7}, {6}]
+    scores = probing.probe_scores(results, "linear")
+    others = scores[scores["task"].map(naming.task_category).eq("semantic") & (scores["task"] != "st")]
+    expected = probing.layer_z_scores(others).query("category == 'semantic'")
+    assert semantic[1]["z"].tolist() == pytest.approx(expected["z"].tolist())
+
+
+def test_scores_below_the_words_and_hardly_trained_probes_are_marked(full: Results) -> None:
+    probes = full["probes"].copy()
+    of_pos = (probes["task"] == "pos") & (probes["metric"] == "accuracy")
+    probes.loc[of_pos & (probes["probe"] == "word_majority"), "score"] = 0.9999
+    ner = (probes["task"] == "ner") & (probes["probe"] == "linear") & (probes["level"] == 3)
+    probes.loc[ner, "best_epoch"] = 1
+    frame = probing.linear_data(Results(full.name, full.experiment, {**full.tables, "probes": probes}, {}))
+    shown = FIGURES["table_a2_linear_scores"].show(frame).set_index("task")  # type: ignore[misc]
+    shown = shown.loc[["POS", "CCG", "NER"]]
+    marks = {(task, column) for task in shown.index for column in shown if shown.loc[task, column][-1] in "*‡"}
+    assert marks == {("POS", f"LTH{level}") for level in range(9)} | {("NER", "LTH3")}
+    assert shown.loc["NER", "LTH3"].endswith("‡") and shown.loc["POS", "LTH3"].endswith("*")
+    lines = summary(probes).splitlines()
+    below = next(line for line in lines if line.startswith("below the per-word majority: "))
+    assert "pos (9 of 9 models)" in below and "ccg" not in below
+    assert "hardly trained, best epoch 0 or 1: ner (1 of 9 models)" in lines
 
 
 @pytest.mark.parametrize("results", ["full", "opposite", "pre_norm"])
 def test_what_is_printed_is_table_a2(results: str, request: pytest.FixtureRequest) -> None:
     found: Results = request.getfixturevalue(results)
     probes = found["probes"]
-    odd = probes[
-        (probes["probe"] == "linear") & (probes["layer"] == "0")
-    ]  # embeddings and a mix that are better than all
-    better = [odd.assign(score=1.0), odd.assign(layer="mix", score=1.0)]
+    linear = (probes["probe"] == "linear") & ~probes["metric"].isin(side_metrics())
+    odd = probes[linear & (probes["layer"] == "0")]  # embeddings and a mix that are better than all
+    better = [odd.assign(score=1.0, dev_score=1.0), odd.assign(layer="mix", score=1.0, dev_score=1.0)]
     probes = pd.concat([probes[~probes.index.isin(odd.index)], *better], ignore_index=True)
-    seeds = pd.concat([probes, probes.assign(seed=2, score=probes["score"] + 0.01)], ignore_index=True)
-    printed = probing.best_scores(seeds).query("probe == 'linear'").set_index(["task", "model"]).sort_index()
-    table = FIGURES["table_a2_linear_scores"].data(
-        Results("r", found.experiment, {**found.tables, "probes": seeds}, {})
-    )
-    table = table.assign(model="LTH" + table["level"].astype(str)).set_index(["task", "model"]).sort_index()
-    assert printed["layer"].tolist() == table["layer"].tolist() and "0" not in set(printed["layer"])
-    for column in ("score", "majority", "word_majority"):
-        assert printed[column].tolist() == pytest.approx(table[column].tolist())
+    of_seed = probes["layer"] != "-"
+    seeds = [probes[~of_seed], *(probes[of_seed].assign(seed=seed) for seed in (1, 2, pd.NA))]
+    seeds[2] = seeds[2].assign(
+        score=seeds[2]["score"] + 0.01
+    )  # the row of the mean is what is shown, of whatever seeds
+    table = {**found.tables, "probes": pd.concat(seeds, ignore_index=True)}
+    printed = probing.scores_of_models(table["probes"]).query("probe == 'linear'").set_index(["task", "model"])
+    shown = FIGURES["table_a2_linear_scores"].data(Results("r", found.experiment, table, {}))
+    shown = shown.assign(model="LTH" + shown["level"].astype(str)).set_index(["task", "model"]).sort_index()
+    printed = printed.sort_index()
+    assert printed["layer"].tolist() == shown["layer"].tolist() and "0" not in set(printed["layer"])
+    assert printed["best_layer"].tolist() == shown["best_layer"].tolist()
+    for column in ("score", "gain", "gain_low", "gain_high", "best_score", "majority", "word_majority"):
+        assert printed[column].tolist() == pytest.approx(shown[column].tolist()), column
 
 
 def test_models_that_are_no_levels_are_printed_too() -> None:
+    """Each has a layer of its own."""
     rows = [
         ("bert", "linear", "1", 0.5),
         ("bert", "linear", "2", 0.7),
+        ("elmo", "linear", "1", 0.8),
+        ("elmo", "linear", "2", 0.6),
         ("bert", "mlp", "2", 0.6),
         ("-", "majority", "-", 0.2),
     ]
-    frame = pd.DataFrame(rows, columns=["model", "probe", "layer", "score"]).assign(
-        task="pos", experiment="", metric="accuracy"
-    )
-    printed = probing.best_scores(frame)
+    frame = pd.DataFrame(rows, columns=["model", "probe", "layer", "score"])
+    frame = frame.assign(task="pos", experiment="", metric="accuracy", dev_score=frame["score"], seed=1)
+    frame = frame.assign(level=np.nan, low=np.nan, high=np.nan, best_epoch=5)
+    printed = probing.scores_of_models(frame)
     assert printed[["model", "probe", "layer", "score"]].to_numpy().tolist() == [
         ["bert", "linear", "2", 0.7],
+        ["elmo", "linear", "1", 0.8],
         ["bert", "mlp", "2", 0.6],
     ]
     assert set(printed["majority"]) == {0.2} and printed["word_majority"].isna().all()

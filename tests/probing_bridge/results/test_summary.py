@@ -42,14 +42,22 @@ def test_levels_and_best_layers_are_those_of_the_tables(small_folder: Path, caps
         if row["probe"] == "linear" and row["layer"] in ("1", "2", "3") and row["metric"] in METRICS:
             layers = scores.setdefault((row["task"], row["metric"], row["level"]), {})
             layers.setdefault(row["layer"], []).append(float(row["score"]))
-    best = {key: max(sum(seeds) / len(seeds) for seeds in layers.values()) for key, layers in scores.items()}
-    assert len(best) == 4 * len(found) and len(found) == 4
-    for (task, metric, level), score in best.items():
-        assert found[task, metric][int(float(level))] == f"{score:.3f}"
-    majority = {row["task"]: row["score"] for row in rows(small_folder / "probes.csv") if row["probe"] == "majority"}
-    assert {task: line[-1] for (task, _), line in found.items()} == {
-        task: f"{float(score):.3f}" for task, score in majority.items()
+    assert len(found) == 4
+    for (task, metric, level), layers in scores.items():
+        layer = found[task, metric][4]
+        assert found[task, metric][int(float(level))] == f"{sum(layers[layer]) / len(layers[layer]):.3f}"
+    for kind, column in (("majority", -1), ("word_majority", -2)):
+        baseline = {row["task"]: row["score"] for row in rows(small_folder / "probes.csv") if row["probe"] == kind}
+        assert {task: line[column] for (task, _), line in found.items()} == {
+            task: f"{float(score):.3f}" for task, score in baseline.items()
+        }
+    gains = {
+        (row["task"], row["layer"]): row["score"]
+        for row in rows(small_folder / "probes.csv")
+        if (row["metric"], row["probe"]) == ("gain", "linear") and float(row["level"]) == 0
     }
+    for (task, _), line in found.items():
+        assert line[5] == f"{float(gains[task, line[4]]):.3f}"
 
 
 def test_what_is_not_there_is_left_out(small_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
