@@ -243,7 +243,7 @@ def learnable(family: str, seed: int, n: int, features_seed: int = 9) -> tuple[l
     return relabelled, features
 
 
-@pytest.mark.parametrize("family", ["token", "pairwise"])
+@pytest.mark.parametrize("family", ["token", pytest.param("pairwise", marks=pytest.mark.slow)])
 def test_whole_run_by_the_recipe(family: str) -> None:
     sentences, features = learnable(family, seed=2, n=250)
     train_set, dev = sentences[:170], sentences[170:]
