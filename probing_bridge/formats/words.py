@@ -1,10 +1,11 @@
 """Which pieces make a word, by the marks of the BPE, and which symbols of a dictionary are no pieces of words.
 
-Three marks are known: that of subword-nmt (Sennrich et al., 2016), `hou@@ se`, that of sentencepiece (Kudo &
-Richardson, 2018), `▁hou se`, and that of byte-level BPE (Radford et al., 2019, Section 2.2), `Ġhou se`. The last two
-mark the space before a word. They split it off a character that they do not know, so an unknown piece goes on with the
-word before it; subword-nmt writes its mark behind such a character, and the mark is lost with it: there an unknown
-piece ends its word.
+Five marks are known: that of subword-nmt (Sennrich et al., 2016), `hou@@ se`, that of sentencepiece (Kudo &
+Richardson, 2018), `▁hou se`, that of byte-level BPE (Radford et al., 2019, Section 2.2), `Ġhou se`, and of models of
+Hugging Face's kind those of WordPiece (Devlin et al., 2019), `hou ##se`, and of FSMT, `hou se</w>`. Sentencepiece and
+byte-level BPE mark the space before a word. They split it off a character that they do not know, so an unknown piece
+goes on with the word before it; subword-nmt writes its mark behind such a character, and the mark is lost with it:
+there an unknown piece ends its word, and so it does where an unknown word is one piece.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from probing_bridge.errors import BridgeError
 
 MARK_INSIDE, MARK_START, MARK_SPACE = "@@", "\u2581", "\u0120"
+MARK_ON, MARK_END = "##", "</w>"
 EOS, UNKNOWN = "</s>", "<unk>"
 SPECIAL = frozenset({"<s>", "<pad>", EOS, UNKNOWN})
 FILLER = "madeupword"  # what fairseq-preprocess fills a dictionary up with, to a multiple of eight
@@ -30,8 +32,11 @@ JOINS: dict[str, Callable[[str], tuple[bool, bool]]] = {
     "subword_nmt": lambda piece: (piece.endswith(MARK_INSIDE), False),
     "sentencepiece": lambda piece: (False, not piece.startswith(MARK_START)),
     "byte_level": lambda piece: (False, not piece.startswith(MARK_SPACE)),
+    "word_piece": lambda piece: (False, piece.startswith(MARK_ON)),
+    "end_of_word": lambda piece: (not piece.endswith(MARK_END) and piece not in SPECIAL, False),
 }
-_MARKS = {"sentencepiece": MARK_START, "byte_level": MARK_SPACE}
+_BEFORE = {"sentencepiece": MARK_START, "byte_level": MARK_SPACE, "word_piece": MARK_ON}
+_BEHIND = {"subword_nmt": MARK_INSIDE, "end_of_word": MARK_END}
 
 
 def bpe_of(symbols: Sequence[str]) -> str:
@@ -47,11 +52,9 @@ def bpe_of(symbols: Sequence[str]) -> str:
             "the dictionary has numbers in place of pieces, as gpt2 and hf_byte_bpe write them, which do not tell "
             "where a word begins"
         )
-    marked = {
-        "subword_nmt": sum(symbol.endswith(MARK_INSIDE) for symbol in ordinary),
-        "sentencepiece": sum(symbol.startswith(MARK_START) for symbol in ordinary),
-        "byte_level": sum(symbol.startswith(MARK_SPACE) for symbol in ordinary),
-    }
+    marked = {"subword_nmt": 0}  # which is taken where there are no marks
+    marked |= {bpe: sum(symbol.startswith(mark) for symbol in ordinary) for bpe, mark in _BEFORE.items()}
+    marked |= {bpe: sum(symbol.endswith(mark) for symbol in ordinary) for bpe, mark in _BEHIND.items()}
     return max(marked, key=lambda bpe: marked[bpe])
 
 
@@ -88,7 +91,7 @@ def words_of(pieces: Sequence[str], bpe: str) -> list[str]:
     """The words of a sentence's pieces, without marks; as many as `word_starts` says begin."""
     words: list[str] = []
     for piece, begins in zip(pieces, word_starts(pieces, bpe), strict=True):
-        text = piece.removesuffix(MARK_INSIDE) if bpe == "subword_nmt" else piece.removeprefix(_MARKS[bpe])
+        text = piece.removesuffix(_BEHIND[bpe]) if bpe in _BEHIND else piece.removeprefix(_BEFORE[bpe])
         words = [*words, text] if begins else [*words[:-1], words[-1] + text]
     return words
 

@@ -14,6 +14,8 @@ from probing_bridge.formats.words import WordsError, bpe_of, require_bpe, word_s
         (["▁", "<unk>", "man", "▁caf", "<unk>", "s"], "sentencepiece", [1, 0, 0, 1, 0, 0]),
         (["The", "Ġhou", "ses", "Ġ", "<unk>"], "byte_level", [1, 1, 0, 1, 0]),
         (["caf@@", "<unk>", "s"], "subword_nmt", [1, 0, 1]),  # whether an unknown piece goes on is lost
+        (["[CLS]", "the", "hou", "##s", "##es", "burn", "[SEP]"], "word_piece", [1, 1, 1, 0, 0, 1, 1]),
+        (["the</w>", "hou", "ses</w>", "<unk>", "burn</w>"], "end_of_word", [1, 1, 0, 1, 1]),
         ([], "subword_nmt", []),
         (["no", "marks"], "subword_nmt", [1, 1]),
     ],
@@ -30,6 +32,8 @@ def test_words_from_subwords(pieces: list[str], bpe: str, expected: list[int]) -
         (["a", "b"], "subword_nmt"),
         (["▁a", "b@@"], "subword_nmt"),
         (["a", "Ġb", "12"], "byte_level"),
+        (["a", "##b", "12"], "word_piece"),
+        (["a", "b</w>", "12</w>"], "end_of_word"),
         ([], "subword_nmt"),
     ],
 )
@@ -49,4 +53,6 @@ def test_marks_are_taken_off_the_words() -> None:
     assert words_of(["the", "hou@@", "s@@", "es", "burn@@"], "subword_nmt") == ["the", "houses", "burn"]
     assert words_of(["▁the", "▁hou", "ses", "▁", "<unk>"], "sentencepiece") == ["the", "houses", "<unk>"]
     assert words_of(["The", "Ġhou", "ses"], "byte_level") == ["The", "houses"]
+    assert words_of(["the", "hou", "##ses", "burn"], "word_piece") == ["the", "houses", "burn"]
+    assert words_of(["the</w>", "hou", "ses</w>"], "end_of_word") == ["the", "houses"]
     assert words_of([], "subword_nmt") == []
