@@ -161,8 +161,8 @@ def _loaded(folder: Path, config: Any, name: str, not_used: tuple[str, ...]) -> 
             dtype=torch.float32,
             output_loading_info=True,
         )
-    learnt = {key for key, weight in model.named_parameters() if weight.requires_grad}  # not tables of sines
-    missing = sorted(key for key in found["missing_keys"] if key in learnt and not key.startswith(not_used))
+    sines = [f"{name}." for name, module in model.named_modules() if "Sinusoidal" in type(module).__name__]
+    missing = sorted(key for key in found["missing_keys"] if not key.startswith((*not_used, *sines)))
     if missing:
         raise InputError(f"lacks {len(missing)} weights of the model ({', '.join(missing[:3])})", folder)
     return model

@@ -77,9 +77,9 @@ for score in "${SCORES[@]}"; do
         python -m probing_bridge.run similarity --dumps "$state/dumps/$score"/lth*.h5 --output "$state/results/$score" \
         "${SIMILARITY[@]}"
 done
-baselines=()
-for score in "${SCORES[@]:1}"; do baselines+=("$state/results/$score"); done
-step report "the page" python -m probing_bridge.run report --results "$state/results/${SCORES[0]}" \
-    --baseline "${baselines[@]}" --output "$state/report"
-python $here/table.py --results "$state/results" --output "$state/tables"
+step report "the page: ${SCORES[0]}, and beside it ${SCORES[-1]}" python -m probing_bridge.run report \
+    --results "$state/results/${SCORES[0]}" --compare "$state/results/${SCORES[0]}" "$state/results/${SCORES[-1]}" \
+    --output "$state/report"
+step tables "what was lost, by task" python $here/table.py --results "$state/results" --output "$state/tables"
+tail -n 1 "$state/log/tables.log"
 echo "page: $state/report/index.html"

