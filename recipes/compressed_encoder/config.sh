@@ -9,5 +9,5 @@ SENTENCES=(150 30 60)                # of each corpus: train, dev, test
 DOCUMENTS=(3 1 1)                    # of the coreference corpus
 TREEBANK=(1000 100 300)              # sentences of the treebank of parts of speech and arcs
 DUMPED=60                            # sentences that the levels are compared on
-PROBE=(--layers 0 2 4 6)
+PROBE=(--layers 0 2 4)
 SIMILARITY=(--pairs within dense --frequencies dump)

