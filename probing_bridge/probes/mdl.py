@@ -25,7 +25,9 @@ BLOCK_ENDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.03125, 0.0625, 0.125, 0.25, 0
 _NATS = 0.001  # by which a development loss has to be lower to count: `min_dev_loss - 0.001` there
 _PATIENCE = 5  # rounds without such a loss, after which a probe has converged: `wait_without_improvement_for` 4
 _ROUNDS = 1000  # at most; far more than any takes
-_WIDTH = 1024  # inputs of their probes: at a width where steps of the same rate move an answer by less they are larger
+_WIDTH = (
+    1024  # inputs of their probes; steps of one rate move an answer by less where inputs are fewer, so it is larger
+)
 # A round is an epoch there. A part of few instances is cut into smaller batches and gone through until this many
 # updates are done: else a probe on it would hardly have moved when it is called converged.
 _UPDATES_OF_EPOCH = 20
@@ -94,8 +96,9 @@ class _Course:
 def converge(problem: Problem, train_items: Items, dev_items: Items) -> Probes:
     """Trains probes until their loss on the development split gets no lower.
 
-    Adam; after a round whose loss is not the least so far a probe goes back to the weights of the least, and its rate
-    is halved. When its loss was not lower by 0.001 nats in five rounds it has converged.
+    Adam; after a round whose loss is not the least so far a probe goes back to the weights of the least (in the code of
+    Voita & Titov it goes on from where it is), and its rate is halved. When its loss was not lower by 0.001 nats in
+    five rounds it has converged.
 
     Args:
         problem: What they are asked; the recipe's learning rate is for _WIDTH inputs.

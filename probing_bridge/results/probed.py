@@ -26,18 +26,22 @@ def summary(probes: pd.DataFrame) -> str:
     beside = [name for name in (*SIDES, CEILING) if rows[name].notna().any()]
     names = "".join(f" {name:>15}" for name in (*beside, *BASELINES))
     lines = [
-        f"{'task':24} {'model':16} {'probe':7} {'layer':>5} {'score':>7} {'gain':>7} {'95 % interval':>17}{names} "
+        f"{'task':24} {'model':16} {'probe':7} {'layer':>5} {'score':>7} {'gain [95 %]':>23}{names} "
         f"{'best':>5} {'on test':>7}"
     ]
     for row in rows_of(rows):
         cells = "".join(f" {_number(getattr(row, name)):>15}" for name in (*beside, *BASELINES))
-        interval = "-" if pd.isna(row.gain_low) else f"[{row.gain_low:+.3f}, {row.gain_high:+.3f}]"
-        gain = "-" if pd.isna(row.gain) else f"{row.gain:+.3f}"
+        gain = with_interval(row.gain, row.gain_low, row.gain_high)
         lines.append(
-            f"{row.task:24} {row.model:16} {row.probe:7} {row.layer:>5} {row.score:7.3f} {gain:>7} {interval:>17}"
+            f"{row.task:24} {row.model:16} {row.probe:7} {row.layer:>5} {row.score:7.3f} {gain:>23}"
             f"{cells} {row.best_layer:>5} {row.best_score:7.3f}"
         )
     return "\n".join([*lines, *_remarks(rows)])
+
+
+def with_interval(gain: float, low: float, high: float) -> str:
+    """A gain and its interval as text; `-` for what is not there."""
+    return ("-" if pd.isna(gain) else f"{gain:+.3f}") + ("" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]")
 
 
 def _number(value: float) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from probing_bridge.results.folder import Results, read_results
 from probing_bridge.results.levels import levels_data
+from probing_bridge.results.probed import with_interval
 from probing_bridge.results.probing import linear_data
 
 
@@ -58,12 +59,16 @@ def probe_lines(results: Results) -> list[str]:
         return []
     rows["level"] = "LTH" + rows["level"].astype(str)
     scores = rows.pivot_table(index=["task", "metric"], columns="level", values="score", sort=False)
-    first = rows.groupby(["task", "metric"])[["layer", "gain", "word_majority", "majority"]].first()
-    scores = scores.join(first.rename(columns={"word_majority": "per-word"}))
+    first = rows.groupby(["task", "metric"])[
+        ["layer", "gain", "gain_low", "gain_high", "word_majority", "majority"]
+    ].first()
+    first["gain"] = [with_interval(row["gain"], row["gain_low"], row["gain_high"]) for _, row in first.iterrows()]
+    first = first.drop(columns=["gain_low", "gain_high"]).rename(columns={"word_majority": "per-word"})
+    scores = scores.join(first)
     scores.columns.name = None
     text = scores.reset_index().to_string(index=False, float_format="{:.3f}".format, na_rep="-")
     about = (
-        "linear probes, one layer for all levels; gain over layer 0 at the lowest level; majority: the most frequent "
-        "label, per-word: of each word"
+        "linear probes, one layer for all levels; gain over layer 0 at the lowest level, with its 95 % interval; "
+        "majority: the most frequent label, per-word: of each word"
     )
     return [about, *text.split("\n")]

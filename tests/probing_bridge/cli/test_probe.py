@@ -229,7 +229,7 @@ def test_what_is_printed_beside_the_score_are_the_numbers_of_the_table(
     few = arguments((inputs[0], inputs[1][:1]), tmp_path / "results", "--tasks", "pos")
     assert main(few) == 0
     plain = capsys.readouterr()
-    beside = ["gain", "95", "%", "interval", "majority", "word_majority", "best", "on", "test"]
+    beside = ["gain", "[95", "%]", "majority", "word_majority", "best", "on", "test"]
     assert plain.out.split("\n")[0].split()[5:] == beside
     assert main([*few, "--measures", "score", "control", "mdl"]) == 0
     printed = capsys.readouterr()
@@ -244,7 +244,7 @@ def test_what_is_printed_beside_the_score_are_the_numbers_of_the_table(
     best = max(("1", "norm"), key=lambda one: scores["score"]["accuracy", one])
     expected = [
         f"{scores['score']['accuracy', layer]:.3f}",
-        f"{gain['score']:+.3f}", f"[{gain['low']:+.3f},", f"{gain['high']:+.3f}]",
+        f"{gain['score']:+.3f}", f"[{gain['low']:.3f},", f"{gain['high']:.3f}]",
         *(f"{scores['score'][side, layer]:.3f}" for side in ("selectivity", "mdl_compression", "control_ceiling")),
     ]  # fmt: skip
     assert line[4:11] == expected and line[-2:] == [best, f"{scores['score']['accuracy', best]:.3f}"]

@@ -109,6 +109,8 @@ def test_every_job_once_and_then_nothing_is_left(
     assert per_probe[("linear", "accuracy")] == per_probe[("linear_control", "accuracy")] == 2 * cells
     assert per_probe[("linear", "pearson")] == cells and per_probe[("linear", "selectivity")] == 3 * cells
     assert per_probe[("linear", "mdl_bits")] == per_probe[("linear", "mdl_compression")] == 2 * cells
+    lengths = tables["probes"][tables["probes"]["metric"].isin(["mdl_bits", "mdl_compression"])]
+    assert (lengths["low"] < lengths["score"]).all() and (lengths["score"] < lengths["high"]).all()
     assert per_probe[("linear", "gain")] == 3 * 2 * 2 * 2  # tasks, models, seeds, layers above 0
     assert per_probe[("linear_control", "control_ceiling")] == 3 * cells
     means = tables["probes"][tables["probes"]["seed"].isna() & (tables["probes"]["layer"] != "-")]

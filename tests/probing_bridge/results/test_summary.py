@@ -52,12 +52,13 @@ def test_levels_and_best_layers_are_those_of_the_tables(small_folder: Path, caps
             task: f"{float(score):.3f}" for task, score in baseline.items()
         }
     gains = {
-        (row["task"], row["layer"]): row["score"]
+        (row["task"], row["layer"]): [float(row[name]) for name in ("score", "low", "high")]
         for row in rows(small_folder / "probes.csv")
         if (row["metric"], row["probe"]) == ("gain", "linear") and float(row["level"]) == 0
     }
     for (task, _), line in found.items():
-        assert line[5] == f"{float(gains[task, line[4]]):.3f}"
+        score, low, high = gains[task, line[4]]
+        assert line[5:8] == [f"{score:+.3f}", f"[{low:.3f},", f"{high:.3f}]"]
 
 
 def test_what_is_not_there_is_left_out(small_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
