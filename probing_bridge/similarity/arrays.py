@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from probing_bridge.similarity.sums.gemm import Gemm, choose_gemm, one_thread
 from probing_bridge.similarity.sums.jackknife import leave_one_out
 from probing_bridge.similarity.sums.layers import array_layer, take_pilot
 from probing_bridge.similarity.sums.moments import LayerMoments, PairMoments, layer_moments, pair_moments
+from probing_bridge.similarity.sums.records import LayerPair, LayerRecord
+from probing_bridge.similarity.sums.sampling import Sampler
 from probing_bridge.similarity.sums.streaming import Moments, accumulate
 
 if TYPE_CHECKING:
@@ -83,7 +85,12 @@ def compare(x: np.ndarray, y: np.ndarray, measure: str = "linear_cka", variant: 
     variant = next(iter(variants)) if variant is None else variant
     if variant not in variants:
         raise ValueError(f"{measure} has no variant {variant!r}; it has {', '.join(variants)}")
-    return variants[variant](pair_moments_of(x, y))
+    layers = {"first layer": x, "second layer": y}
+    asked = {measure: _measure(measure)}
+    moments = accumulate_arrays(layers, _blocks(layers, None, asked.values()))
+    scorer = Scorer(np.empty((0, len(moments.borders) - 1)), asked, {measure: [variant]})
+    one, other = _records(layers, moments, scorer)
+    return scorer.estimates(measure, LayerPair.of(one, other, moments.pair(0, 1)))[variant].value
 
 
 def _measure(name: str) -> Measure:
@@ -119,29 +126,46 @@ def compare_layers(
     """
     import pandas as pd  # here, so that the names of the measures come without it
 
-    blocks = None if offsets is None else cut_blocks(offsets, N_BLOCKS)
     asked = {name: _measure(name) for name in (default_measures() if measures is None else measures)}
-    moments = accumulate_arrays(layers, blocks, gemm)
+    moments = accumulate_arrays(layers, _blocks(layers, offsets, asked.values()), gemm)
     n_blocks = len(moments.borders) - 1
     weights = leave_one_out(n_blocks) if offsets is not None else np.empty((0, n_blocks))
     with one_thread():
-        rows = list(_score_pairs(list(layers), moments, Scorer(weights, asked, variants or {})))
+        rows = list(_score_pairs(layers, moments, Scorer(weights, asked, variants or {})))
     return pd.DataFrame(
         rows, columns=["layer_a", "layer_b", "measure", "variant", "score", "low", "high", "interval_of", "n"]
     )
 
 
-def _score_pairs(names: Sequence[str], moments: Moments, scorer: Scorer) -> Iterator[tuple[Any, ...]]:
-    """The rows of all ordered pairs of layers."""
-    records = [
+def _blocks(layers: Mapping[str, np.ndarray], offsets: np.ndarray | None, measures: Iterable[Measure]) -> Blocks | None:
+    """Blocks of sentences; without their borders every token is one, for measures that compare blocks."""
+    n_rows = len(next(iter(layers.values()), ()))
+    if offsets is None and n_rows and any(measure.needs_blocks for measure in measures):
+        offsets = np.arange(n_rows + 1)
+    return None if offsets is None else cut_blocks(offsets, N_BLOCKS)
+
+
+def _records(layers: Mapping[str, np.ndarray], moments: Moments, scorer: Scorer) -> list[LayerRecord]:
+    """What pairs need of each layer by itself."""
+    sampler = Sampler([array_layer(name, array) for name, array in layers.items()], moments.borders)
+    if any(measure.keep_sample for measure in scorer.measures.values()):
+        for k, array in enumerate(layers.values()):
+            sampler(0, k, 0, np.asarray(array))
+    return [
         describe_layer(
             moments.pair(k, k),
             scorer.weights,
             lambda k=k: moments.pair(k, k),  # type: ignore[misc]
             scorer.measures.values(),
+            sampler.sample(k),
         )
-        for k in range(len(names))
+        for k in range(len(layers))
     ]
+
+
+def _score_pairs(layers: Mapping[str, np.ndarray], moments: Moments, scorer: Scorer) -> Iterator[tuple[Any, ...]]:
+    """The rows of all ordered pairs of layers."""
+    names, records = list(layers), _records(layers, moments, scorer)
     for i, x in enumerate(records):
         for j in range(i, len(records)):
             directions, _ = scorer.pair(x, records[j], moments.pair(i, j))

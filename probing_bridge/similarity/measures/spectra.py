@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from probing_bridge.similarity.sums.blocks import MomentsError
-from probing_bridge.similarity.sums.moments import LayerMoments, PairBlocks
+from probing_bridge.similarity.sums.moments import LayerMoments, LayerSums, PairBlocks
 
 VARIANTS = ("centred", "uncentred")  # the first is the paper's text, the second its notebook
 VARIANCE_SHARE = 0.8  # of k80
@@ -25,10 +25,12 @@ class Spectrum:
     Attributes:
         values: (width,) float64, falling, in squared units of the activations; their sum is the squared norm.
         variant: "centred" or "uncentred".
+        neurons: (width,) float64, sum of squares of each neuron, about its mean in the centred variant.
     """
 
     values: np.ndarray
     variant: str
+    neurons: np.ndarray
 
     @property
     def cumulative(self) -> np.ndarray:
@@ -54,7 +56,7 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class SpectrumMeasure:
-    """A number read off the spectrum of one layer, between 1 and the layer's width.
+    """A number read off the spectrum of one layer.
 
     Attributes:
         function: From the spectrum to the number.
@@ -84,6 +86,11 @@ def participation_ratio(spectrum: Spectrum) -> float:
     return spectrum.participation_ratio
 
 
+def largest_neuron_share(spectrum: Spectrum) -> float:
+    """Share of the variance that the largest neuron holds, in (0, 1]; where it is large, one dimension decides CKA."""
+    return float(spectrum.neurons.max() / spectrum.neurons.sum())
+
+
 def uncentred_scatter(layer: LayerMoments) -> np.ndarray:
     """Sum over tokens of x x^T, (width, width), of the activations as they are."""
     scatter: np.ndarray = layer.scatter + layer.n * np.outer(layer.mean, layer.mean)
@@ -110,7 +117,7 @@ def spectrum(layer: LayerMoments, variant: str = "centred") -> Spectrum:
     values = np.maximum(np.linalg.eigvalsh(scatter)[::-1], 0.0)
     if values[0] == 0:
         raise MomentsError(f"{layer.name}: every neuron is constant, there is no spectrum")
-    return Spectrum(values, variant)
+    return Spectrum(values, variant, np.diagonal(scatter))
 
 
 def weighted_spectra(own: PairBlocks, layer: LayerMoments, variant: str, weights: np.ndarray) -> list[Spectrum]:
@@ -131,11 +138,35 @@ def weighted_spectra(own: PairBlocks, layer: LayerMoments, variant: str, weights
     vectors = layer.eigen[1] if centred else np.linalg.eigh(uncentred_scatter(layer))[1][:, ::-1]
     narrow = vectors.astype(own.products.dtype)
     squares = np.stack([((product @ narrow) * narrow).sum(axis=0, dtype=np.float64) for product in own.products])
-    n, sums = (weights @ own.x.counts)[:, None], weights @ (own.x.sums @ vectors)
-    added = weights @ squares  # (R, width), about the shift
-    if centred:
-        added -= sums**2 / n
-    else:
-        shift = own.x.shift @ vectors
-        added += 2 * shift * sums + n * shift**2
-    return [Spectrum(np.maximum(values, 0.0), variant) for values in added]
+    of_neurons = np.stack([np.diagonal(product) for product in own.products]).astype(np.float64)
+    shift = None if centred else own.x.shift
+    added = _added_squares(own.x, squares, weights, shift, vectors)
+    neurons = _added_squares(own.x, of_neurons, weights, shift)
+    return [
+        Spectrum(np.maximum(values, 0.0), variant, np.maximum(own_squares, 0.0))
+        for values, own_squares in zip(added, neurons, strict=True)
+    ]
+
+
+def _added_squares(
+    layer: LayerSums,
+    squares: np.ndarray,
+    weights: np.ndarray,
+    shift: np.ndarray | None,
+    vectors: np.ndarray | None = None,
+) -> np.ndarray:
+    """Sums of squares of weighted blocks, (R, width), along vectors or of the neurons.
+
+    Args:
+        layer: First-order sums of the blocks.
+        squares: (n_blocks, width) sums of squares about the layer's shift.
+        weights: (R, n_blocks) of the blocks.
+        shift: (width,) added to the neurons again; None: the squares are about the weighted mean.
+        vectors: (width, width), in its columns.
+    """
+    n, sums = (weights @ layer.counts)[:, None], weights @ (layer.sums if vectors is None else layer.sums @ vectors)
+    added: np.ndarray = weights @ squares
+    if shift is None:
+        return added - sums**2 / n
+    along = shift if vectors is None else shift @ vectors
+    return added + 2 * along * sums + n * along**2

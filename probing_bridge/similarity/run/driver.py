@@ -11,6 +11,7 @@ from pathlib import Path
 from probing_bridge.cluster.jobs import Cluster
 from probing_bridge.errors import BridgeError, Faults, InputError
 from probing_bridge.progress import Progress
+from probing_bridge.similarity.measures.registry import MEASURES
 from probing_bridge.similarity.run.dumps import DumpSet
 from probing_bridge.similarity.run.group_tile import check_frequencies, check_tags
 from probing_bridge.similarity.run.made import missing, pieces_of, read_made, require_same
@@ -93,9 +94,18 @@ def checked(plan: Plan, output: Path) -> Iterator[DumpSet]:
         faults.of(level_pairs, dumps.levels, plan.pairs)
         check_frequencies(plan, dumps, faults)
         check_tags(plan.tags, dumps, faults)
+        check_tokens(plan, dumps, faults)
         faults.tell()
         require_same(plan, dumps, output)
         yield dumps
+
+
+def check_tokens(plan: Plan, dumps: DumpSet, faults: Faults) -> None:
+    """Adds the measures that need more tokens than there are to the faults."""
+    for component in dumps.components.values():
+        for name in plan.measures if component.units is None else ():
+            if too_few := MEASURES[name].too_few(name, component.n_rows, component.width):
+                faults.add(f"--measures: {plan.dumps[0]} {component.name}: {too_few}")
 
 
 def do(tiles: Sequence[AnyTile], plan: Plan, dumps: DumpSet, work: Path, cluster: Cluster | None) -> None:

@@ -15,6 +15,7 @@ from probing_bridge.similarity.sums.blocks import MomentsError
 from probing_bridge.similarity.sums.jackknife import interval
 from probing_bridge.similarity.sums.moments import PairBlocks, PairMoments, layer_moments, pair_moments
 from probing_bridge.similarity.sums.records import Estimate, LayerPair, LayerRecord
+from probing_bridge.similarity.sums.sampling import Sample
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,11 @@ def with_interval(measure: str, variant: str, estimate: Estimate, bounds: tuple[
 
 
 def describe_layer(
-    own: PairBlocks, weights: np.ndarray, reload: Callable[[], PairBlocks], measures: Iterable[Measure]
+    own: PairBlocks,
+    weights: np.ndarray,
+    reload: Callable[[], PairBlocks],
+    measures: Iterable[Measure],
+    sample: Sample | None = None,
 ) -> LayerRecord:
     """Takes what pairs need from the block sums of a layer with itself.
 
@@ -45,15 +50,18 @@ def describe_layer(
         weights: (R, n_blocks) of the blocks, one left out in each row.
         reload: Gives the sums again.
         measures: Those that the pairs will be scored by.
+        sample: Tokens of the layer, for the measures that keep something of them.
 
     Returns:
         The record.
     """
-    kept: dict[str, np.ndarray] = {}
+    moments, kept = layer_moments(own), dict[str, np.ndarray]()
     for measure in measures:
         if measure.keep is not None:
             kept |= measure.keep(own, weights)
-    return LayerRecord(layer_moments(own), kept, reload)
+        if measure.keep_sample is not None and sample is not None:
+            kept |= measure.keep_sample(sample, moments)
+    return LayerRecord(moments, kept, reload)
 
 
 @dataclass
@@ -104,13 +112,22 @@ class Scorer:
                 estimates: Mapping[str, Estimate] = {}
                 for place, direction in enumerate(directions):
                     if place == 0 or not measure.symmetric:
-                        estimates = self._estimates(name, measure, direction.pair)
+                        estimates = self.estimates(name, direction.pair)
                     self._add(name, measure, estimates, direction)
             except MomentsError as error:
                 notes.append(f"{name}: {error}")
         return directions, notes
 
-    def _estimates(self, name: str, measure: Measure, pair: LayerPair) -> Mapping[str, Estimate]:
+    def estimates(self, name: str, pair: LayerPair) -> Mapping[str, Estimate]:
+        """The variants of one measure, of the first layer with the second.
+
+        Raises:
+            MomentsError: Too few tokens, or layers for which the measure is not defined.
+        """
+        measure = self.measures[name]
+        layers = pair.x.moments, pair.y.moments
+        if too_few := measure.too_few(name, layers[0].n, max(len(layer.mean) for layer in layers)):
+            raise MomentsError(f"{layers[0].name}: {too_few}")
         variants = measure.asked(self.variants.get(name))
         if measure.closed_form is not None:
             return measure.closed_form(pair, variants, self.weights)
@@ -165,5 +182,6 @@ def score_spectrum(record: LayerRecord, own: PairBlocks, weights: np.ndarray) ->
         for name, measure in SPECTRUM_MEASURES.items():
             smooth = measure.smooth or measure.function
             estimate = Estimate(measure.function(whole), np.array([smooth(part) for part in parts]))
-            scores.append(with_interval(name, variant, estimate, (1, width)))
+            bounds = measure.bounds[0], min(measure.bounds[1], width)
+            scores.append(with_interval(name, variant, estimate, bounds))
         yield whole, scores

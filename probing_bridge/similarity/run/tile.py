@@ -40,6 +40,7 @@ from probing_bridge.similarity.sums.jackknife import leave_one_out
 from probing_bridge.similarity.sums.layers import take_pilot
 from probing_bridge.similarity.sums.moments import LayerMoments, LayerSums, PairBlocks
 from probing_bridge.similarity.sums.records import LayerRecord
+from probing_bridge.similarity.sums.sampling import Sampler
 from probing_bridge.similarity.sums.streaming import Moments, accumulate
 
 KEPT = "kept."  # before the names of what measures keep of a layer
@@ -101,7 +102,9 @@ class TileRunner:
         blocks = cut_blocks(component.offsets, N_BLOCKS, component.units, max_rows)
         keys = [(place, layer) for place in tile.places for layer in component.layers]
         layers = [self._dumps.layer(component.name, place, layer) for place, layer in keys]
-        counter = None
+        counter = sampler = None
+        if any(MEASURES[name].keep_sample for name in self._plan.measures) and not component.is_attention and tile.own:
+            sampler = Sampler(layers, blocks.borders)
         if component.units is not None and tile.own:
             counter = DistributionCounter(
                 DISTRIBUTION_MEASURES, len(layers), blocks.n_blocks, component.units, self._plan.threshold
@@ -114,11 +117,11 @@ class TileRunner:
                 tile.pairs(component, self._wanted),
                 self._gemm,
                 folder=Path(products) if tile.on_disk else None,
-                on_chunk=counter,
+                on_chunk=counter or sampler,
                 on_block=lambda rows: advance(rows / component.n_rows),
             )
             weights = leave_one_out(blocks.n_blocks)
-            scoring = _TileScoring(self._plan, self._dumps, self._work, component, keys, moments, weights)
+            scoring = _TileScoring(self._plan, self._dumps, self._work, component, keys, moments, weights, sampler)
             with one_thread():
                 return scoring.rows(tile.own, counter)
 
@@ -134,6 +137,7 @@ class _TileScoring:
     keys: Sequence[tuple[int, str]]
     moments: Moments
     weights: np.ndarray
+    sampler: Sampler | None
 
     @property
     def _rows(self) -> RowMaker:
@@ -195,8 +199,9 @@ class _TileScoring:
     def _describe(self, k: int, result: TileRows) -> LayerRecord:
         """A layer's own moments, kept for the tiles of two spans; its spectrum."""
         own = self.moments.pair(k, k)
-        record = describe_layer(own, self.weights, lambda: self.moments.pair(k, k), self._measures.values())
-        again = any(measure.closed_form is None for measure in self._measures.values())
+        sample = None if self.sampler is None else self.sampler.sample(k)
+        record = describe_layer(own, self.weights, lambda: self.moments.pair(k, k), self._measures.values(), sample)
+        again = any(measure.closed_form is None or measure.needs_blocks for measure in self._measures.values())
         _save_record(self._layer_path(k), record, own if again else None)
         constant = np.flatnonzero(record.moments.constant)
         if len(constant):

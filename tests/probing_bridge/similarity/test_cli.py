@@ -16,6 +16,7 @@ from probing_bridge import run
 from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.tables import read_table
+from probing_bridge.similarity.measures.registry import MEASURES
 from probing_bridge.similarity.run import plan as planning
 from probing_bridge.similarity.run import tile as runner
 
@@ -138,12 +139,12 @@ def test_neurons_heads_spectra_and_distributions(make_dumps: Callable[..., Any],
 
 
 def test_shards_give_the_same_tables(make_dumps: Callable[..., Any], tmp_path: Path, small_tiles: None) -> None:
-    small = {"n_sentences": 20, "n_layers": 1, "components": ("encoder", "decoder_self")}
+    small = {"n_sentences": 20, "n_layers": 1, "components": ("encoder", "decoder_self"), "width": 8}
     whole, parts = make_dumps(**small), make_dumps(folder="shards", **small)
     one = [whole.level(k).path for k in range(2)]
     two = [parts.level(k, shards=2).path for k in range(2)]
     assert not two[0].exists()
-    options = ["--measures", "linear_cka", "neuron_similarity", "procrustes"]
+    options = ["--measures", "procrustes", "linear_predictivity", "rsa"]
     assert similarity(one, tmp_path / "one", *options) == 0
     assert similarity(two, tmp_path / "two", *options) == 0
     shards = tables(tmp_path / "two")
@@ -249,7 +250,7 @@ def test_other_flags_add_what_is_missing_and_keep_the_rest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A level, a measure and a kind of tags more; the tables are those of one run with all of it."""
-    maker = make_dumps(n_sentences=12, n_layers=1, components=("encoder", "encoder_self"), n_best=4)
+    maker = make_dumps(n_sentences=12, n_layers=1, components=("encoder", "encoder_self"), n_best=4, width=5)
     dumps = [maker.level(k).path for k in range(3)]
     words = [sum(k == 0 or tokens[k - 1] not in (6, 10) for k in range(len(tokens) - 1))
              for tokens in maker.tokens["source"]]  # fmt: skip
@@ -327,12 +328,30 @@ def test_few_sentences(
              for tokens in maker.tokens["source"]]  # fmt: skip
     (tmp_path / "tags").write_text("".join(" ".join(["A"] * n) + "\n" for n in words))
     options = ["--pairs", "within", "dense", "--tags", f"pos={tmp_path / 'tags'}", f"st={tmp_path / 'tags'}"]
-    options += ["--measures", "neuron_similarity", "linear_cka", "svcca", "pwcca", "procrustes", "linear_predictivity"]
+    enough = [name for name, measure in MEASURES.items() if n_sentences == 40 or not measure.tokens_per_neuron]
+    options += ["--measures", *enough]
     assert similarity(dumps, tmp_path / "results", *options) == 0
     rows = tables(tmp_path / "results")["similarity"]
     assert rows["score"].notna().all()
     assert rows[["low", "high"]].notna().any(axis=None) == (n_sentences > 1)
     assert not [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)]
+
+
+def test_too_few_tokens_for_a_measure_are_refused_before_the_work(
+    make_dumps: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maker = make_dumps(n_sentences=9, n_layers=1, components=("encoder", "encoder_self"))
+    dumps = [maker.level(k).path for k in range(2)]
+    n = maker.lengths["source"].sum()
+    assert similarity(dumps, tmp_path / "results", "--measures", "rsa", "pwcca", "linear_predictivity") == 2
+    assert not (tmp_path / "results").exists()
+    lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line or "--measures" in line]
+    assert [line.partition("lth0.h5 ")[2] for line in lines] == [
+        f"encoder: {n} tokens for 12 neurons, pwcca needs at least 120, 10 a neuron: more sentences are needed",
+        f"encoder: {n} tokens for 12 neurons, linear_predictivity needs at least 60, "
+        "5 a neuron: more sentences are needed",
+    ]
+    assert similarity(dumps, tmp_path / "results", "--measures", "rsa") == 0
 
 
 @pytest.mark.slow
