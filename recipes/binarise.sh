@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From plain text to fairseq's binary format: tokens, one joined BPE, one joined dictionary with the counts of the training
-# text, by which tokens are grouped by frequency.
+# text.
 #     binarise.sh TEXT SOURCE TARGET BPE SIZE DATA [TOKENIZER]
 # TEXT has {train,valid,test}.{SOURCE,TARGET}, and test1 .. for more test sets. BPE is subword_nmt, of SIZE merge operations, or sentencepiece, of at most
 # SIZE pieces. TOKENIZER is `moses`, `moses --moses-no-dash-splits` (fairseq's flag: hyphens stay in their words) or left

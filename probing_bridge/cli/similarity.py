@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from probing_bridge.cli import command_line
 from probing_bridge.cluster.options import add_cluster_arguments, asked_cluster
+from probing_bridge.errors import BridgeError
 
 
 def _tag_file(text: str) -> tuple[str, str]:
@@ -19,12 +21,28 @@ def _tag_file(text: str) -> tuple[str, str]:
     return kind, str(Path(path).resolve())
 
 
+def _frequencies(words: Sequence[str]) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Where pieces are counted, and the texts of the sides, whose paths are made absolute.
+
+    Raises:
+        BridgeError: Neither a source of counts nor a text of a side.
+    """
+    if list(words) in (["dump"], ["dictionary"]):
+        return words[0], ()
+    texts = {}
+    for word in words:
+        side, equals, path = word.partition("=")
+        if side not in ("source", "target") or not equals or not path or side in texts:
+            raise BridgeError(f"--frequencies {word}: expected dump, dictionary, or source=FILE target=FILE")
+        texts[side] = str(Path(path).resolve())
+    return "text", tuple(sorted(texts.items()))
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of `similarity`."""
     if "numpy" not in sys.modules:  # let OpenBLAS take the kernel of this CPU: an inherited choice may cost half
         os.environ.pop("OPENBLAS_CORETYPE", None)
     from probing_bridge.similarity.measures.registry import MEASURES, default_measures
-    from probing_bridge.similarity.run.plan import FREQUENCIES
 
     add = parser.add_argument
     add("--dumps", required=True, type=Path, nargs="+", metavar="H5", help="dumps of the same sentences, one a level")
@@ -49,9 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tags of the source words, e.g. pos=FILE semtag=FILE: a sentence a line, a tag a word",
     )  # fmt: skip
     add(
-        "--frequencies", choices=FREQUENCIES, default=FREQUENCIES[0],
-        help="whose counts rank the pieces for groups by frequency: those of the dictionary, that is of the training "
-        "data, or of the dumped sentences (default: %(default)s)",
+        "--frequencies", nargs="+", default=["dump"], metavar="dump | dictionary | SIDE=FILE",
+        help="whose counts rank the pieces for groups by frequency: the dumped sentences of the side (default), the "
+        "dictionary, which counts both sides together if it is joined (the paper's way), or a text of each side in "
+        "pieces, as source=FILE target=FILE",
     )  # fmt: skip
     add_cluster_arguments(parser, "tiles")
 
@@ -71,6 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
     from probing_bridge.similarity.run.plan import Plan
     from probing_bridge.similarity.run.rows import summary
 
+    frequencies, texts = _frequencies(arguments.frequencies)
     asked = {*default_measures(), *arguments.measures}
     plan = Plan(
         dumps=tuple(str(path.resolve()) for path in arguments.dumps),
@@ -79,7 +99,8 @@ def run(arguments: argparse.Namespace) -> None:
         absolute=arguments.absolute,
         threshold=arguments.threshold,
         tags=tuple(arguments.tags),
-        frequencies=arguments.frequencies,
+        frequencies=frequencies,
+        texts=texts,
         gemm="",
         command=command_line(),
     )

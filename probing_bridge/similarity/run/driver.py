@@ -13,7 +13,8 @@ from probing_bridge.errors import BridgeError, Faults, InputError
 from probing_bridge.progress import Progress
 from probing_bridge.similarity.measures.registry import MEASURES
 from probing_bridge.similarity.run.dumps import DumpSet
-from probing_bridge.similarity.run.group_tile import check_frequencies, check_tags
+from probing_bridge.similarity.run.frequencies import check_frequencies
+from probing_bridge.similarity.run.group_tile import check_tags
 from probing_bridge.similarity.run.made import missing, pieces_of, read_made, require_same
 from probing_bridge.similarity.run.plan import AnyTile, Plan, level_pairs, plan_tiles
 from probing_bridge.similarity.run.rows import collect

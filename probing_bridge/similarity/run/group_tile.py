@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from probing_bridge.errors import BridgeError, Faults
+from probing_bridge.errors import Faults
 from probing_bridge.formats.activations.reader import SIDES
 from probing_bridge.similarity.measures.cka import HsicBlocks, weighted_cka
 from probing_bridge.similarity.measures.registry import MEASURES
 from probing_bridge.similarity.run.dumps import Component, DumpSet
+from probing_bridge.similarity.run.frequencies import frequency_counts
 from probing_bridge.similarity.run.groups import (
-    are_placeholders,
     blocks_of_group,
     frequency_groups,
     gram_blocks,
@@ -61,7 +61,7 @@ def token_groups(plan: Plan, dumps: DumpSet, component: Component) -> dict[str, 
         Group name -> rising rows.
 
     Raises:
-        BridgeError: A tag file that does not fit the sentences, or a dictionary without counts.
+        BridgeError: A tag file that does not fit the sentences, or no counts.
     """
     side = SIDES[component.name]
     tokens, symbols = dumps.tokens(side), dumps.symbols(side)
@@ -70,32 +70,6 @@ def token_groups(plan: Plan, dumps: DumpSet, component: Component) -> dict[str, 
         for kind, path in plan.tags:
             groups |= tag_groups(Path(path), kind, tokens, symbols, component.offsets)
     return groups
-
-
-def frequency_counts(plan: Plan, dumps: DumpSet, side: str) -> np.ndarray:
-    """How often each symbol of a side occurs, (n_symbols,) int64: in the training data, or in the dumped sentences.
-
-    Raises:
-        BridgeError: It is to be that of the dictionary, which has placeholders or was not dumped.
-    """
-    symbols = dumps.symbols(side)
-    if plan.frequencies == "dump":
-        return np.bincount(dumps.tokens(side), minlength=len(symbols))
-    counts = dumps.counts(side)
-    if are_placeholders(counts, symbols):
-        raise BridgeError(
-            f"{plan.dumps[0]}: the {side} dictionary gives every piece the same count, so it says nothing of "
-            "frequency: rank pieces by the dumped sentences with --frequencies dump, or put their counts in the "
-            "training text into its dict.txt, in the same order, and dump again"
-        )
-    return counts
-
-
-def check_frequencies(plan: Plan, dumps: DumpSet, faults: Faults) -> None:
-    """Adds what keeps tokens from being grouped by frequency to the faults."""
-    sides = {side for name, side in SIDES.items() if name in dumps.components}
-    for side in sorted(sides | ({"target"} if dumps.n_best else set())):
-        faults.of(frequency_counts, plan, dumps, side)
 
 
 def check_tags(tags: Sequence[tuple[str, str]], dumps: DumpSet, faults: Faults) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from probing_bridge.formats.tags import read_tags
-from probing_bridge.formats.words import FILLER, NO_WORDS, SPECIAL, bpe_of, word_starts
+from probing_bridge.formats.words import NO_WORDS, SPECIAL, bpe_of, word_starts
 from probing_bridge.similarity.measures.cka import HsicBlocks
 from probing_bridge.similarity.sums.blocks import Blocks
 from probing_bridge.similarity.sums.layers import Layer
@@ -23,12 +23,6 @@ FREQUENCY_EDGES = (0, 5, 25, 100, 500, 2500)  # the paper names 0-5, 100-500 and
 READ_ROWS = 8192
 GRAM_ROWS = 256
 FEW_TOKENS = 200  # groups below this take float64 Gram matrices
-
-
-def are_placeholders(counts: np.ndarray, symbols: Sequence[str]) -> bool:
-    """Whether a dictionary gives all of its pieces one count, as vocabularies made into a dict.txt do."""
-    own = counts[[symbol not in SPECIAL and not symbol.startswith(FILLER) for symbol in symbols]]
-    return len(own) > 1 and bool((own == own[0]).all())
 
 
 def frequency_groups(tokens: np.ndarray, symbols: Sequence[str], counts: np.ndarray) -> dict[str, np.ndarray]:

@@ -102,10 +102,16 @@ def settings_of(plan: Plan, dumps: DumpSet) -> dict[str, str]:
         "sentences": dumps.sentence_hash[:12],
         "--threshold": str(plan.threshold),
         "--absolute": "given" if plan.absolute else "not given",
-        "--frequencies": plan.frequencies,
+        "--frequencies": _frequencies(plan),
         **files,
         **{f"--tags {kind}": f"sha256 {file_hash(path)[:12]}" for kind, path in plan.tags},
     }
+
+
+def _frequencies(plan: Plan) -> str:
+    """Whose counts rank the pieces; a text by its content."""
+    texts = (f"{side} of sha256 {file_hash(path)[:12]}" for side, path in plan.texts)
+    return " ".join((plan.frequencies, *texts))
 
 
 def _size(path: Path) -> str:

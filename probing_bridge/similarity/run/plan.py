@@ -25,7 +25,7 @@ ROWS_BYTES = 0.4e9  # one chunk of tokens of all layers of a tile
 CHUNK_ROWS = 8192
 ATTENTION_ROWS = 16384
 
-FREQUENCIES = ("dictionary", "dump")
+FREQUENCIES = ("dump", "dictionary", "text")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Plan:
         threshold: Mass from which an attention distribution counts as concentrated.
         tags: (kind, path) of tag files for groups of source tokens.
         frequencies: One of FREQUENCIES: whose counts rank the pieces for groups by frequency.
+        texts: (side, path) of the texts that are counted, if it is "text".
         gemm: Key of GEMMS.
         command: The command line.
     """
@@ -51,6 +52,7 @@ class Plan:
     threshold: float
     tags: tuple[tuple[str, str], ...]
     frequencies: str
+    texts: tuple[tuple[str, str], ...]
     gemm: str
     command: str
 
@@ -69,13 +71,16 @@ class Plan:
         values: dict[str, Any] = json.loads(text)
         for name in ("dumps", "pairs", "measures"):
             values[name] = tuple(values[name])
-        values["tags"] = tuple((kind, path) for kind, path in values["tags"])
+        for name in ("tags", "texts"):
+            values[name] = tuple((kind, path) for kind, path in values[name])
         return cls(**values)
 
     def fingerprint(self) -> str:
         """Hash of everything that the numbers depend on: options, files (size and time), version of the package."""
         content = asdict(self) | {"command": "", "gemm": "", "version": __version__}
-        content["files"] = [file_states(Path(path)) for path in [*self.dumps, *(path for _, path in self.tags)]]
+        content["files"] = [
+            file_states(Path(path)) for path in [*self.dumps, *(path for _, path in (*self.tags, *self.texts))]
+        ]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

@@ -300,7 +300,7 @@ def test_rows_that_cannot_stand_beside_those_there_are_refused(
     for given, options, differs in (
         (dumps, ["--threshold", "0.5"], "--threshold: 0.95, now 0.5"),
         (dumps, ["--absolute"], "--absolute: not given, now given"),
-        (dumps, ["--frequencies", "dump"], "--frequencies: dictionary, now dump"),
+        (dumps, ["--frequencies", "dictionary"], "--frequencies: dump, now dictionary"),
         ([other.level(k).path for k in range(2)], [], "experiment: made-up, now another; sentences: "),
     ):
         capsys.readouterr()
@@ -394,7 +394,8 @@ def test_groups_and_tags(make_dumps: Callable[..., Any], tmp_path: Path) -> None
         lines.append(" ".join("AB"[k % 2] for k in words))
         tags += ["AB"[max(word for word in words if word <= k) % 2] for k in range(len(tokens) - 1)] + [""]
     (tmp_path / "tags").write_text("\n".join(lines) + "\n")
-    assert similarity([level.path for level in levels], tmp_path, "--tags", f"pos={tmp_path / 'tags'}") == 0
+    options = ["--frequencies", "dictionary", "--tags", f"pos={tmp_path / 'tags'}"]
+    assert similarity([level.path for level in levels], tmp_path, *options) == 0
     rows = tables(tmp_path)["similarity"]
     grouped = rows[(rows["group"] != "") & (rows["variant"] == "biased")]
     assert set(grouped["group"]) == {"frequency:0-5", "frequency:5-25", "pos:A", "pos:B"}

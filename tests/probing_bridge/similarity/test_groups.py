@@ -8,8 +8,9 @@ import pytest
 from probing_bridge.errors import InputError
 from probing_bridge.similarity import compare
 from probing_bridge.similarity.run.dumps import Component
+from probing_bridge.similarity.run.frequencies import are_placeholders
 from probing_bridge.similarity.run.group_tile import fewest_tokens, group_scores
-from probing_bridge.similarity.run.groups import are_placeholders, frequency_groups, gram_cka, tag_groups
+from probing_bridge.similarity.run.groups import frequency_groups, gram_cka, tag_groups
 from probing_bridge.similarity.sums.gemm import NumpyGemm
 from probing_bridge.similarity.sums.layers import array_layer
 

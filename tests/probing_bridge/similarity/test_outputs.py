@@ -26,6 +26,8 @@ def similarity(dumps: list[Path], output: Path, *pairs: str) -> int:
             *map(str, dumps),
             "--output",
             str(output),
+            "--frequencies",
+            "dictionary",
             "--pairs",
             *(pairs or ("within", "dense")),
         ]
