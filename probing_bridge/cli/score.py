@@ -1,4 +1,4 @@
-"""`score`: BLEU of the levels' translations, and paired tests between them, as tables of the results folder."""
+"""`score`: BLEU and chrF++ of the levels' translations, and paired tests between them, as tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from probing_bridge.cli import command_line
-from probing_bridge.translation.bleu import METRICS
+from probing_bridge.translation.metrics import METRICS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--reference", type=Path, required=True, metavar="FILE", help="plain references, one a line, in corpus order")
     add("--test-set", required=True, metavar="NAME", help="its name in the tables")
     add(
-        "--metrics", nargs="+", default=["sacrebleu"], choices=METRICS, metavar="NAME",
-        help=f"of {', '.join(METRICS)} (default: sacrebleu)",
+        "--metrics", nargs="+", default=["sacrebleu", "chrf++"], choices=METRICS, metavar="NAME",
+        help=f"of {', '.join(METRICS)} (default: sacrebleu chrf++)",
     )  # fmt: skip
     add("--output", type=Path, required=True, metavar="DIR", help="results folder for bleu.csv and its kin")
 

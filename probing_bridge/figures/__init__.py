@@ -98,9 +98,11 @@ FIGURES: dict[str, Exhibit] = {
         source="lth", command="fairseq-train ... --task lth_imp, then fairseq-generate and sacrebleu",
     ),
     "table_bleu_differences": _as_table(
-        "beyond the paper", "Paired tests of BLEU", "levels", tables.show_differences, data=levels.differences_data,
+        "beyond the paper", "Paired tests of translations", "levels", tables.show_differences,
+        data=levels.differences_data,
         caption="Score of each level less that of LTH0, and less that of the same level of another run, on the same "
-        "sentences; p is two-sided and not corrected for the number of levels.",
+        "sentences, and as a share of it; intervals are 95 %, over sentences; p is two-sided, with Holm's correction "
+        "over the levels.",
         source="bleu_differences", command="fairseq-generate, then python -m probing_bridge.run score",
     ),
     "fig_bleu_sparsity": Exhibit(

@@ -24,7 +24,7 @@ from probing_bridge.figures.style import (
     ramp,
 )  # fmt: skip
 from probing_bridge.results.levels import KINDS, PROJECTIONS
-from probing_bridge.results.naming import rows_of
+from probing_bridge.results.naming import metric_label, rows_of
 
 
 def draw_bleu(frame: pd.DataFrame) -> Figure:
@@ -42,7 +42,7 @@ def draw_bleu(frame: pd.DataFrame) -> Figure:
             ]
             look = (SERIES[index % 5], MARKERS[index % 5], DASHES[index % 5])
             curve(axes, line.assign(sparsity=100 * line["sparsity"]), "sparsity", "score", str(run), look, gids)
-        axes.set(xlabel="sparsity of all weights (%)", ylabel=f"{metric}, {test_set}".replace("bleu", "BLEU"))
+        axes.set(xlabel="sparsity of all weights (%)", ylabel=f"{metric_label(str(metric))}, {test_set}")
         axes.grid(axis="y")
         axes.margins(y=0.12)
         if panel["run"].nunique() > 1:

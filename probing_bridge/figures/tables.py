@@ -17,6 +17,7 @@ from probing_bridge.results.naming import (
     COMPONENTS,
     layer_label,
     layer_order,
+    metric_label,
     rows_of,
     task_category,
     task_label,
@@ -50,25 +51,44 @@ def show_levels(frame: pd.DataFrame) -> pd.DataFrame:
                 table[f"{title}, {name}"] = cells
     for (test_set, metric), part in frame.dropna(subset=["score"]).groupby(["test_set", "metric"], sort=False):
         for run, line in part.groupby("run", sort=False):
-            parts = [str(metric).replace("bleu", "BLEU"), str(test_set), *([str(run)] if len(runs) > 1 else [])]
+            parts = [metric_label(str(metric)), str(test_set), *([str(run)] if len(runs) > 1 else [])]
             scores = {row.level: number(row.score, row.low, row.high, 2) for row in rows_of(line)}
             table[", ".join(parts)] = [scores.get(level, "not run") for level in levels]
     return table.reset_index(drop=True)
 
 
 def show_differences(frame: pd.DataFrame) -> pd.DataFrame:
-    """Paired tests of BLEU: one row a level, one column a test set, metric, run and what it is compared with."""
+    """Paired tests of BLEU: one row a level, two columns a test set, metric, run and what it is compared with."""
     levels = sorted(frame["level"].unique())
     table = pd.DataFrame({"level": [f"LTH{level}" for level in levels]})
     several = frame["run"].nunique() > 1
     for (test_set, metric, run, other), part in frame.groupby(["test_set", "metric", "run", "other"], sort=False):
-        cells = {
-            row.level: f"{row.difference:+.2f} (p {p_text(row.p) if row.p < 0.001 else f'= {row.p:.3f}'})"
-            for row in rows_of(part)
+        rows = {row.level: row for row in rows_of(part)}
+        about = f"{metric_label(str(metric))}, {test_set}, {f'{run} ' if several else ''}"
+        less = {
+            level: f"{_with_ends('{:+.2f}', row.difference, row.low, row.high)} ({_p_cell(row.p_holm)})"
+            for level, row in rows.items()
         }
-        about = f"{str(metric).replace('bleu', 'BLEU')}, {test_set}, {f'{run} ' if several else ''}less {other}"
-        table[about] = [cells.get(level, "–").replace("-", "−") for level in levels]
+        shares = {
+            level: _with_ends("{:.1f}", 100 * row.ratio, 100 * row.ratio_low, 100 * row.ratio_high)
+            for level, row in rows.items()
+            if pd.notna(row.ratio)
+        }
+        table[f"{about}less {other}"] = [less.get(level, "–").replace("-", "−") for level in levels]
+        if shares:
+            table[f"{about}share of {other} (%)"] = [shares.get(level, "–") for level in levels]
     return table
+
+
+def _with_ends(form: str, value: float, low: float, high: float) -> str:
+    """A number with its interval, where there is one."""
+    interval = "" if pd.isna(low) or pd.isna(high) else f" [{form.format(low)}, {form.format(high)}]"
+    return form.format(value) + interval
+
+
+def _p_cell(p: float) -> str:
+    """P as a cell says it."""
+    return f"p {p_text(p)}" if p < 0.001 else f"p = {p:.3f}"
 
 
 UNINFORMATIVE, BELOW_WORDS, UNTRAINED = "†", "*", "‡"  # marks of a task, and of its scores

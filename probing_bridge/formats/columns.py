@@ -53,11 +53,13 @@ TABLES: dict[str, Table] = {
     "bleu_differences": Table(
         {
             "experiment": "str", "level": "Int64", "test_set": "str", "metric": "str", "other_experiment": "str",
-            "other_level": "Int64", "difference": "float64", "p": "float64", "n": "Int64", "signature": "str",
+            "other_level": "Int64", "difference": "float64", "low": "float64", "high": "float64", "ratio": "float64",
+            "ratio_low": "float64", "ratio_high": "float64", "p": "float64", "n": "Int64", "signature": "str",
             **_PROVENANCE,
         },
         ("experiment", "level", "test_set", "metric", "other_experiment", "other_level"),
-        "score of one level less that of another, and p of a two-sided test that is paired over sentences",
+        "score of one level less that of another and as a share of it, with intervals by bootstrap over sentences, and "
+        "p of a two-sided test, both paired and of this comparison alone",
     ),
     "probes": Table(
         {

@@ -14,7 +14,7 @@ from probing_bridge.claims.judging import FAILS, HOLDS, UNDECIDED, Judgement
 from probing_bridge.figures.style import number, percent
 from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import known_levels, run_name, with_sparsity
-from probing_bridge.results.naming import NORM, TASK_NAMES, layer_order, task_label
+from probing_bridge.results.naming import NORM, TASK_NAMES, layer_order, metric_label, task_label
 
 _LONG_COMMAND = 400  # characters; a longer one is cut on the page, whole in the CSV files
 
@@ -28,11 +28,11 @@ def headline(results: Results, judgements: Sequence[tuple[Claim, Judgement]]) ->
         lines.append(("levels", str(len(levels))))
         if pd.notna(last["sparsity"]):
             lines.append(("sparsest level, all weights", percent(last["sparsity"])))
-    bleu = with_sparsity(results["bleu"], results).sort_values("level")
+    bleu = with_sparsity(results["bleu"], results).sort_values("level", kind="stable")
     if len(bleu):
         first = bleu[(bleu["test_set"] == bleu["test_set"].iloc[0]) & (bleu["metric"] == bleu["metric"].iloc[0])]
         dense, sparse = first.iloc[0], first.iloc[-1]
-        name = str(dense["metric"]).replace("bleu", "BLEU")
+        name = metric_label(str(dense["metric"]))
         lines.append((f"{name}, LTH{dense['level']}", number(dense["score"], digits=2)))
         if len(first) > 1:
             lines.append((f"{name}, LTH{sparse['level']}", number(sparse["score"], digits=2)))

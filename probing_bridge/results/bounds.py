@@ -21,7 +21,7 @@ Bounds = Mapping[str, tuple[float, float]]
 
 
 def _of_bleu() -> Bounds:
-    return {"BLEU in percent": (0.0, 100.0)}
+    return {"BLEU or chrF++ in percent": (0.0, 100.0)}
 
 
 def _of_metrics() -> Bounds:
@@ -50,7 +50,7 @@ def _differences(bounds: Callable[[], Bounds]) -> Callable[[], Bounds]:
 # Table -> the column that says what its scores are of (None: all are alike), the columns of scores, and the bounds.
 _CHECKED: dict[str, tuple[str | None, tuple[str, ...], Callable[[], Bounds]]] = {
     "bleu": (None, ("score",), _of_bleu),
-    "bleu_differences": (None, ("difference",), _differences(_of_bleu)),
+    "bleu_differences": (None, ("difference", "low", "high"), _differences(_of_bleu)),
     "probes": ("metric", ("score", "low", "high"), _of_metrics),
     "probes_details": ("metric", ("score",), _of_metrics),
     "probes_differences": ("metric", ("difference", "low", "high"), _differences(_of_metrics)),

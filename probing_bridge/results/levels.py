@@ -10,6 +10,7 @@ import pandas as pd
 
 from probing_bridge.formats.origin import lineage
 from probing_bridge.results.folder import Results
+from probing_bridge.results.statistics import holm
 
 KINDS = {"self_attn": "self-attention", "encoder_decoder": "encoder-decoder attention", "fc": "fully connected"}
 _REWINDING = {"lr": "LR rewinding", "weights": "weight rewinding", "none": "", "reinit": "weights drawn anew"}
@@ -52,13 +53,15 @@ def bleu_data(results: Results) -> pd.DataFrame:
     """BLEU of every level with its sparsity, of the experiment and its baselines.
 
     Returns:
-        run, level, sparsity, test_set, metric, score, low, high, n; by test set, metric, run (the experiment first).
+        run, level, sparsity, test_set, metric, score, low, high, n; by test set, metric (as in the table), run (the
+        experiment first).
     """
     frames = [scores.merge(levels, on="level", how="left").assign(run=run) for run, scores, levels in _runs(results)]
     rows = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
-    rank = {run: index for index, run in enumerate(rows["run"].unique())}
-    order = ["test_set", "metric", "run", "level"]
-    rows = rows.sort_values(order, key=lambda c: c.map(rank) if c.name == "run" else c, ignore_index=True)
+    for column in ("run", "metric"):
+        rows[column] = pd.Categorical(rows[column], rows[column].unique())
+    rows = rows.sort_values(["test_set", "metric", "run", "level"], ignore_index=True)
+    rows = rows.astype({"run": "str", "metric": "str"})
     return rows[["run", "level", "sparsity", "test_set", "metric", "score", "low", "high", "n"]]
 
 
@@ -111,8 +114,9 @@ def differences_data(results: Results) -> pd.DataFrame:
     """Paired tests of BLEU, of the experiment and its baselines.
 
     Returns:
-        run, level, other, test_set, metric, difference, p, n. `other` is LTH0, or the run (or, if it is not shown, the
-        experiment) whose level of the same number it is.
+        run, level, other, test_set, metric, difference and ratio, each with the ends of its interval, p, p_holm, n.
+        `other` is LTH0, or the run (or, if it is not shown, the experiment) whose level of the same number it is;
+        p_holm is corrected over the levels of a run, test set and metric that are compared with it.
     """
     runs = _named(results)
     rows = pd.concat([run["bleu_differences"].assign(run=name) for run, name in runs], ignore_index=True)
@@ -120,7 +124,10 @@ def differences_data(results: Results) -> pd.DataFrame:
     names = {run.experiment: name for run, name in runs}
     others = rows["other_experiment"].map(lambda experiment: names.get(experiment, experiment))
     rows["other"] = others.where(rows["other_level"] == rows["level"], "LTH" + rows["other_level"].astype(str))
-    return rows[["run", "level", "other", "test_set", "metric", "difference", "p", "n"]]
+    family = ["run", "other", "test_set", "metric"]
+    rows["p_holm"] = rows.groupby(family)["p"].transform(lambda p: holm(p.tolist()))
+    intervals = ["difference", "low", "high", "ratio", "ratio_low", "ratio_high"]
+    return rows[["run", "level", "other", "test_set", "metric", *intervals, "p", "p_holm", "n"]]
 
 
 def _shared_level(run: Results, results: Results) -> float:

@@ -76,6 +76,11 @@ def task_order(tasks: Sequence[str]) -> list[str]:
     return sorted(set(tasks), key=lambda task: (known.index(task) if task in known else len(known), task))
 
 
+def metric_label(metric: str) -> str:
+    """A metric of translations as papers write it."""
+    return metric.replace("bleu", "BLEU").replace("chrf", "chrF")
+
+
 def layer_order(layers: Sequence[str]) -> list[str]:
     """Layer names by height: numbers first, then names such as `norm`."""
     return sorted(set(layers), key=lambda layer: (not layer.isdecimal(), int(layer) if layer.isdecimal() else 0, layer))

@@ -8,6 +8,7 @@ import pandas as pd
 
 from probing_bridge.results.folder import Results, read_results
 from probing_bridge.results.levels import levels_data
+from probing_bridge.results.naming import metric_label
 from probing_bridge.results.probed import with_interval
 from probing_bridge.results.probing import linear_data
 
@@ -35,7 +36,8 @@ def level_lines(results: Results) -> list[str]:
         first = bleu[(bleu["test_set"] == test_set) & (bleu["metric"] == metric)].iloc[0]
         rows = every.merge(scores[["level", "score", "low", "high"]], on="level", how="left")
         lines += [""] * bool(lines) + [f"{test_set}: {metric} with 95 % interval, {first['n']} sentences"]
-        lines += [f"{'level':6} {'pruned':>7} {'of all':>7} {'BLEU':>6}", *(_level(row) for _, row in rows.iterrows())]
+        name = "BLEU" if "bleu" in str(metric) else metric_label(str(metric))
+        lines += [f"{'level':6} {'pruned':>7} {'of all':>7} {name:>6}", *(_level(row) for _, row in rows.iterrows())]
         lines += [str(first["signature"])]
     if not lines and len(levels):
         lines = [f"{'level':6} {'pruned':>7} {'of all':>7}", *(_level(row) for _, row in levels.iterrows())]

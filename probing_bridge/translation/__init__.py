@@ -1,1 +1,1 @@
-"""Translation quality of the levels: BLEU with its paired tests."""
+"""Translation quality of the levels: BLEU and chrF++ with their paired tests."""

@@ -17,8 +17,9 @@ from probing_bridge import __version__
 from probing_bridge.errors import BridgeError, Faults, InputError
 from probing_bridge.formats.tables import read_table, write_table
 from probing_bridge.formats.text import plain_lines
-from probing_bridge.translation.bleu import METRICS, Texts, paired_p, take
+from probing_bridge.translation.differences import compare
 from probing_bridge.translation.generated import read_generated
+from probing_bridge.translation.metrics import METRICS, Texts, take
 
 RECORDS = "lth.csv"  # beside the checkpoints of a run; says which level each of them is
 
@@ -94,10 +95,10 @@ def run(
         scores += [{**system.identity(), "metric": name, **asdict(found[system])} for system in plan.levels]
         for other, compared in plan.comparisons:
             for system in compared:
-                p, signature = paired_p(metric, texts[system], texts[other])
                 beside = {"other_experiment": other.experiment, "other_level": other.level, "metric": name}
-                test = {"difference": found[system].score - found[other].score, "p": p, "signature": signature}
-                differences.append({**system.identity(), **beside, **test})
+                differences.append(
+                    {**system.identity(), **beside, **asdict(compare(metric, texts[system], texts[other]))}
+                )
     tables = pd.DataFrame(scores).assign(**about), pd.DataFrame(differences).assign(**about)
     try:
         output.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ SOURCE=en TARGET=de
 TOKENIZER=(moses)
 BPE=subword_nmt BPE_SIZE=8000               # merge operations, English and German together
 TEST_SET=(test_2016_flickr newstest2014) REFERENCE=("test.$TARGET" "test1.$TARGET")
-METRICS=(sacrebleu)
+METRICS=(sacrebleu chrf++)
 
 # Training: dense epochs, then eight times pruning of 20 %, the learning rate rewound to half of them, and as many as were
 # left. docs/LOG.md says what was tried: small batches and a short warm-up are what post-norm needs to learn here.

@@ -60,7 +60,8 @@ score() {
     cp "$levels/lth.csv" "$levels/lth_modules.csv" "$results/"
     local pairs=() k
     for k in $all_levels; do pairs+=("$levels/checkpoint_lth$k.pt=$state/translations/lth$k/generate-test.txt"); done
-    python -m probing_bridge.run score --reference "$text/test.de" --test-set test --output "$results" "${pairs[@]}"
+    python -m probing_bridge.run score --reference "$text/test.de" --test-set test --metrics sacrebleu \
+        --output "$results" "${pairs[@]}"
 }
 step score "sacrebleu" score
 step probe "linear probes" \

@@ -20,7 +20,7 @@ BPE=subword_nmt BPE_SIZE=${BPE_SIZE:-32000} # merge operations, English and Germ
 DICTIONARY=${DICTIONARY:-32768}             # words of the joined dictionary
 TOKENIZER=(moses --moses-no-dash-splits)    # how the corpus was tokenised
 TEST_SET=(newstest2014) REFERENCE=(newstest2014.de)
-METRICS=(sacrebleu compound_split_bleu)
+METRICS=(sacrebleu chrf++ compound_split_bleu)
 CORPORA=${CORPORA:-}                        # folder of the licensed corpora (see README.md), asked for where needed
 SUITE=${SUITE:-recipes/wmt16_en_de/suite.yaml}
 

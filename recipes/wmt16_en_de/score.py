@@ -12,8 +12,8 @@ from pathlib import Path
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.text import plain_lines
-from probing_bridge.translation.bleu import METRICS, take
 from probing_bridge.translation.generated import read_generated
+from probing_bridge.translation.metrics import METRICS, take
 
 
 def main() -> int:

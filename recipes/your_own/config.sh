@@ -10,7 +10,7 @@ HELD_OUT=(200 200)                          # pairs of valid and of test
 TOKENIZER=()                                # none: sentencepiece takes plain text
 BPE=${BPE:-sentencepiece} BPE_SIZE=${BPE_SIZE:-4000}
 TEST_SET=("${TEST_SET:-test}") REFERENCE=("test.$TARGET")
-METRICS=(sacrebleu)
+METRICS=(sacrebleu chrf++)
 CORPORA=${CORPORA:-}                        # folder that the paths in the suite start from
 SUITE=${SUITE:-$(dirname "$CONFIG")/suite.yaml}
 

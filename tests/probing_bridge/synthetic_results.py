@@ -153,7 +153,10 @@ def _write_differences(folder: Path, bleu: pd.DataFrame, others: pd.DataFrame) -
     pairs = bleu.merge(others[list(keys)].rename(columns=keys), how="cross")
     pairs = pairs[pairs["other_level"].isin([0]) | (pairs["other_level"] == pairs["level"])]
     pairs = pairs[(pairs["experiment"] != pairs["other_experiment"]) | (pairs["other_level"] != pairs["level"])]
-    pairs = pairs.assign(difference=pairs["score"] - pairs["other_score"], signature="nrefs:1|ar:10000")
+    pairs = pairs.assign(signature="nrefs:1|bs:1000|ar:10000")
+    for end, reach in (("low", -0.8), ("", 0.0), ("high", 0.8)):
+        pairs[end or "difference"] = pairs["score"] - pairs["other_score"] + reach
+        pairs[f"ratio_{end}".rstrip("_")] = (pairs["score"] + reach) / pairs["other_score"]
     pairs["p"] = np.where(pairs["difference"].abs() >= 1, 0.0001, 0.5)
     kept = [column for column in pairs.columns if column in TABLES["bleu_differences"].columns]
     write_table(pairs[kept], "bleu_differences", folder / "bleu_differences.csv")

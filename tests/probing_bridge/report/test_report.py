@@ -332,17 +332,23 @@ def test_runs_that_are_drawn_with_other_seeds_are_told_apart(small_folder: Path,
 def test_paired_tests_stand_beside_each_other(small_folder: Path, synthetic, tmp_path: Path) -> None:
     exhibit = FIGURES["table_bleu_differences"]
     alone = exhibit.show(exhibit.data(read_results(small_folder)))
-    assert list(alone) == ["level", "BLEU, newstest2014, less LTH0"]
+    about = "BLEU, newstest2014, "
+    assert list(alone) == ["level", f"{about}less LTH0", f"{about}share of LTH0 (%)"]
     own = pd.read_csv(small_folder / "bleu.csv")["score"]
-    assert alone.iloc[-1].tolist() == ["LTH3", f"−{own[0] - own[3]:.2f} (p = 0.500)"]
+
+    def cells(score: float, other: float, p: str) -> list[str]:
+        less = [f"{score - other + reach:+.2f}".replace("-", "−") for reach in (0, -0.8, 0.8)]
+        share = [f"{100 * (score + reach) / other:.1f}" for reach in (0, -0.8, 0.8)]
+        return [f"{less[0]} [{less[1]}, {less[2]}] (p {p})", f"{share[0]} [{share[1]}, {share[2]}]"]
+
+    assert alone.iloc[-1].tolist() == ["LTH3", *cells(own[3], own[0], "= 1.000")]  # 0.5 of three levels
     random = synthetic.write_baseline(tmp_path / "random", levels=4)
     both = exhibit.show(exhibit.data(with_baselines(read_results(small_folder), [random])))
     names = ["magnitude pruning, LR rewinding", "random pruning, LR rewinding"]
     heads = [f"{names[0]} less LTH0", f"{names[1]} less LTH0", f"{names[1]} less {names[0]}"]
-    assert list(both) == ["level", *(f"BLEU, newstest2014, {head}" for head in heads)]
+    assert list(both)[1::2] == [f"{about}{head}" for head in heads]
     its = pd.read_csv(random / "bleu.csv")["score"]
-    cells = [f"−{own[0] - its[2]:.2f} (p < 0.001)", f"−{own[3] - its[2]:.2f} (p < 0.001)"]
-    assert both.iloc[-1].tolist()[2:] == cells
+    assert both.iloc[-1].tolist()[3:] == [*cells(its[2], own[0], "< 0.001"), *cells(its[2], own[3], "< 0.001")]
     page_of_random = exhibit.data(read_results(random))
     assert set(page_of_random["other"]) == {"LTH0", "magnitude-4f2a"}  # a run that is not shown has but its identity
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from sacrebleu.metrics import BLEU
+from sacrebleu.metrics import BLEU, CHRF
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from probing_bridge.errors import InputError
 from probing_bridge.formats.tables import read_table, write_table
 from probing_bridge.run import main
-from probing_bridge.translation import bleu
+from probing_bridge.translation import differences as tests
+from probing_bridge.translation import metrics
 from probing_bridge.translation.generated import read_generated
 
 REFERENCES = [
@@ -29,7 +30,7 @@ TEXTS = {"a0": REFERENCES, "a1": MIXED, "b1": WORSE, "b2": WORSE}
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Checkpoints and translations of a run and its branch, in folders with `=` in their names."""
-    monkeypatch.setattr(bleu, "TRIALS", 500)
+    monkeypatch.setattr(tests, "TRIALS", 500)
     for run, levels in (("a", (0, 1)), ("b", (1, 2))):
         folder = tmp_path / "lr=7e-4" / run
         folder.mkdir(parents=True)
@@ -70,12 +71,19 @@ def test_a_branch_is_tested_against_its_parent(files: Path, score: Callable[...,
     own, branch = ([pair(files, name) for name in TEXTS if name[0] == run] for run in "ab")
     assert score(*branch, "--against", *own) == 0
     scores, differences = tables(files)
+    assert scores["metric"].tolist() == ["sacrebleu", "sacrebleu", "chrf++", "chrf++"]
+    words = CHRF(word_order=2).corpus_score(WORSE, [REFERENCES])
+    assert scores["score"].tolist()[2:] == pytest.approx([words.score] * 2)
+    scores, differences = (table[table["metric"] == "sacrebleu"] for table in (scores, differences))
     assert scores[["experiment", "level"]].to_numpy().tolist() == [["b", 1], ["b", 2]]
     compared = differences[["experiment", "level", "other_experiment", "other_level"]].to_numpy().tolist()
     assert compared == [["b", 1, "a", 0], ["b", 2, "a", 0], ["b", 1, "a", 1]]
     whole, mixed, worse = (BLEU().corpus_score(lines, [REFERENCES]).score for lines in (REFERENCES, MIXED, WORSE))
     assert differences["difference"].tolist() == pytest.approx([*[worse - whole] * 2, worse - mixed])
     assert scores["score"].tolist() == pytest.approx([worse, worse])
+    assert differences["ratio"].tolist() == pytest.approx([*[worse / whole] * 2, worse / mixed])
+    for value, low, high in (("difference", "low", "high"), ("ratio", "ratio_low", "ratio_high")):
+        assert differences[value].between(differences[low], differences[high]).all()
     assert scores["n"].tolist() == [4, 4] and scores["test_set"].unique().tolist() == ["toy"]
 
 
@@ -89,7 +97,7 @@ def test_levels_are_tested_against_the_dense_one(files: Path, score: Callable[..
     assert differences[["level", "other_level"]].to_numpy().tolist() == [[1, 0], [1, 0]]
     assert score(pair(files, "a0")) == 0
     scores, differences = tables(files)
-    assert len(scores) == 1 and not len(differences)
+    assert len(scores) == 2 and not len(differences)
 
 
 def test_every_fault_is_told_at_once(
@@ -176,7 +184,7 @@ def test_pieces_matter_in_the_lines_that_are_scored(tmp_path: Path) -> None:
         read_generated(path).texts("H", 1)
 
 
-@pytest.mark.parametrize("metric", bleu.METRICS)
+@pytest.mark.parametrize("metric", metrics.METRICS)
 def test_lines_that_sentencepiece_has_put_together_twice_are_refused(tmp_path: Path, metric: str) -> None:
     """`--bpe sentencepiece` beside `--remove-bpe sentencepiece`: it joins words, since they have no mark any more."""
     plain, reference = "wir sehen ein Haus", "wir sehen das Haus"
@@ -184,9 +192,9 @@ def test_lines_that_sentencepiece_has_put_together_twice_are_refused(tmp_path: P
     pieces = " ".join(model.encode(plain, out_type=str))
     path = tmp_path / "generate.log"
 
-    def texts(hypothesis: str, target: str, detokenised: str) -> bleu.Texts:
+    def texts(hypothesis: str, target: str, detokenised: str) -> metrics.Texts:
         path.write_text(f"T-0\t{target}\nH-0\t-0.5\t{hypothesis}\nD-0\t-0.5\t{detokenised}\n")
-        return bleu.METRICS[metric].texts(read_generated(path), [reference])
+        return metrics.METRICS[metric].texts(read_generated(path), [reference])
 
     assert texts(plain, reference, plain).hypotheses == [plain]
     assert model.decode(pieces.split()) == plain
@@ -198,14 +206,14 @@ def test_a_translation_may_be_one_word(tmp_path: Path) -> None:
     """A model that has learnt little says pieces of one word; what it should have said has its spaces."""
     path = tmp_path / "generate.log"
     path.write_text("T-0\tja\nH-0\t-0.5\te n de\nD-0\t-0.5\tende\nT-1\twir sehen dich\nH-1\t-0.5\te n\nD-1\t-0.5\ten\n")
-    texts = bleu.METRICS["sacrebleu"].texts(read_generated(path), ["ja", "wir sehen dich"])
+    texts = metrics.METRICS["sacrebleu"].texts(read_generated(path), ["ja", "wir sehen dich"])
     assert texts.hypotheses == ["ende", "en"]
 
 
 def test_a_script_without_spaces_may_stand_together(tmp_path: Path) -> None:
     path = tmp_path / "generate.log"
     path.write_text("T-0\t我们有房子\nH-0\t-0.5\t我们 有 一 所 房子\nD-0\t-0.5\t我们有一所房子\n")
-    assert bleu.METRICS["sacrebleu"].texts(read_generated(path), ["我们 有 房子"]).hypotheses == ["我们有一所房子"]
+    assert metrics.METRICS["sacrebleu"].texts(read_generated(path), ["我们 有 房子"]).hypotheses == ["我们有一所房子"]
 
 
 def _small_model(lines: list[str]) -> bytes:
@@ -217,8 +225,10 @@ def _small_model(lines: list[str]) -> bytes:
 
 
 def test_one_entry_makes_a_metric(files: Path, score: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
-    metric = bleu.Metric("D", prepare=lambda line: line[:9], settings={"tokenize": "char"}, suffix="|first:9")
-    monkeypatch.setitem(bleu.METRICS, "first_words", metric)
+    metric = metrics.Metric(
+        "BLEU", "D", prepare=lambda line: line[:9], settings={"tokenize": "char"}, suffix="|first:9"
+    )
+    monkeypatch.setitem(metrics.METRICS, "first_words", metric)
     assert score(pair(files, "a0"), pair(files, "a1"), "--metrics", "first_words") == 0
     scores, differences = tables(files)
     assert scores["metric"].tolist() == ["first_words"] * 2 and differences["metric"].tolist() == ["first_words"]

@@ -6,8 +6,9 @@ import pytest
 from sacrebleu.metrics import BLEU
 
 from probing_bridge.errors import BridgeError
-from probing_bridge.translation.bleu import METRICS, Texts, paired_p, take
+from probing_bridge.translation.differences import compare
 from probing_bridge.translation.generated import Generated
+from probing_bridge.translation.metrics import METRICS, Texts, take
 from probing_bridge.translation.tokens import tokeniser_of
 
 CHINESE = ["我们今天去公园玩得很开心", "他昨天买了一本新书给我", "我们在 2020 年去过 Berlin"]
@@ -19,8 +20,8 @@ def test_chinese_is_scored_by_sacrebleus_chinese_tokeniser():
     score = take(METRICS["sacrebleu"], texts)
     assert score.score == BLEU(tokenize="zh").corpus_score(OTHER, [CHINESE]).score > 50
     assert "tok:zh" in score.signature
-    p, signature = paired_p(METRICS["sacrebleu"], texts, Texts(CHINESE, CHINESE))
-    assert 0 < p <= 1 and "tok:zh" in signature
+    found = compare(METRICS["sacrebleu"], texts, Texts(CHINESE, CHINESE))
+    assert 0 < found.p <= 1 and "tok:zh" in found.signature
 
 
 @pytest.mark.parametrize(
