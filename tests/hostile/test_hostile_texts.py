@@ -11,7 +11,7 @@ import pytest
 
 from probing_bridge.corpora.readers.formats import BIOUL
 from probing_bridge.corpora.suite import load_suite
-from probing_bridge.corpora.tasks import TASKS, read_instances
+from probing_bridge.corpora.tasks import PAPER_TASKS, read_instances
 from probing_bridge.errors import BridgeError
 from probing_bridge.exchange.vectors import TextVectors
 from probing_bridge.formats.columns import TABLES
@@ -29,7 +29,7 @@ corpora = importlib.util.module_from_spec(spec)
 sys.modules["small_corpora"] = corpora
 spec.loader.exec_module(corpora)
 
-FORMATS = {format: task.name for task in TASKS.values() for format in task.formats}
+FORMATS = {format: task.name for task in PAPER_TASKS.values() for format in task.formats}
 
 
 def read_vectors(path):

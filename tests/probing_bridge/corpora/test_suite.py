@@ -205,6 +205,6 @@ def test_no_file(tmp_path):
 
 def test_the_suite_of_the_open_data(shared):
     path = Path(__file__).resolve().parents[3] / "recipes" / "open_en_de" / "suite.yaml"
-    from probing_bridge.corpora.tasks import TASKS
+    from probing_bridge.corpora.tasks import PAPER_TASKS
 
-    assert list(load_suite(path, shared / "data").tasks) == list(TASKS)
+    assert list(load_suite(path, shared / "data").tasks) == list(PAPER_TASKS)
