@@ -33,16 +33,15 @@ from fairseq_lth.levels.export import expand_compact, write_compact  # noqa: E40
 from fairseq_lth.levels.state import sample_hash  # noqa: E402
 from probing_bridge.corpora.readers.formats import BIOUL  # noqa: E402
 from probing_bridge.corpora.suite import load_suite  # noqa: E402
-from probing_bridge.corpora.tasks import PAPER_TASKS, read_instances  # noqa: E402
+from probing_bridge.corpora.tasks import PAPER_TASKS, TASKS, read_instances  # noqa: E402
 from probing_bridge.formats.activations.reader import ActivationFile, ActivationWriter  # noqa: E402
 from probing_bridge.formats.columns import TABLES  # noqa: E402
 from probing_bridge.formats.origin import Origin  # noqa: E402
 from probing_bridge.formats.tables import read_table  # noqa: E402
 from probing_bridge.pruning.masks import Mask  # noqa: E402
 
-READS = [
-    (task.name, format, compat) for task in PAPER_TASKS.values() for format in task.formats for compat in (False, True)
-]
+TRIED = [*PAPER_TASKS.values(), TASKS["feat_case"]]
+READS = [(task.name, format, compat) for task in TRIED for format in task.formats for compat in (False, True)]
 
 
 @dataclass(frozen=True)

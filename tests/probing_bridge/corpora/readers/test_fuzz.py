@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from probing_bridge.corpora.readers.formats import BIOUL
-from probing_bridge.corpora.tasks import PAPER_TASKS, read_instances
+from probing_bridge.corpora.tasks import PAPER_TASKS, TASKS, read_instances
 from probing_bridge.errors import BridgeError
 
 PIECES = [
@@ -23,7 +23,7 @@ def check(text, folder, name="a.txt", formats=None):
     """Reads a text as every format of every task."""
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
-    for task in PAPER_TASKS.values():
+    for task in (*PAPER_TASKS.values(), TASKS["feat_case"]):
         for format in task.formats:
             for compat in (False, True):
                 try:
