@@ -64,7 +64,9 @@ def run(
     metrics: Sequence[str],
     command: str,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Scores and compares levels and writes the tables, whole. Rows do not say of which translations: all are made.
+    """Scores and compares levels and writes the tables; rows of other test sets that are there stay.
+
+    Rows do not say of which translations they are, so all of a test set are made anew.
 
     Args:
         levels: `CHECKPOINT=FILE` each: a level's checkpoint, with lth.csv beside it, and its translations.
@@ -103,10 +105,21 @@ def run(
     try:
         output.mkdir(parents=True, exist_ok=True)
         for frame, table in zip(tables, ("bleu", "bleu_differences"), strict=True):
-            write_table(frame, table, output / f"{table}.csv")
+            path = output / f"{table}.csv"
+            write_table(_beside_others(frame, table, path, test_set), table, path)
     except OSError as error:
         raise InputError(f"cannot be written ({error.strerror or error})", output) from error
     return tables
+
+
+def _beside_others(frame: pd.DataFrame, table: str, path: Path, test_set: str) -> pd.DataFrame:
+    """The rows of other test sets in a table, and the new ones behind them."""
+    if not path.exists():
+        return frame
+    before = read_table(path, table)
+    others = before[before["test_set"] != test_set]
+    parts = [part for part in (others, frame) if len(part)]  # pandas takes types from empty ones too
+    return pd.concat(parts, ignore_index=True) if parts else frame
 
 
 def make_plan(levels: Sequence[str], against: Sequence[str], reference: Path, metrics: Sequence[str]) -> Plan:

@@ -5,16 +5,19 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 source recipes/chain.sh
 
-translated() {  # EXPERIMENT: its levels, each with its translations
+translated() {  # EXPERIMENT SUBSET: its levels, each with its translations
     local k
-    for k in $(levels_of "$1"); do echo "$(checkpoint "$1" "$k")=$(translations "$1" "$k")/generate-test.txt"; done
+    for k in $(levels_of "$1"); do echo "$(checkpoint "$1" "$k")=$(translations "$1" "$k")/generate-$2.txt"; done
 }
 score() {  # EXPERIMENT; a branch is also tested against the experiment it branched off
-    local pairs against=()
-    mapfile -t pairs < <(translated "$1")
-    if [ "$1" != magnitude ]; then mapfile -t against < <(echo --against; translated magnitude); fi
-    run python -m probing_bridge.run score --reference "$text/${REFERENCE[0]}" --test-set "${TEST_SET[0]}" --metrics "${METRICS[@]}" \
-        --output "$state/$1/results" "${pairs[@]}" "${against[@]}"
+    local number subset pairs against
+    for number in "${!TEST_SET[@]}"; do
+        subset=$(test_subset "$number") against=()
+        mapfile -t pairs < <(translated "$1" "$subset")
+        if [ "$1" != magnitude ]; then mapfile -t against < <(echo --against; translated magnitude "$subset"); fi
+        run python -m probing_bridge.run score --reference "$text/${REFERENCE[number]}" --test-set "${TEST_SET[number]}" \
+            --metrics "${METRICS[@]}" --output "$state/$1/results" "${pairs[@]}" "${against[@]}"
+    done
 }
 # What training recorded and the tables of the analysis in one folder, and in another with the parent's rows of level 0.
 gather() {  # EXPERIMENT [--parent TABLES]

@@ -67,6 +67,15 @@ def tables(files: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return scores, differences
 
 
+def test_other_test_sets_stay(files: Path, score: Callable[..., int]) -> None:
+    own = [pair(files, name) for name in TEXTS if name[0] == "a"]
+    for words in (own, [*own, "--test-set", "other"], own[:1]):
+        assert score(*words) == 0
+    scores, differences = tables(files)
+    assert scores[["test_set", "level"]].to_numpy().tolist() == [["other", 0], ["other", 1], ["toy", 0]]
+    assert differences["test_set"].tolist() == ["other"]
+
+
 def test_a_branch_is_tested_against_its_parent(files: Path, score: Callable[..., int]) -> None:
     own, branch = ([pair(files, name) for name in TEXTS if name[0] == run] for run in "ab")
     assert score(*branch, "--against", *own) == 0
