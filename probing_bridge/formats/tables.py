@@ -16,6 +16,7 @@ from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.text import file_bytes
 
 LONGEST_NAME = 255  # characters of a cell; names are drawn, which takes time
+_NO_NAMES = ("command", "signature", "source", "target")  # of any length: sentences are cut where they are shown
 LARGEST = 1 << 53  # of a whole number: up to here a float64, through which pandas takes it, is exact
 ROUNDING = 1e-6  # by which a value may be beyond its bound
 
@@ -98,9 +99,9 @@ def parse_table(content: bytes, name: str, path: str | Path) -> pd.DataFrame:
 
 
 def _check_texts(cells: pd.Series, path: str | Path, lines: list[int]) -> None:
-    """Refuses names that are too long to be drawn; a command line may have any length."""
+    """Refuses names that are too long to be drawn."""
     too_long = (cells.str.len() > LONGEST_NAME).to_numpy()
-    if cells.name not in ("command", "signature") and too_long.any():
+    if cells.name not in _NO_NAMES and too_long.any():
         row = int(too_long.argmax())
         found = f"a text of {len(cells.iloc[row]):,} characters, at most {LONGEST_NAME}"
         raise InputError(f"column {str(cells.name)!r} has {found} are drawn: shorten it", path, lines[row])

@@ -25,6 +25,24 @@ def test_any_text_survives(tmp_path: Path, cells: list[str]) -> None:
     assert read["score"].tolist() == [27.5] * len(cells) and read["low"].isna().all()
 
 
+def test_sentences_have_any_length_and_names_do_not(tmp_path: Path) -> None:
+    sentence = "word " * 500
+    row = {
+        "experiment": "e",
+        "level_a": 0,
+        "level_b": 1,
+        "sentence": 0,
+        "gold": "x",
+        "source": sentence,
+        "target": sentence,
+    }
+    write_table(pd.DataFrame([row]), "disagreements", tmp_path / "d.csv")
+    assert read_table(tmp_path / "d.csv", "disagreements")[["source", "target"]].to_numpy().tolist() == [[sentence] * 2]
+    write_table(pd.DataFrame([{**row, "gold": sentence}]), "disagreements", tmp_path / "d.csv")
+    with pytest.raises(InputError, match=r"d.csv:2: column 'gold' has a text of 2,500 characters"):
+        read_table(tmp_path / "d.csv", "disagreements")
+
+
 def test_bytes_of_a_path_that_are_no_text_are_written_as_escapes(tmp_path: Path) -> None:
     write_table(pd.DataFrame([{**ROW, "command": "probe caf\udce9"}]), "bleu", tmp_path / "bleu.csv")
     assert read_table(tmp_path / "bleu.csv", "bleu")["command"].tolist() == ["probe caf\\udce9"]
