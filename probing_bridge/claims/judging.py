@@ -100,6 +100,16 @@ def all_of(parts: Sequence[tuple[str, Judgement]]) -> Judgement:
     return Judgement(verdict, ours, "; ".join(f"{name}{j.detail}" for name, j in named if j.detail))
 
 
+def of_runs(judgements: Sequence[Judgement]) -> Judgement:
+    """The verdict on a claim that was judged run by run: theirs if all agree, else it cannot be decided."""
+    if len(judgements) == 1:
+        return judgements[0]
+    verdicts = {judgement.verdict for judgement in judgements}
+    ours = "; ".join(f"run {number}: {judgement.ours}" for number, judgement in enumerate(judgements, 1))
+    counts = ", ".join(f"{sum(j.verdict == v for j in judgements)} {v}" for v in VERDICTS if v in verdicts)
+    return Judgement(verdicts.pop() if len(verdicts) == 1 else UNDECIDED, ours, f"{len(judgements)} runs: {counts}")
+
+
 def at_final(layers: Iterable[str], test: Callable[[str], Judgement]) -> Judgement:
     """A claim about the final layer: decided there, and what layer L says beside it where that is another.
 

@@ -61,7 +61,7 @@ def bleu_last_drop(results: Results) -> Judgement:
 
 def beats_random(results: Results) -> Judgement:
     """Whether magnitude pruning keeps more BLEU than random pruning at the sparsest level that both have."""
-    runs = {score: run for run in (*reversed(results.baselines), results) for score in [_pruned_by(run)]}
+    runs = {score: run for run in (*reversed(results.beside), results) for score in [_pruned_by(run)]}
     found = {name: need(runs[name]["bleu"], f"bleu.csv of {name} pruning") for name in _BOTH if name in runs}
     if len(found) < 2:
         raise MissingRows("BLEU of magnitude and of random pruning (report --baseline DIR)")
@@ -82,16 +82,17 @@ def beats_random(results: Results) -> Judgement:
 
 def _paired(runs: dict[str, Results], row: pd.Series) -> Judgement | None:
     """Decides by the paired test of the two prunings at a row's level, test set and metric; None if there is none."""
-    names = {name: runs[name].experiment for name in _BOTH}
+    names = {name: {run.experiment for run in runs[name].runs} for name in _BOTH}
+    both = names["magnitude"] | names["random"]
     tested = pd.concat([runs[name]["bleu_differences"] for name in _BOTH]).dropna(subset=["difference", "p"])
     wanted = {"level": row["level"], "other_level": row["level"], "test_set": row["test_set"], "metric": row["metric"]}
     for column, value in wanted.items():
         tested = tested[tested[column] == value]
-    tested = tested[tested["experiment"].isin(names.values()) & tested["other_experiment"].isin(names.values())]
+    tested = tested[tested["experiment"].isin(both) & tested["other_experiment"].isin(both)]
     if not len(tested):
         return None
     found = tested.iloc[0]
-    gain = float(found["difference"]) * (1 if found["experiment"] == names["magnitude"] else -1)
+    gain = float(found["difference"]) * (1 if found["experiment"] in names["magnitude"] else -1)
     verdict = UNDECIDED if found["p"] >= ALPHA else HOLDS if gain > 0 else FAILS
     return Judgement(verdict, detail=f"difference {gain:+.2f}, paired test p = {found['p']:.2g}".replace("-", "−"))
 

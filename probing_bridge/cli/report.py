@@ -7,14 +7,25 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `report`."""
-    parser.add_argument("--results", metavar="DIR", help="results folder of one experiment (default: A of --compare)")
     parser.add_argument(
-        "--baseline",
+        "--results",
         nargs="+",
         default=[],
         metavar="DIR",
-        help="results folders of other experiments whose BLEU is shown beside it, such as random pruning",
+        help="results folders of one experiment, one a run: they differ in the seed alone (default: A of --compare)",
     )
+    for name, what in (
+        ("--baseline", "another experiment whose BLEU is shown beside it, such as random pruning"),
+        ("--control", "another experiment that it is compared with in all tables, such as one with nothing pruned"),
+    ):
+        parser.add_argument(
+            name,
+            nargs="+",
+            action="append",
+            default=[],
+            metavar="DIR",
+            help=f"results folders of {what}, one a run, in the order of --results; may be given again for another one",
+        )
     parser.add_argument(
         "--compare",
         nargs=2,
@@ -36,6 +47,11 @@ def run(arguments: argparse.Namespace) -> None:
     from probing_bridge.report.run import report
 
     page = report(
-        arguments.results, arguments.output, arguments.baseline, arguments.compare or (), arguments.allow_mixed
+        arguments.results,
+        arguments.output,
+        arguments.baseline,
+        arguments.control,
+        arguments.compare or (),
+        arguments.allow_mixed,
     )
     print(f"page: {page}")

@@ -18,9 +18,11 @@ from probing_bridge.figures.style import (
     new_figure,
     number,
     ramp,
+    run_lines,
 )
 from probing_bridge.results.naming import layer_label, layer_order, rows_of
 from probing_bridge.results.outputs import BLEU, EMBEDDINGS, PATH, PROBABILITIES, STATES
+from probing_bridge.results.runs import mean_of_runs
 from probing_bridge.similarity.measures.registry import LOWER, OUTPUT_MEASURES, UPPER
 
 _TITLES = {
@@ -58,10 +60,12 @@ def draw_damage_path(frame: pd.DataFrame) -> Figure:
 
 def _stage_lines(axes: Axes, stage: str, part: pd.DataFrame, layers: list[str]) -> None:
     """The lines of one panel: a component of the embeddings, a layer of a stack, or one."""
-    for index, (key, line) in enumerate(part.groupby(["component", "layer"], sort=False)):
+    for index, (key, rows) in enumerate(part.groupby(["component", "layer"], sort=False)):
         component, layer = map(str, key)
         name = component if stage == EMBEDDINGS else layer_label(layer) if layer else stage
         color = SERIES[index] if stage in (EMBEDDINGS, STATES) or not layer else ramp(layers.index(layer), len(layers))
+        run_lines(axes, rows, "level", "value", color)
+        line = mean_of_runs(rows, ["level"], "value")
         gids = [
             mark(f"{stage}, {name}, LTH{row.level}: {number(row.value, row.low, row.high)}", row.level, row.layer)
             for row in rows_of(line)
@@ -81,14 +85,14 @@ def draw_output_groups(frame: pd.DataFrame) -> Figure:
     for axes, kind in zip(grid, kinds, strict=True):
         part = frame[frame["kind"] == kind]
         for index, level in enumerate(levels):
-            line = part[part["level"] == level]
+            rows, color = part[part["level"] == level], ramp(index, len(levels))
+            run_lines(axes, rows, "place", "score", color)
+            line = mean_of_runs(rows, ["place"]).assign(upper=mean_of_runs(rows, ["place"], "upper")["upper"])
             gids = [
                 mark(f"{kind} {row.group}, LTH{level}: {row.score:.3f} to {row.upper:.3f}, n = {row.n}", level)
                 for row in rows_of(line)
             ]
-            curve(
-                axes, line, "place", "score", f"LTH{level}", (ramp(index, len(levels)), MARKERS[index % 5], "-"), gids
-            )
+            curve(axes, line, "place", "score", f"LTH{level}", (color, MARKERS[index % 5], "-"), gids)
         groups = part.drop_duplicates("place").sort_values("place")
         axes.set_xticks(groups["place"].astype(float), list(groups["group"]))
         axes.set(xlabel=titles.get(kind, kind))
@@ -100,6 +104,7 @@ def draw_output_groups(frame: pd.DataFrame) -> Figure:
 
 def show_outputs(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a level, one column a measure; a divergence between its two bounds."""
+    frame = mean_of_runs(frame, ["measure", "variant", "level"])
     levels = sorted(frame["level"].unique())
     table = pd.DataFrame({"level": [f"LTH{level}" for level in levels]})
     for name in (name for name in OUTPUT_MEASURES if name in set(frame["measure"])):
@@ -121,11 +126,12 @@ def show_disagreements(frame: pd.DataFrame) -> pd.DataFrame:
     """The sentences, then the target tokens, with the largest divergence; texts are cut."""
     level = frame["level_b"].iloc[0]
     sentences, tokens = frame[frame["position"].isna()].head(_SHOWN), frame[frame["position"].notna()].head(_SHOWN)
-    rows = []
+    rows, several = [], frame["run"].nunique() > 1
     for row in (*rows_of(sentences), *rows_of(tokens)):
         whole = pd.isna(row.position)
         rows.append(
             {
+                **({"run": str(row.run)} if several else {}),
                 "sentence": str(row.sentence),
                 "token": "–" if whole else f"{row.position}: {_cut(row.gold)}",
                 "bits": f"{row.divergence_low:.3f} to {row.divergence_high:.3f}",

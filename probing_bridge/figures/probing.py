@@ -36,6 +36,7 @@ from probing_bridge.results.naming import (
     task_order,
 )
 from probing_bridge.results.probing import SIDES
+from probing_bridge.results.runs import mean_of_runs
 
 MLP_TASKS = ("ps_fxn", "ps_role", "coref", "syn_arc_prediction", "sem_arc_prediction")
 
@@ -44,6 +45,7 @@ def draw_best(frame: pd.DataFrame) -> Figure:
     """z-scores of the best layer's score, levels (rows) by tasks (columns) (Fig. 1, 2)."""
     if not len(frame):
         return empty(width=WIDE)
+    frame = _mean_with_z(frame, ["task", "level"])
     tasks, missing = shown_tasks(frame)
     labels = level_labels(frame)
     width = min(WIDE, 1.6 + 0.42 * len(tasks))
@@ -73,6 +75,12 @@ def draw_best(frame: pd.DataFrame) -> Figure:
     if missing:
         figure.supxlabel(f"not run: {len(missing)} of the paper's {len(TASK_NAMES)} tasks", fontsize=7, color=MUTED)
     return figure
+
+
+def _mean_with_z(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Scores and z-scores as their means over runs."""
+    mean = mean_of_runs(frame, by)
+    return mean.assign(z=mean_of_runs(frame, by, "z")["z"])
 
 
 def shown_tasks(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
@@ -113,6 +121,7 @@ def draw_layers(frame: pd.DataFrame) -> Figure:
     """Mean z-score by layer (rows, highest on top) and level (columns), one panel a category (Fig. 3, A3)."""
     if not len(frame):
         return empty()
+    frame = mean_of_runs(frame, ["category", "level", "layer"], "z")
     categories = list(dict.fromkeys(frame["category"]))
     categories.sort(key=[POS, SYNTACTIC, SEMANTIC].index)
     labels, layers = level_labels(frame), layer_order(list(frame["layer"]))[::-1]
@@ -144,6 +153,7 @@ def draw_sides(frame: pd.DataFrame) -> Figure:
     """Score, selectivity and MDL compression as numbers, coloured by their z-score within the task."""
     if not len(frame):
         return empty(width=WIDE)
+    frame = _mean_with_z(frame, ["measure", "task", "level"])
     tasks = task_order(list(frame["task"]))
     labels = level_labels(frame)
     names = {"score": "score of the task", **SIDES}

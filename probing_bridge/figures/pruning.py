@@ -22,30 +22,35 @@ from probing_bridge.figures.style import (
     number,
     percent,
     ramp,
+    run_lines,
 )  # fmt: skip
 from probing_bridge.results.levels import KINDS, PROJECTIONS
 from probing_bridge.results.naming import metric_label, rows_of
+from probing_bridge.results.runs import mean_of_runs
 
 
 def draw_bleu(frame: pd.DataFrame) -> Figure:
-    """BLEU against the sparsity of all weights, one line a run, one panel a test set and metric."""
+    """BLEU against the sparsity of all weights, one line an experiment, one panel a test set and metric."""
     frame = frame.dropna(subset=["score", "sparsity"])
     if not len(frame):
         return empty()
     panels = list(frame.groupby(["test_set", "metric"], sort=False))
     figure = new_figure(COLUMN + 0.4, 2.3 * len(panels))
     for axes, ((test_set, metric), panel) in zip(np.atleast_1d(figure.subplots(len(panels), 1)), panels, strict=True):
-        for index, (run, line) in enumerate(panel.groupby("run", sort=False)):
+        panel = panel.assign(sparsity=100 * panel["sparsity"])
+        for index, (name, part) in enumerate(panel.groupby("experiment", sort=False)):
+            line = mean_of_runs(part, ["level"])
             gids = [
-                mark(f"{run}, LTH{row.level}: {number(row.score, row.low, row.high, 2)}", row.level)
+                mark(f"{name}, LTH{row.level}: {number(row.score, row.low, row.high, 2)}", row.level)
                 for row in rows_of(line)
             ]
             look = (SERIES[index % 5], MARKERS[index % 5], DASHES[index % 5])
-            curve(axes, line.assign(sparsity=100 * line["sparsity"]), "sparsity", "score", str(run), look, gids)
+            run_lines(axes, part, "sparsity", "score", look[0])
+            curve(axes, line, "sparsity", "score", str(name), look, gids)
         axes.set(xlabel="sparsity of all weights (%)", ylabel=f"{metric_label(str(metric))}, {test_set}")
         axes.grid(axis="y")
         axes.margins(y=0.12)
-        if panel["run"].nunique() > 1:
+        if panel["experiment"].nunique() > 1:
             axes.legend(loc="best")
     return figure
 
@@ -62,7 +67,7 @@ def draw_modules(frame: pd.DataFrame) -> Figure:
     for axes, (component, kind) in zip(places, panels, strict=True):
         panel = frame[(frame["component"] == component) & (frame["kind"] == kind)]
         for index, layer in enumerate(layers):
-            line = panel[panel["layer"] == layer].sort_values("level")
+            line = panel[panel["layer"] == layer].sort_values(["run", "level"])
             _share_curve(axes, line, f"layer {layer}", (ramp(index, len(layers)), MARKERS[index % 5], "-"), layer)
         axes.set_title(f"{component}, {KINDS[kind]}")
         _share_axes(axes, panel)
@@ -87,7 +92,7 @@ def draw_projections(frame: pd.DataFrame) -> Figure:
     for axes, (component, kind) in zip(grid, panels, strict=True):
         panel = frame[(frame["component"] == component) & (frame["kind"] == kind)]
         for index, (name, label) in enumerate(PROJECTIONS.items()):
-            line = panel[panel["projection"] == name].sort_values("level")
+            line = panel[panel["projection"] == name].sort_values(["run", "level"])
             _share_curve(axes, line, label, (SERIES[index], MARKERS[index], DASHES[index]), "")
         axes.set(title=f"{component}, {KINDS[kind]}", xlabel="all prunable weights (%)")
         _share_axes(axes, panel)
@@ -97,9 +102,11 @@ def draw_projections(frame: pd.DataFrame) -> Figure:
 
 
 def _share_curve(axes: Axes, line: pd.DataFrame, label: str, look: tuple[str, str, object], layer: object) -> None:
-    gids = [mark(f"{label}, LTH{row.level}: {percent(row.module_sparsity)}", row.level, layer) for row in rows_of(line)]
     scaled = line.assign(x=100 * line["sparsity_prunable"], y=100 * line["module_sparsity"])
-    curve(axes, scaled, "x", "y", label, look, gids)
+    mean = mean_of_runs(scaled, ["level"], "y")
+    gids = [mark(f"{label}, LTH{row.level}: {percent(row.y / 100)}", row.level, layer) for row in rows_of(mean)]
+    run_lines(axes, scaled, "x", "y", look[0])
+    curve(axes, mean, "x", "y", label, look, gids)
 
 
 def _share_axes(axes: Axes, panel: pd.DataFrame) -> None:

@@ -25,8 +25,10 @@ from probing_bridge.figures.style import (
     new_figure,
     number,
     ramp,
+    run_lines,
 )  # fmt: skip
 from probing_bridge.results.naming import COMPONENTS, layer_label, layer_order, rows_of
+from probing_bridge.results.runs import mean_of_runs
 
 _GROUP_KINDS = {"frequency": "frequency rank", "pos": "part of speech", "semtag": "semantic tag"}
 
@@ -42,7 +44,9 @@ def draw_to_dense(frame: pd.DataFrame) -> Figure:
     labels, layers = level_labels(frame), layer_order(list(frame["layer"]))
     for axes, component in zip(grid, components, strict=True):
         for index, layer in enumerate(layers):
-            line = frame[(frame["component"] == component) & (frame["layer"] == layer)].sort_values("level")
+            part = frame[(frame["component"] == component) & (frame["layer"] == layer)].sort_values(["run", "level"])
+            line, color = mean_of_runs(part, ["level"]), ramp(index, len(layers))
+            run_lines(axes, part, "level", "score", color)
             gids = [
                 mark(
                     f"{component}, {layer_label(layer)}, LTH{row.level}: {number(row.score, row.low, row.high)}",
@@ -51,15 +55,7 @@ def draw_to_dense(frame: pd.DataFrame) -> Figure:
                 )
                 for row in rows_of(line)
             ]
-            curve(
-                axes,
-                line,
-                "level",
-                "score",
-                layer_label(layer),
-                (ramp(index, len(layers)), MARKERS[index % 5], "-"),
-                gids,
-            )
+            curve(axes, line, "level", "score", layer_label(layer), (color, MARKERS[index % 5], "-"), gids)
         axes.set_xticks(list(labels), [label.replace("LTH", "") for label in labels.values()])
         axes.set(title=COMPONENTS[component], xlabel="level and sparsity")
         axes.grid(axis="y")
@@ -72,6 +68,7 @@ def draw_distribution(frame: pd.DataFrame) -> Figure:
     """Share of neurons by correlation, one line a level, a row of panels a component (Fig. A4)."""
     if not len(frame):
         return empty(width=WIDE)
+    frame = mean_of_runs(frame, ["component", "layer", "level", "bin_low"], "share")
     components = [name for name in COMPONENTS if name in set(frame["component"])]
     layers = layer_order(list(frame["layer"]))
     levels = sorted(frame["level"].unique())
@@ -104,6 +101,7 @@ def draw_pairs(frame: pd.DataFrame) -> Figure:
     frame = frame.dropna(subset=["score"])
     if not len(frame):
         return empty(width=WIDE)
+    frame = mean_of_runs(frame, ["component", "level_a", "layer_a", "level_b", "layer_b"])
     components = [name for name in COMPONENTS if name in set(frame["component"])]
     sparse = int(frame["level_b"].max())
     panels = list(dict.fromkeys([(0, 0), (sparse, sparse), (0, sparse)]))
@@ -154,8 +152,11 @@ def draw_spectrum(frame: pd.DataFrame) -> Figure:
     for axes, (component, layer) in zip(grid, panels, strict=True):
         part = frame[(frame["component"] == component) & (frame["layer"] == layer)]
         for index, level in enumerate(levels):
-            line = part[part["level"] == level].sort_values("k")
-            axes.plot(line["k"], 100 * line["cumulative_variance"], color=ramp(index, len(levels)), label=f"LTH{level}",
+            rows = part[part["level"] == level].sort_values(["run", "k"])
+            rows, color = rows.assign(share=100 * rows["cumulative_variance"]), ramp(index, len(levels))
+            run_lines(axes, rows, "k", "share", color)
+            line = mean_of_runs(rows, ["k"], "share")
+            axes.plot(line["k"], line["share"], color=color, label=f"LTH{level}",
                       gid=mark(f"{component}, LTH{level}", level), linewidth=1)  # fmt: skip
         axes.axhline(80, color=MUTED, linewidth=0.7, linestyle=":")
         axes.set(
@@ -175,6 +176,7 @@ def draw_groups(frame: pd.DataFrame) -> Figure:
     frame = frame.dropna(subset=["score"])
     if not len(frame):
         return empty()
+    frame = mean_of_runs(frame, ["kind", "layer", "group"])
     kinds, layers = list(dict.fromkeys(frame["kind"])), list(dict.fromkeys(frame["layer"]))
     tallest = int(frame.groupby(["kind", "layer"]).size().max())
     figure = new_figure(max(COLUMN, WIDE * len(kinds) / 3), (0.8 + 0.15 * max(tallest, 6)) * len(layers))

@@ -19,6 +19,8 @@ from matplotlib.colors import Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from probing_bridge.results.folder import RUN
+
 COLUMN, WIDE = 3.4, 7.0  # inches: one column and the full width of a two-column page
 INK, MUTED, GRID, GAP = "#1b1f24", "#57606a", "#d5dae0", "#eceff2"
 SERIES = ("#0072b2", "#c75300", "#00805d", "#a8487f", "#7a6200")
@@ -149,9 +151,9 @@ def percent(fraction: float, digits: int = 1) -> str:
 
 def level_labels(frame: pd.DataFrame, column: str = "level") -> dict[int, str]:
     """Level -> `LTHk` with its sparsity in a second line, where the frame has it."""
-    pairs = frame[[column, "sparsity"]].drop_duplicates().sort_values(column)
+    sparsities = frame.groupby(column, as_index=False)["sparsity"].mean()
     labels = {}
-    for level, sparsity in pairs.itertuples(index=False):
+    for level, sparsity in sparsities[[column, "sparsity"]].itertuples(index=False):
         labels[int(level)] = f"LTH{level}" + ("" if pd.isna(sparsity) else f"\n{percent(sparsity, 0)}")
     return labels
 
@@ -227,6 +229,23 @@ def color_bar(figure: Figure, axes: Axes | Sequence[Axes], norm: Normalize, colo
     bar.ax.tick_params(length=2)
 
 
+def run_lines(axes: Axes, frame: pd.DataFrame, x: str, y: str, color: str) -> None:
+    """The single runs of a curve as thin lines behind it, where there are several.
+
+    Args:
+        axes: Where.
+        frame: Rows with the column `run`, in order of x within a run.
+        x: Column of the x axis.
+        y: Column of the y axis.
+        color: That of the curve.
+    """
+    if frame[RUN].nunique() < 2:
+        return
+    for _, line in frame.dropna(subset=[x, y]).groupby(RUN):
+        across, up = line[x].to_numpy(dtype="float64"), line[y].to_numpy(dtype="float64")
+        axes.plot(across, up, color=color, linewidth=0.5, alpha=0.55, zorder=1.5)
+
+
 def curve(
     axes: Axes,
     frame: pd.DataFrame,
@@ -240,7 +259,7 @@ def curve(
 
     Args:
         axes: Where.
-        frame: Rows in order of x.
+        frame: Rows of one run, or of the mean of several (mean_of_runs), in order of x.
         x: Column of the x axis.
         y: Column of the y axis.
         label: For the legend.

@@ -25,6 +25,7 @@ from probing_bridge.results.naming import (
 )
 from probing_bridge.results.paper import PAPER_KINDS
 from probing_bridge.results.probing import FIRST_EPOCHS
+from probing_bridge.results.runs import mean_of_runs
 
 _OF_LEVELS = {
     "sparsity_prunable": "non-embedding sparsity",
@@ -34,13 +35,14 @@ _OF_LEVELS = {
 
 
 def show_levels(frame: pd.DataFrame) -> pd.DataFrame:
-    """Table A1: one row a level, one column a test set, metric and run; sparsities apart where runs differ in them."""
-    runs = {
-        str(run): part.drop_duplicates("level").set_index("level") for run, part in frame.groupby("run", sort=False)
+    """Table A1: a row a level, a column a test set, metric and experiment; sparsities apart where they differ."""
+    experiments = {
+        str(name): part.groupby("level")[list(_OF_LEVELS)].mean()
+        for name, part in frame.groupby("experiment", sort=False)
     }
     levels = sorted(frame["level"].unique())
     table = pd.DataFrame({"level": [f"LTH{level}" for level in levels]}, index=levels)
-    for name, rows in runs.items():
+    for name, rows in experiments.items():
         for column, title in _OF_LEVELS.items():
             if column == "lr_rise" and rows[column].isna().all():
                 continue
@@ -50,28 +52,42 @@ def show_levels(frame: pd.DataFrame) -> pd.DataFrame:
             elif any(cell not in ("–", first) for cell, first in zip(cells, table[title], strict=True)):
                 table[f"{title}, {name}"] = cells
     for (test_set, metric), part in frame.dropna(subset=["score"]).groupby(["test_set", "metric"], sort=False):
-        for run, line in part.groupby("run", sort=False):
-            parts = [metric_label(str(metric)), str(test_set), *([str(run)] if len(runs) > 1 else [])]
-            scores = {row.level: number(row.score, row.low, row.high, 2) for row in rows_of(line)}
+        for experiment, line in part.groupby("experiment", sort=False):
+            which = [str(experiment)] if len(experiments) > 1 else []
+            parts = [metric_label(str(metric)), str(test_set), *which]
+            means = mean_of_runs(line, ["level"])
+            scores = {row.level: number(row.score, row.low, row.high, 2) for row in rows_of(means)}
             table[", ".join(parts)] = [scores.get(level, "not run") for level in levels]
     return table.reset_index(drop=True)
 
 
+def _mean_ratios(rows: pd.DataFrame) -> pd.DataFrame:
+    """Ratios of several runs as their mean with its interval over runs."""
+    means = mean_of_runs(rows.drop(columns=["low", "high"]), ["level"], "ratio")
+    return means.assign(ratio_low=means["low"], ratio_high=means["high"])
+
+
 def show_differences(frame: pd.DataFrame) -> pd.DataFrame:
-    """Paired tests of BLEU: one row a level, two columns a test set, metric, run and what it is compared with."""
+    """Paired tests of BLEU: one row a level, two columns a test set, metric, experiment and what it is compared with.
+
+    Of several runs there is their mean and its interval over runs; p is of a single run's sentences.
+    """
     levels = sorted(frame["level"].unique())
     table = pd.DataFrame({"level": [f"LTH{level}" for level in levels]})
-    several = frame["run"].nunique() > 1
-    for (test_set, metric, run, other), part in frame.groupby(["test_set", "metric", "run", "other"], sort=False):
-        rows = {row.level: row for row in rows_of(part)}
-        about = f"{metric_label(str(metric))}, {test_set}, {f'{run} ' if several else ''}"
+    several, runs = frame["experiment"].nunique() > 1, frame["run"].nunique() > 1
+    columns = ["test_set", "metric", "experiment", "other"]
+    for (test_set, metric, name, other), part in frame.groupby(columns, sort=False):
+        rows = {row.level: row for row in rows_of(mean_of_runs(part, ["level"], "difference"))}
+        about = f"{metric_label(str(metric))}, {test_set}, {f'{name} ' if several else ''}"
         less = {
-            level: f"{_with_ends('{:+.2f}', row.difference, row.low, row.high)} ({_p_cell(row.p_holm)})"
+            level: _with_ends("{:+.2f}", row.difference, row.low, row.high)
+            + ("" if runs else f" ({_p_cell(row.p_holm)})")
             for level, row in rows.items()
         }
+        ratios = rows if not runs else {row.level: row for row in rows_of(_mean_ratios(part))}
         shares = {
             level: _with_ends("{:.1f}", 100 * row.ratio, 100 * row.ratio_low, 100 * row.ratio_high)
-            for level, row in rows.items()
+            for level, row in ratios.items()
             if pd.notna(row.ratio)
         }
         table[f"{about}less {other}"] = [less.get(level, "–").replace("-", "−") for level in levels]
@@ -96,6 +112,11 @@ UNINFORMATIVE, BELOW_WORDS, UNTRAINED = "†", "*", "‡"  # marks of a task, an
 
 def show_scores(frame: pd.DataFrame) -> pd.DataFrame:
     """Tables A2, A3: one row a task, one column a level; its layer before, its gain and per-word majority after."""
+    if frame["run"].nunique() > 1:
+        place = ["task", "level"]
+        gains = mean_of_runs(frame.drop(columns=["low", "high"]), place, "gain")
+        gains = {"gain": gains["gain"], "gain_low": gains["low"], "gain_high": gains["high"]}
+        frame = mean_of_runs(frame, place).assign(**gains)
     levels = sorted(frame["level"].unique())
     rows = []
     for task in task_order(list(frame["task"])):
@@ -183,6 +204,9 @@ def show_concentration(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _by_layer(frame: pd.DataFrame, column: str, form: Callable[[float], str]) -> pd.DataFrame:
     """One row a component and level, one column a layer, `all` last."""
+    frame = mean_of_runs(
+        frame, ["component", "layer", "level", *(["threshold"] if "threshold" in frame else [])], column
+    )
     layers = [layer for layer in layer_order(list(frame["layer"])) if layer != "all"]
     rows = []
     for component in [name for name in COMPONENTS if name in set(frame["component"])]:

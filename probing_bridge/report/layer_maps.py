@@ -17,6 +17,7 @@ from probing_bridge.figures.style import SEQUENTIAL, cell_text_color
 from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import known_levels
 from probing_bridge.results.naming import COMPONENTS, layer_order
+from probing_bridge.results.runs import mean_of_runs
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ def maps_by_level(exhibit: Exhibit, results: Results) -> dict[int, list[LayerMap
     Returns:
         Level -> its maps, for the levels that have any; by component, the one within the level first.
     """
-    frames = {int(level): exhibit.data(results, int(level)) for level in known_levels(results)["level"]}
-    frames = {level: frame.dropna(subset=["score"]) for level, frame in frames.items()}
+    frames = {int(level): exhibit.data(results, int(level)) for level in known_levels(results)["level"].unique()}
+    place = ["component", "level_a", "layer_a", "level_b", "layer_b"]
+    frames = {level: mean_of_runs(frame.dropna(subset=["score"]), place) for level, frame in frames.items()}
     lowest = min((float(frame["score"].min()) for frame in frames.values() if len(frame)), default=0.0)
     norm = Normalize(min(0.0, lowest), 1.0)
     maps: dict[int, list[LayerMap]] = {}

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from probing_bridge import __version__
 from probing_bridge.claims import CLAIMS, Claim, claims_table, judge
-from probing_bridge.claims.judging import VERDICTS, Judgement
+from probing_bridge.claims.judging import VERDICTS, Judgement, of_runs
 from probing_bridge.errors import InputError
 from probing_bridge.figures import FIGURES, SECTIONS
 from probing_bridge.figures.exhibit import Exhibit
@@ -32,8 +32,8 @@ from probing_bridge.machine import cores
 from probing_bridge.report.comparison import Comparison, exhibits
 from probing_bridge.report.layer_maps import LayerMap, maps_by_level
 from probing_bridge.report.markdown import to_markdown
-from probing_bridge.report.texts import different, headline, missing_tasks, provenance, what_was_run
-from probing_bridge.results.folder import Results
+from probing_bridge.report.texts import different, headline, missing_tasks, provenance, title, what_was_run
+from probing_bridge.results.folder import Results, Run
 from probing_bridge.results.levels import known_levels
 from probing_bridge.results.naming import layer_order, model_layers
 
@@ -106,7 +106,8 @@ def build(
 
 def judge_all(results: Results, output: Path) -> list[tuple[Claim, Judgement]]:
     """Judges every claim, writes claims.csv and claims.md into a folder, and returns claims and judgements."""
-    judgements = [(claim, judge(claim, results)) for claim in CLAIMS]
+    runs = [results.one_run(number) for number in range(1, len(results.runs) + 1)]
+    judgements = [(claim, of_runs([judge(claim, run) for run in runs])) for claim in CLAIMS]
     claims = claims_table(judgements)
     _write(output / "claims.csv", claims.to_csv(index=False).encode())
     _write(output / "claims.md", to_markdown(claims[["section", "claim", "paper", "ours", "verdict"]], 5).encode())
@@ -228,7 +229,8 @@ def _render(
     layers = layer_order(list(model_layers(results["similarity"], "layer_a")["layer_a"]))
     counts = {verdict: sum(j.verdict == verdict for _, j in judgements) for verdict in VERDICTS}
     return environment.get_template("report.html.j2").render(
-        results=results,
+        name=title(results),
+        made_from=_made_from(results),
         forms=(*forms, "csv"),
         version=__version__,
         css=Markup(source["report.css"]),
@@ -251,3 +253,9 @@ def _render(
         checkpoints=different(results, "hash_a", "hash_b", "reps_hash"),
         sentences=different(results, "sentence_hash"),
     )
+
+
+def _made_from(results: Results) -> list[tuple[str, tuple[Run, ...]]]:
+    """The runs of every experiment on the page, under what it is here."""
+    beside = [("Baseline", one.runs) for one in results.baselines] + [("Control", one.runs) for one in results.controls]
+    return [("Experiment", results.runs), *beside]

@@ -11,22 +11,24 @@ from pathlib import Path
 from probing_bridge.errors import Faults
 from probing_bridge.report.page import build
 from probing_bridge.results.compared import Comparison, read_side, side_by_side
-from probing_bridge.results.folder import read_results, with_baselines
+from probing_bridge.results.runs import read_runs, with_baseline, with_control
 
 
 def report(
-    folder: str | Path | None,
+    folders: Sequence[str | Path],
     output: str | Path,
-    baselines: Sequence[str | Path] = (),
+    baselines: Sequence[Sequence[str | Path]] = (),
+    controls: Sequence[Sequence[str | Path]] = (),
     compare: Sequence[str] = (),
     allow_mixed: bool = False,
 ) -> Path:
     """Makes the figures, tables, claims and the page of one experiment.
 
     Args:
-        folder: Its results folder; None for the first of `compare` that is one.
+        folders: The results folders of its runs; none for the first of `compare` that is one.
         output: Folder of the page.
-        baselines: Results folders of other experiments whose BLEU is shown beside it.
+        baselines: Other experiments whose BLEU is shown beside it: the results folders of the runs of each.
+        controls: Other experiments that it is compared with in all tables, alike.
         compare: Two sides to lay side by side, each as compared.read_side takes it; or none.
         allow_mixed: See results.folder.read_results.
 
@@ -37,16 +39,16 @@ def report(
         BridgeError: All faults, one a line; nothing is written then.
     """
     faults = Faults()
-    if folder is None:
-        folder = next((side for side in compare if Path(side).is_dir()), None)
-        if folder is None and compare:
+    if not folders:
+        folders = [side for side in compare if Path(side).is_dir()][:1]
+        if not folders and compare:
             faults.add("--compare: neither side is a results folder; give one, or --results DIR")
-        elif folder is None:
+        elif not folders:
             faults.add("nothing to report on: give --results DIR, or --compare A B")
-    results = None if folder is None else faults.of(read_results, folder, allow_mixed)
-    if results is not None:
-        for baseline in baselines:
-            results = faults.of(with_baselines, results, [baseline], allow_mixed) or results
+    results = faults.of(read_runs, folders, allow_mixed) if folders else None
+    for beside, put in (*((one, with_baseline) for one in baselines), *((one, with_control) for one in controls)):
+        if results is not None:
+            results = faults.of(put, results, beside, allow_mixed) or results
     comparison = _comparison(compare, allow_mixed, faults) if compare else None
     faults.tell()
     assert results is not None, "without results there is a fault"

@@ -13,8 +13,9 @@ from probing_bridge.claims import Claim
 from probing_bridge.claims.judging import FAILS, HOLDS, UNDECIDED, Judgement
 from probing_bridge.figures.style import number, percent
 from probing_bridge.results.folder import Results
-from probing_bridge.results.levels import known_levels, run_name, with_sparsity
+from probing_bridge.results.levels import experiment_name, known_levels, with_sparsity
 from probing_bridge.results.naming import NORM, TASK_NAMES, layer_order, metric_label, task_label
+from probing_bridge.results.runs import mean_of_runs
 
 _LONG_COMMAND = 400  # characters; a longer one is cut on the page, whole in the CSV files
 
@@ -25,12 +26,14 @@ def headline(results: Results, judgements: Sequence[tuple[Claim, Judgement]]) ->
     lines = []
     if len(levels):
         last = levels.iloc[-1]
-        lines.append(("levels", str(len(levels))))
+        lines.append(("runs", str(len(results.runs))))
+        lines.append(("levels", str(levels["level"].nunique())))
         if pd.notna(last["sparsity"]):
             lines.append(("sparsest level, all weights", percent(last["sparsity"])))
     bleu = with_sparsity(results["bleu"], results).sort_values("level", kind="stable")
     if len(bleu):
         first = bleu[(bleu["test_set"] == bleu["test_set"].iloc[0]) & (bleu["metric"] == bleu["metric"].iloc[0])]
+        first = mean_of_runs(first, ["level"])
         dense, sparse = first.iloc[0], first.iloc[-1]
         name = metric_label(str(dense["metric"]))
         lines.append((f"{name}, LTH{dense['level']}", number(dense["score"], digits=2)))
@@ -45,14 +48,22 @@ def headline(results: Results, judgements: Sequence[tuple[Claim, Judgement]]) ->
     return lines
 
 
+def title(results: Results) -> str:
+    """What the page is called: how the experiment pruned and rewound, where lth.csv says so, else its folder's name."""
+    name = experiment_name(results)
+    return results.runs[0].name if name == results.runs[0].experiment else f"{name[0].upper()}{name[1:]}"
+
+
 def what_was_run(results: Results) -> str:
     """The experiment in two or three sentences: how it pruned, what was probed and what was compared."""
     parts = []
     known = known_levels(results)
-    name = run_name(results)
+    name = experiment_name(results)
     if len(known):
         pruned = f"{name[0].upper()}{name[1:]}" if len(results["lth"]) else "Pruning"
-        parts.append(f"{pruned}: {len(known)} levels, LTH{known['level'].min()} to LTH{known['level'].max()}.")
+        parts.append(
+            f"{pruned}: {known['level'].nunique()} levels, LTH{known['level'].min()} to LTH{known['level'].max()}."
+        )
     rows = results["probes"]
     trained = rows[rows["level"].notna()]
     if len(trained):

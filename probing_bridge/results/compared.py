@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 
 from probing_bridge.errors import BridgeError, InputError
-from probing_bridge.results.folder import Results, read_results
-from probing_bridge.results.levels import bleu_data, known_levels, run_name, with_sparsity
+from probing_bridge.results.folder import RUN, Results, read_results
+from probing_bridge.results.levels import bleu_data, experiment_name, known_levels, with_sparsity
 from probing_bridge.results.naming import final_layers, layer_label
 from probing_bridge.results.paper import BEST_ON_TEST, COLUMNS, paper_measures, read_reference
 from probing_bridge.results.probing import best_layers, chosen_layers, probe_scores
+from probing_bridge.results.runs import mean_of_runs
 from probing_bridge.results.similarity import (
     PAPER_THRESHOLD,
     concentration_data,
@@ -79,7 +80,7 @@ def read_side(where: str | Path, allow_mixed: bool = False) -> Side:
     path = Path(where)
     if path.is_dir():
         results = read_results(path, allow_mixed)
-        return Side(run_name(results), measures(results), results)
+        return Side(experiment_name(results), measures(results), results)
     if path.is_file():
         return Side(path.stem, read_reference(path), None)
     if where == PAPER:
@@ -105,7 +106,7 @@ def measures(results: Results) -> pd.DataFrame:
     """Everything comparable of one experiment.
 
     Returns:
-        measure, subject, level, score, low, high.
+        measure, subject, level, score, low, high; of several runs as mean_of_runs gives them.
     """
     levels = known_levels(results).dropna(subset=["sparsity"])
     frames = [_rows("sparsity", levels.assign(subject="all weights", score=levels["sparsity"]))]
@@ -143,7 +144,8 @@ def measures(results: Results) -> pd.DataFrame:
         name = "attention_concentration" + ("" if threshold == PAPER_THRESHOLD else f" above {threshold:g}")
         frames.append(_rows(name, rows.assign(subject=rows["component"])))
     frames += _own_index(results)
-    return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+    rows = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+    return mean_of_runs(rows, COLUMNS[:3]).drop(columns=RUN)
 
 
 def _own_index(results: Results) -> list[pd.DataFrame]:
@@ -151,7 +153,7 @@ def _own_index(results: Results) -> list[pd.DataFrame]:
     own = own_index_data(results)
     own = own[(own["layer"] == "all") & own["component"].isin(["encoder", "decoder"])]
     own = own.assign(hits=own["share"] * own["n"])
-    both = own.groupby("level", as_index=False)[["hits", "n"]].sum()
+    both = own.groupby([RUN, "level"], as_index=False)[["hits", "n"]].sum()
     return [
         _rows("own index, neurons", own.assign(subject=own["component"], score=own["share"])),
         _rows("own index, neurons", both.assign(subject="encoder and decoder", score=both["hits"] / both["n"])),
@@ -160,7 +162,7 @@ def _own_index(results: Results) -> list[pd.DataFrame]:
 
 def _rows(measure: str, frame: pd.DataFrame) -> pd.DataFrame:
     """Rows of one measure with the columns of COLUMNS."""
-    frame = frame.assign(measure=measure).reindex(columns=list(COLUMNS))
+    frame = frame.assign(measure=measure).reindex(columns=[*COLUMNS, RUN])
     return frame.dropna(subset=["score"]).astype({"level": int, "score": float, "low": float, "high": float})
 
 
@@ -170,15 +172,18 @@ def bleu_curve(side: Side) -> pd.DataFrame:
         rows = bleu_data(side.results)
         rows = rows[rows["metric"] == rows["metric"].iloc[0]] if len(rows) else rows
         return (
-            rows[rows["test_set"] == rows["test_set"].iloc[0]].assign(run=side.name, test_set="test", metric="bleu")
+            rows[rows["test_set"] == rows["test_set"].iloc[0]].assign(
+                experiment=side.name, test_set="test", metric="bleu"
+            )
             if len(rows)
             else rows
         )
     table = side.measures
     sparsity = table[table["measure"] == "sparsity"].set_index("level")["score"]
     rows = table[table["measure"] == "bleu"]
-    rows = rows.assign(run=side.name, sparsity=rows["level"].map(sparsity), test_set="test", metric="bleu", n=np.nan)
-    return rows[["run", "level", "sparsity", "test_set", "metric", "score", "low", "high", "n"]]
+    rows = rows.assign(experiment=side.name, run=1, test_set="test", metric="bleu", n=np.nan)
+    rows = rows.assign(sparsity=rows["level"].map(sparsity))
+    return rows[["experiment", RUN, "level", "sparsity", "test_set", "metric", "score", "low", "high", "n"]]
 
 
 def ends(table: pd.DataFrame) -> pd.DataFrame:

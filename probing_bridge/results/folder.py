@@ -1,14 +1,14 @@
-"""A results folder: the result tables of one experiment, read together and checked that they belong together.
+"""A results folder: the result tables of one run of an experiment, read together and checked that they belong together.
 
 A folder holds one CSV file per table; and, if its lth.csv says that the experiment branched off a level of another,
-rows of that one's levels up to there.
+rows of that one's levels up to there. Several runs, and experiments beside them, are put together in runs.py.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -20,32 +20,62 @@ from probing_bridge.formats.tables import empty_table, parse_table
 from probing_bridge.formats.text import file_bytes
 from probing_bridge.results.bounds import check_scores
 
+RUN = "run"  # the column of a run's number that every frame has
+
 
 @dataclass(frozen=True)
-class Results:
-    """The tables of one results folder.
+class Run:
+    """Where the rows of one run come from.
 
     Attributes:
         name: The folder's name.
-        experiment: The experiment whose levels these are; several, with ` + ` between, if they were mixed on purpose.
-        tables: Name of a table -> its rows; a table without a file has no rows.
+        experiment: Whose levels these are: the identity that training gave, of which the seed is a part; several, with
+            ` + ` between, if they were mixed on purpose.
         hashes: File name -> sha256 of its bytes (unpacked), for those that are there.
-        baselines: Other experiments whose translation quality is shown beside this one's, such as random pruning.
     """
 
     name: str
     experiment: str
-    tables: dict[str, pd.DataFrame]
     hashes: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of one or several runs of an experiment.
+
+    Attributes:
+        tables: Name of a table -> its rows, with the number of their run (1, 2, ...; column `run`); a table without a
+            file has no rows.
+        runs: Run number r is `runs[r - 1]`.
+        baselines: Other experiments whose translation quality is shown beside this one's, such as random pruning; run r
+            of each is paired with run r of this one.
+        controls: Other experiments with all their tables, paired alike: each branched off the same level and differs in
+            one thing, such as training on with nothing pruned.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    runs: tuple[Run, ...]
     baselines: tuple[Results, ...] = ()
+    controls: tuple[Results, ...] = ()
 
     def __getitem__(self, name: str) -> pd.DataFrame:
-        """The rows of one table."""
+        """The rows of one table, of all runs."""
         return self.tables[name]
+
+    @property
+    def beside(self) -> tuple[Results, ...]:
+        """The other experiments, baselines first."""
+        return (*self.baselines, *self.controls)
+
+    def one_run(self, number: int) -> Results:
+        """The rows of one run, and of what is paired with it; they keep its number."""
+        tables = {name: frame[frame[RUN] == number] for name, frame in self.tables.items()}
+        beside = [tuple(other.one_run(number) for other in group) for group in (self.baselines, self.controls)]
+        return Results(tables, self.runs, *beside)
 
 
 def read_results(folder: str | Path, allow_mixed: bool = False, names: Sequence[str] = tuple(TABLES)) -> Results:
-    """Reads every table of a results folder and checks that they belong together.
+    """Reads every table of one run's results folder and checks that they belong together.
 
     Args:
         folder: The folder; its tables are NAME.csv or NAME.csv.gz.
@@ -73,16 +103,17 @@ def read_results(folder: str | Path, allow_mixed: bool = False, names: Sequence[
     experiments = sorted({value for frame in tables.values() for value in _values(frame, "experiment")})
     one = common_experiment(_origins(tables))
     if not allow_mixed:
-        for column, where in _MUST_AGREE.items():
+        for column, where in MUST_AGREE.items():
             if column != "experiment" or one is None:
-                _require_one(tables, column, where, folder)
+                require_one(tables, column, where, folder)
     if len(experiments) > 1:
         _require_distinct(tables, folder)
     for name in TABLES:
         if name not in tables:
             tables[name] = empty_table(name)
     hashes = {f"{name}.csv": hashlib.sha256(read).hexdigest() for name, read in contents.items()}
-    return Results(folder.resolve().name, one or " + ".join(experiments), tables, hashes)
+    run = Run(folder.resolve().name, one or " + ".join(experiments), hashes)
+    return Results({name: frame.assign(**{RUN: 1}) for name, frame in tables.items()}, (run,))
 
 
 def _origins(tables: dict[str, pd.DataFrame]) -> set[Origin]:
@@ -112,42 +143,8 @@ def table_file(folder: Path, name: str) -> Path | None:
     return plain if plain.is_file() else packed if packed.is_file() else None
 
 
-def with_baselines(results: Results, folders: Sequence[str | Path], allow_mixed: bool = False) -> Results:
-    """Puts the experiments of further folders beside one experiment.
-
-    Args:
-        results: The experiment that a report is about.
-        folders: Results folders of its baselines; of their tables only lth.csv and those of BLEU are read.
-        allow_mixed: As for read_results; also takes other package versions.
-
-    Returns:
-        The same tables with these baselines after those that they have.
-
-    Raises:
-        InputError: What read_results refuses, a folder of an experiment that is there already, one without BLEU, or
-            one of another package version.
-    """
-    runs = [results, *results.baselines]
-    for folder in folders:
-        baseline = read_results(folder, allow_mixed, _OF_BASELINES)
-        if any(baseline.experiment == run.experiment for run in runs):
-            raise InputError(f"is experiment {baseline.experiment} once more; a baseline is another experiment", folder)
-        if not len(baseline["bleu"]):
-            raise InputError("no bleu.csv: a baseline is shown by its translation quality", folder)
-        if not allow_mixed:
-            both = {
-                f"{run.experiment} {name}": table for run in (results, baseline) for name, table in run.tables.items()
-            }
-            _require_one(both, "package_version", _MUST_AGREE["package_version"], Path(folder))
-        runs.append(baseline)
-    return replace(results, baselines=tuple(runs[1:]))
-
-
-# All that is shown of a baseline.
-_OF_BASELINES = ("bleu", "bleu_differences", "lth")
-
 # What must be the same in all rows of a folder: column -> its name in a message, and the columns within which it must.
-_MUST_AGREE: dict[str, tuple[str, tuple[str, ...]]] = {
+MUST_AGREE: dict[str, tuple[str, tuple[str, ...]]] = {
     "experiment": ("experiments", ()),
     "package_version": ("package versions", ()),
     "sentence_hash": ("sentences", ()),
@@ -160,7 +157,7 @@ def _values(frame: pd.DataFrame, column: str) -> list[str]:
     return [value for value in frame[column].unique() if value] if column in frame.columns else []
 
 
-def _require_one(tables: dict[str, pd.DataFrame], column: str, rule: tuple[str, tuple[str, ...]], folder: Path) -> None:
+def require_one(tables: dict[str, pd.DataFrame], column: str, rule: tuple[str, tuple[str, ...]], folder: Path) -> None:
     """Refuses a folder in which a column that identifies the experiment has several values."""
     what, within = rule
     seen: dict[tuple[str, ...], dict[str, str]] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from probing_bridge.results.folder import Results
+from probing_bridge.results.folder import RUN, Results
 from probing_bridge.results.levels import with_sparsity
 from probing_bridge.results.naming import final_layers, layer_order
 from probing_bridge.results.similarity import similarity_rows
@@ -17,36 +17,35 @@ from probing_bridge.similarity.measures.registry import LOWER, OUTPUT_MEASURES, 
 EMBEDDINGS, ENCODER, DECODER = "embeddings", "encoder layers", "decoder layers"
 STATES, PROBABILITIES, BLEU = "states before the softmax", "probabilities", "translations"
 PATH = (EMBEDDINGS, ENCODER, DECODER, STATES, PROBABILITIES, BLEU)
-_PATH_COLUMNS = ["stage", "component", "layer", "level", "sparsity", "value", "low", "high", "n"]
+_PATH_COLUMNS = ["stage", RUN, "component", "layer", "level", "sparsity", "value", "low", "high", "n"]
 
 
 def bounded(results: Results, measure: str) -> pd.DataFrame:
     """Rows of a divergence to LTH0, its two bounds side by side, of all groups of positions.
 
     Returns:
-        group, level, sparsity, score (lower bound), upper (bound), low (end of the lower bound's interval), high (end
-        of the upper bound's), n.
+        run, group, level, sparsity, score (lower bound), upper (bound), low (end of the lower bound's interval), high
+        (end of the upper bound's), n.
     """
     rows = results["similarity"]
     rows = rows[(rows["measure"] == measure) & (rows["level_a"] == 0)].rename(columns={"level_b": "level"})
     lower, upper = (rows[rows["variant"] == variant] for variant in (LOWER, UPPER))
-    both = lower[["group", "level", "score", "low", "n"]].merge(
-        upper[["group", "level", "score", "high"]].rename(columns={"score": "upper"}), on=["group", "level"]
-    )
-    columns = ["group", "level", "sparsity", "score", "upper", "low", "high", "n"]
-    return with_sparsity(both, results)[columns].sort_values(["group", "level"], ignore_index=True)
+    place = [RUN, "group", "level"]
+    above = upper[[*place, "score", "high"]].rename(columns={"score": "upper"})
+    both = with_sparsity(lower[[*place, "score", "low", "n"]].merge(above, on=place), results)
+    return both[[*place, "sparsity", "score", "upper", "low", "high", "n"]].sort_values(place, ignore_index=True)
 
 
 def outputs_data(results: Results) -> pd.DataFrame:
     """Every measure of the output over all positions.
 
     Returns:
-        measure, variant, level, sparsity, score, low, high, n.
+        run, measure, variant, level, sparsity, score, low, high, n.
     """
     rows = results["similarity"]
     rows = rows[rows["measure"].isin(OUTPUT_MEASURES) & (rows["group"] == "")]
     rows = rows.assign(level=rows["level_b"].fillna(rows["level_a"]))
-    columns = ["measure", "variant", "level", "sparsity", "score", "low", "high", "n"]
+    columns = [RUN, "measure", "variant", "level", "sparsity", "score", "low", "high", "n"]
     return with_sparsity(rows, results)[columns].reset_index(drop=True)
 
 
@@ -54,34 +53,42 @@ def output_groups_data(results: Results) -> pd.DataFrame:
     """Jensen-Shannon divergence to LTH0 by position and by frequency of the gold token.
 
     Returns:
-        kind (position, frequency), group, place (of the group among those of its kind, from 0), level, sparsity, score,
-        upper, low, high, n; see `bounded`.
+        run, kind (position, frequency), group, place (of the group among those of its kind, from 0), level, sparsity,
+        score, upper, low, high, n; see `bounded`.
     """
     rows = bounded(results, "js_divergence")
     rows = rows[(rows["group"] != "") & (rows["level"] != 0)]
-    columns = ["kind", "group", "place", "level", "sparsity", "score", "upper", "low", "high", "n"]
+    columns = [RUN, "kind", "group", "place", "level", "sparsity", "score", "upper", "low", "high", "n"]
     if not len(rows):
         return pd.DataFrame(columns=columns)
     names = rows["group"].str.partition(":")
     rows = rows.assign(kind=names[0], group=names[2])
     rows["first"] = rows["group"].str.extract(r"(\d+)", expand=False).astype("float64")
     rows["place"] = rows.groupby("kind")["first"].rank(method="dense").astype("Int64") - 1
-    return rows.sort_values(["kind", "place", "level"], ascending=[False, True, True], ignore_index=True)[columns]
+    return rows.sort_values(["kind", RUN, "place", "level"], ascending=[False, True, True, True], ignore_index=True)[
+        columns
+    ]
 
 
 def disagreements_data(results: Results) -> pd.DataFrame:
-    """The sentences and target tokens on which the sparsest level differs most from LTH0; see the table's columns."""
+    """The sentences and target tokens on which the sparsest level differs most from LTH0; see the table's columns.
+
+    Those of several runs are ordered together, the largest lower bound first.
+    """
     rows = results["disagreements"]
-    return rows[rows["level_b"] == rows["level_b"].max()].reset_index(drop=True)
+    rows = rows[rows["level_b"] == rows["level_b"].max()]
+    if rows[RUN].nunique() > 1:
+        rows = rows.sort_values("divergence_low", ascending=False, kind="stable")
+    return rows.reset_index(drop=True)
 
 
 def damage_path_data(results: Results) -> pd.DataFrame:
     """How far each level is from LTH0 on the way from embeddings to translations.
 
     Returns:
-        stage (of PATH), component, layer, level, sparsity, value, low, high, n. The value is 1 - linear CKA with the
-        same layer of LTH0 up to the states before the softmax, the lower bound of the Jensen-Shannon divergence in bits
-        of probabilities (low and high: see `bounded`), and of translations the BLEU that LTH0 has more.
+        stage (of PATH), run, component, layer, level, sparsity, value, low, high, n. The value is 1 - linear CKA with
+        the same layer of LTH0 up to the states before the softmax, the lower bound of the Jensen-Shannon divergence in
+        bits of probabilities (low and high: see `bounded`), and of translations the BLEU that LTH0 has more.
     """
     frames = [_states(results)]
     divergence = bounded(results, "js_divergence")
@@ -109,8 +116,8 @@ def _states(results: Results) -> pd.DataFrame:
     order = {name: place for place, name in enumerate(names)}
     rows = with_sparsity(rows, results)
     return rows.sort_values(
-        ["stage", "component", "layer", "level"],
-        key=lambda column: column if column.name == "level" else column.map(order),
+        ["stage", "component", "layer", RUN, "level"],
+        key=lambda column: column if column.name in (RUN, "level") else column.map(order),
         ignore_index=True,
     )
 
@@ -121,9 +128,11 @@ def _bleu_lost(results: Results) -> pd.DataFrame:
     rows = rows[rows["metric"].str.lower().str.contains("bleu")]
     if len(rows):
         first = rows.iloc[0]
-        rows = rows[(rows["test_set"] == first["test_set"]) & (rows["metric"] == first["metric"])].sort_values("level")
-    dense = rows.loc[rows["level"] == 0, "score"]
+        rows = rows[(rows["test_set"] == first["test_set"]) & (rows["metric"] == first["metric"])].sort_values(
+            [RUN, "level"]
+        )
+    dense = rows[rows["level"] == 0].set_index(RUN)["score"]
     if not len(dense):
         return pd.DataFrame(columns=_PATH_COLUMNS)
-    rows = rows.assign(stage=BLEU, component="", layer="", value=float(dense.iloc[0]) - rows["score"])
+    rows = rows.assign(stage=BLEU, component="", layer="", value=rows[RUN].map(dense) - rows["score"])
     return rows.assign(low=float("nan"), high=float("nan"))[_PATH_COLUMNS]

@@ -6,6 +6,8 @@ Place in the flow: results tables -> chosen -> probing -> figures, claims, repor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from probing_bridge.corpora.tasks import POS, SEMANTIC, SYNTACTIC
@@ -13,9 +15,10 @@ from probing_bridge.probes.baselines import BASELINES
 from probing_bridge.probes.measures import CEILING, GAIN, MEASURES, side_metrics
 from probing_bridge.probes.problem import PROBES
 from probing_bridge.results.chosen import best_layer, chosen_layer
-from probing_bridge.results.folder import Results
+from probing_bridge.results.folder import RUN, Results
 from probing_bridge.results.levels import with_sparsity
 from probing_bridge.results.naming import model_layers, task_category, task_order
+from probing_bridge.results.runs import mean_of_runs
 from probing_bridge.results.statistics import task_trends
 
 SIDES = {"selectivity": "selectivity", "mdl_compression": "MDL compression"}
@@ -25,7 +28,9 @@ _STANDARD_ERRORS = 2 * 1.96  # in a 95 % interval
 
 def seed_means(rows: pd.DataFrame) -> pd.DataFrame:
     """Of rows of the probes table those without a seed, the means over several, and those of a seed that is alone."""
-    place = [rows[name] for name in ("experiment", "model", "task", "layer", "probe", "metric")]
+    place = [
+        rows[name] for name in (*({RUN} & set(rows.columns)), "experiment", "model", "task", "layer", "probe", "metric")
+    ]
     has_mean = rows["seed"].isna().groupby(place).transform("any").astype(bool)
     return rows[rows["seed"].isna() | ~has_mean]
 
@@ -39,14 +44,14 @@ def probe_scores(results: Results, probe: str, metric: str | None = None) -> pd.
         metric: A metric that stands beside the task's own one; None for the task's own.
 
     Returns:
-        One row a task, level and layer: task, level, layer, metric, score, low, high, n (items), dev_score, seeds,
-        best_epoch (the earliest of the seeds), features, sparsity. The interval is that of the table's row of the
+        One row a run, task, level and layer: run, task, level, layer, metric, score, low, high, n (items), dev_score,
+        seeds, best_epoch (the earliest of the seeds), features, sparsity. The interval is that of the table's row of the
         mean; NaN where the table has several seeds and no such row.
     """
     rows = results["probes"]
     rows = rows[(rows["probe"] == probe) & rows["level"].notna()]
     rows = rows[~rows["metric"].isin(side_metrics())] if metric is None else rows[rows["metric"] == metric]
-    place = ["task", "level", "layer", "metric"]
+    place = [RUN, "task", "level", "layer", "metric"]
     seeds = rows.groupby(place, as_index=False).agg(
         seeds=("seed", "nunique"), best_epoch=("best_epoch", "min"), features=("features", "first")
     )
@@ -66,7 +71,9 @@ def _alone(ends: pd.Series) -> float:
     return float(ends.iloc[0]) if len(ends) == 1 else float("nan")
 
 
-def z_scores(frame: pd.DataFrame, by: str = "task", column: str = "score", *, plain: bool = False) -> pd.Series:
+def z_scores(
+    frame: pd.DataFrame, by: Sequence[str] = (RUN, "task"), column: str = "score", *, plain: bool = False
+) -> pd.Series:
     """Standard scores within each group; 0 where all values are equal.
 
     Args:
@@ -80,22 +87,26 @@ def z_scores(frame: pd.DataFrame, by: str = "task", column: str = "score", *, pl
         Values less their mean, divided by their standard deviation or, where that is larger, by the mean standard
         error that their intervals have.
     """
-    grouped = frame.groupby(by)[column]
+    grouped = frame.groupby(list(by))[column]
     spread = grouped.transform(lambda values: values.std(ddof=0))
     if not plain and {"low", "high"} <= set(frame.columns):
         errors = (frame["high"] - frame["low"]).astype("float64") / _STANDARD_ERRORS
-        spread = spread.where(spread == 0, spread.clip(lower=errors.groupby(frame[by]).transform("mean").fillna(0)))
+        spread = spread.where(
+            spread == 0, spread.clip(lower=errors.groupby([frame[name] for name in by]).transform("mean").fillna(0))
+        )
     return ((frame[column] - grouped.transform("mean")) / spread).where(spread > 0, 0.0)
 
 
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows by task (paper's order) and level."""
+    """Rows by task (paper's order), run and level."""
     order = {task: rank for rank, task in enumerate(task_order(list(rows["task"])))}
-    return rows.sort_values(["task", "level"], key=lambda c: c.map(order) if c.name == "task" else c, ignore_index=True)
+    return rows.sort_values(
+        ["task", RUN, "level"], key=lambda c: c.map(order) if c.name == "task" else c, ignore_index=True
+    )
 
 
 def best_layers(scores: pd.DataFrame) -> pd.DataFrame:
-    """The paper's way: the layer of the best test score of each task and level, with its plain z-score over levels.
+    """The paper's way: the layer of the best test score of each run, task and level, with its plain z over levels.
 
     Args:
         scores: What probe_scores returns.
@@ -103,12 +114,12 @@ def best_layers(scores: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Those rows of `scores`, and z; by task (paper's order) and level.
     """
-    best = best_layer(scores, ["task", "level"])
+    best = best_layer(scores, [RUN, "task", "level"])
     return _in_order(best.assign(z=z_scores(best, plain=True) if len(best) else pd.Series(dtype="float64")))
 
 
 def chosen_layers(scores: pd.DataFrame) -> pd.DataFrame:
-    """The layer that is chosen for each task (results.chosen) at every level, with its z-score over the levels.
+    """The layer that is chosen for each task (results.chosen), for all runs and levels, with its z over levels.
 
     Args:
         scores: What probe_scores returns.
@@ -124,13 +135,14 @@ def is_informative(rows: pd.DataFrame) -> pd.Series:
     """Whether the layers of a model add anything to what the same probe finds in its embeddings, by task.
 
     Args:
-        rows: One a task and level: task, level, gain, gain_low.
+        rows: One a run, task and level: task, level, gain, gain_low.
 
     Returns:
-        Task -> whether the interval of its gain at the lowest level (without an interval the gain) lies above 0; True
-        too where there is no gain to tell.
+        Task -> whether the interval of its gain at the lowest level (without an interval the gain), in the mean over
+        runs, lies above 0; True too where there is no gain to tell.
     """
-    first = rows.sort_values("level").drop_duplicates("task").set_index("task")
+    lowest = rows[rows["level"] == rows.groupby("task")["level"].transform("min")]
+    first = lowest.groupby("task")[["gain", "gain_low"]].mean()
     return ~(first["gain_low"].fillna(first["gain"]) <= 0)
 
 
@@ -143,17 +155,18 @@ def probed(results: Results, probe: str) -> pd.DataFrame:
         below_words (whether the score is below the per-word majority).
     """
     scores = probe_scores(results, probe)
-    rows, place = chosen_layers(scores), ["task", "level", "layer"]
+    rows, place = chosen_layers(scores), [RUN, "task", "level", "layer"]
     gains = probe_scores(results, probe, GAIN)[[*place, "score", "low", "high"]]
     rows = rows.merge(gains.set_axis([*place, "gain", "gain_low", "gain_high"], axis=1), on=place, how="left")
     rows["informative"] = rows["task"].map(is_informative(rows)).astype(bool)
-    best = best_layers(scores)[["task", "level", "layer", "score"]]
+    best = best_layers(scores)[[*place, "score"]]
     best = best.rename(columns={"layer": "best_layer", "score": "best_score"})
-    rows = rows.merge(best, on=["task", "level"], how="left")
+    rows = rows.merge(best, on=[RUN, "task", "level"], how="left")
     table = results["probes"]
     for baseline in BASELINES:
         part = table[(table["probe"] == baseline) & ~table["metric"].isin(side_metrics())]
-        rows[baseline] = rows["task"].map(part.groupby("task")["score"].mean()).astype("float64")
+        part = part.groupby([RUN, "task"], as_index=False).agg(**{baseline: ("score", "mean")})
+        rows = rows.merge(part, on=[RUN, "task"], how="left").astype({baseline: "float64"})
     return rows.assign(below_words=rows["score"] < rows["word_majority"])
 
 
@@ -180,18 +193,18 @@ def mlp_best_data(results: Results) -> pd.DataFrame:
 def layer_z_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean z-score over the tasks of each category, per layer and level (Fig. 3, A3).
 
-    Standardised per task over all its layers and levels; a layer or level that one task of a category lacks is averaged
-    over the tasks that have it, and `tasks` counts them.
+    Standardised per run and task over all its layers and levels; a layer or level that one task of a category lacks is
+    averaged over the tasks that have it, and `tasks` counts them.
 
     Args:
         scores: What probe_scores returns, of the tasks that are to count.
 
     Returns:
-        category, level, sparsity, layer, z, tasks.
+        run, category, level, sparsity, layer, z, tasks.
     """
     scores = model_layers(scores, "layer").dropna(subset=["score"])
     scores = scores.assign(category=scores["task"].map(task_category), z=z_scores(scores))
-    means = scores.groupby(["category", "level", "layer"], as_index=False).agg(
+    means = scores.groupby([RUN, "category", "level", "layer"], as_index=False).agg(
         z=("z", "mean"), tasks=("task", "nunique"), sparsity=("sparsity", "first")
     )
     return means
@@ -199,7 +212,7 @@ def layer_z_scores(scores: pd.DataFrame) -> pd.DataFrame:
 
 def trends_data(results: Results) -> pd.DataFrame:
     """Each task called invariant, degrading or improving (Section 4.2): task, tau, p, p_holm, n, kind, first, last."""
-    chosen = chosen_layers(probe_scores(results, "linear"))
+    chosen = mean_of_runs(chosen_layers(probe_scores(results, "linear")), ["task", "level"])
     if not len(chosen):
         return pd.DataFrame(columns=["task", "tau", "p", "p_holm", "n", "kind", "first", "last"])
     ends = chosen.groupby("task")["score"].agg(["first", "last"]).reset_index()
@@ -230,16 +243,16 @@ def sides_data(results: Results) -> pd.DataFrame:
     """Score, selectivity and MDL compression of each task and level at the layer chosen for the score.
 
     Returns:
-        measure (score, selectivity, mdl_compression), task, level, sparsity, layer, score, z.
+        measure (score, selectivity, mdl_compression), run, task, level, sparsity, layer, score, z.
     """
     chosen = chosen_layers(probe_scores(results, "linear"))
     frames = [chosen.assign(measure="score")]
     for metric in SIDES:
         side = probe_scores(results, "linear", metric)
-        keys = chosen[["task", "level", "layer"]]
-        side = keys.merge(side, on=["task", "level", "layer"]).assign(measure=metric)
+        place = [RUN, "task", "level", "layer"]
+        side = chosen[place].merge(side, on=place).assign(measure=metric)
         frames.append(side.assign(z=z_scores(side)))
-    columns = ["measure", "task", "level", "sparsity", "layer", "score", "z"]
+    columns = ["measure", RUN, "task", "level", "sparsity", "layer", "score", "z"]
     if not any(len(frame) for frame in frames[1:]):
         return frames[0].iloc[:0].reindex(columns=columns)
     return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)[columns]

@@ -11,7 +11,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from probing_bridge.results.folder import Results
+from probing_bridge.results.folder import RUN, Results
 from probing_bridge.results.levels import with_sparsity
 from probing_bridge.results.naming import final_layers, layer_order, model_layers, numbered_layers, rows_of
 from probing_bridge.similarity.measures.registry import GROUPS_VARIANT, VISIBLE, pair_measure, shown_variant
@@ -44,7 +44,7 @@ def similarity_rows(results: Results, measure: str, component: str | None = None
     if entry is not None and entry.symmetric:
         swap = {"level_a": "level_b", "level_b": "level_a", "layer_a": "layer_b", "layer_b": "layer_a"}
         mirrored = rows.rename(columns=swap)[list(rows.columns)]
-        pair = ["component", "variant", "level_a", "layer_a", "level_b", "layer_b"]
+        pair = [RUN, "component", "variant", "level_a", "layer_a", "level_b", "layer_b"]
         rows = pd.concat([rows, mirrored], ignore_index=True).drop_duplicates(pair)
     return rows.reset_index(drop=True)
 
@@ -62,12 +62,13 @@ def to_dense(results: Results, measure: str) -> pd.DataFrame:
     """Similarity of every layer of the dense model (level 0) to the same layer of each level.
 
     Returns:
-        component, variant, layer, level, sparsity, score, low, high, interval_of, baseline, n; layers 1 to L, `norm`.
+        run, component, variant, layer, level, sparsity, score, low, high, interval_of, baseline, n; layers 1 to L and
+        `norm`.
     """
     rows = model_layers(similarity_rows(results, measure), "layer_a", "layer_b")
     rows = rows[(rows["level_a"] == 0) & (rows["layer_a"] == rows["layer_b"])]
     rows = rows.rename(columns={"layer_b": "layer", "level_b": "level"})
-    columns = ["component", "variant", "layer", "level", "score", "low", "high", "interval_of", "baseline", "n"]
+    columns = [RUN, "component", "variant", "layer", "level", "score", "low", "high", "interval_of", "baseline", "n"]
     return _by_height(with_sparsity(rows[columns], results))
 
 
@@ -81,14 +82,15 @@ def layer_pairs(results: Results, measure: str, component: str, level: int | Non
         level: The level; None for the sparsest that was compared.
 
     Returns:
-        component, variant, level_a, layer_a, level_b, layer_b, score, low, high, baseline, n; layers 1 to L and `norm`.
+        run, component, variant, level_a, layer_a, level_b, layer_b, score, low, high, baseline, n; layers 1 to L and
+        `norm`.
     """
     rows = model_layers(similarity_rows(results, measure, component), "layer_a", "layer_b")
     if level is None:
         level = rows["level_b"].max() if len(rows) else 0
     wanted = [(0, 0), (level, level), (0, level)]
     keep = [pair in wanted for pair in zip(rows["level_a"], rows["level_b"], strict=True)]
-    key = ["component", "variant", "level_a", "layer_a", "level_b", "layer_b"]
+    key = [RUN, "component", "variant", "level_a", "layer_a", "level_b", "layer_b"]
     return rows.loc[keep, [*key, "score", "low", "high", "baseline", "n"]].drop_duplicates(key).reset_index(drop=True)
 
 
@@ -96,16 +98,16 @@ def off_diagonal(results: Results, measure: str) -> pd.DataFrame:
     """Mean similarity of different layers within each level.
 
     Returns:
-        component, variant, level, sparsity, layer (`all`, or one layer with all others), score, low, high (means of
-        the pairs' intervals), baseline, pairs.
+        run, component, variant, level, sparsity, layer (`all`, or one layer with all others), score, low, high (means
+        of the pairs' intervals), baseline, pairs.
     """
     rows = numbered_layers(similarity_rows(results, measure), "layer_a", "layer_b")
     rows = rows[(rows["level_a"] == rows["level_b"]) & (rows["layer_a"] != rows["layer_b"])]
     rows = rows.rename(columns={"level_a": "level", "layer_a": "layer"})
     values = {name: (name, "mean") for name in ("score", "low", "high", "baseline")} | {"pairs": ("score", "size")}
-    whole = rows.groupby(["component", "variant", "level"], as_index=False).agg(**values)
+    whole = rows.groupby([RUN, "component", "variant", "level"], as_index=False).agg(**values)
     whole["pairs"] //= 2
-    each = rows.groupby(["component", "variant", "level", "layer"], as_index=False).agg(**values)
+    each = rows.groupby([RUN, "component", "variant", "level", "layer"], as_index=False).agg(**values)
     both = pd.concat([whole.assign(layer="all"), each], ignore_index=True)
     return _by_height(with_sparsity(both, results))
 
@@ -114,18 +116,18 @@ def one_layer(results: Results, measure: str) -> pd.DataFrame:
     """A property of single layers, e.g. attention_concentration or spectrum_k80.
 
     Returns:
-        component, variant, threshold, layer, level, sparsity, score, low, high, n.
+        run, component, variant, threshold, layer, level, sparsity, score, low, high, n.
     """
     rows = similarity_rows(results, measure).rename(columns={"level_a": "level", "layer_a": "layer"})
-    columns = ["component", "variant", "threshold", "layer", "level", "score", "low", "high", "n"]
+    columns = [RUN, "component", "variant", "threshold", "layer", "level", "score", "low", "high", "n"]
     return _by_height(with_sparsity(rows[columns], results))
 
 
 def _by_height(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows by component, height of the layer and level."""
+    """Rows by run, component, height of the layer and level."""
     rank = {layer: index for index, layer in enumerate(layer_order(list(frame["layer"])))}
     return frame.sort_values(
-        ["component", "layer", "level"], key=lambda c: c.map(rank) if c.name == "layer" else c, ignore_index=True
+        [RUN, "component", "layer", "level"], key=lambda c: c.map(rank) if c.name == "layer" else c, ignore_index=True
     )
 
 
@@ -150,18 +152,19 @@ def distribution_data(results: Results) -> pd.DataFrame:
     """Distribution of the neurons' correlations with the same neuron of LTH0 (Fig. A4), in layer 1 and the final layer.
 
     Returns:
-        component, layer, level, sparsity, bin_low, bin_high, share, n (neurons).
+        run, component, layer, level, sparsity, bin_low, bin_high, share, n (neurons).
     """
     rows = distribution_rows(results)
     frames = []
     for component, part in rows.groupby("component"):
         finals = final_layers(part["layer_a"])[::-1]
         for layer in dict.fromkeys([layer_order(list(part["layer_a"]))[0], *finals]):
-            for level, neurons in part[part["layer_a"] == layer].groupby("level_b"):
+            for _, neurons in part[part["layer_a"] == layer].groupby([RUN, "level_b"]):
+                run, level = (int(neurons[column].iloc[0]) for column in (RUN, "level_b"))
                 counts, _ = np.histogram(neurons["own_correlation"].clip(-1, 1), bins=_BINS)
                 frame = pd.DataFrame({"bin_low": _BINS[:-1], "bin_high": _BINS[1:], "share": counts / counts.sum()})
-                frames.append(frame.assign(component=component, layer=layer, level=level, n=counts.sum()))
-    columns = ["component", "layer", "level", "sparsity", "bin_low", "bin_high", "share", "n"]
+                frames.append(frame.assign(run=run, component=component, layer=layer, level=level, n=counts.sum()))
+    columns = [RUN, "component", "layer", "level", "sparsity", "bin_low", "bin_high", "share", "n"]
     if not frames:
         return pd.DataFrame(columns=columns)
     return with_sparsity(pd.concat(frames, ignore_index=True), results)[columns]
@@ -190,14 +193,14 @@ def decoder_attention_data(results: Results, level: int | None = None) -> pd.Dat
 
 
 def spectrum_data(results: Results) -> pd.DataFrame:
-    """Cumulative variance of the final encoder and decoder layer (Fig. A7): component, layer, variant, level, k, ..."""
+    """Cumulative variance of the final encoder and decoder layer (Fig. A7): run, component, layer, level, k, ..."""
     frames = []
     for _, rows in results["spectrum"].groupby("component"):
         for layer in final_layers(rows["layer"])[::-1]:
             part = rows[rows["layer"] == layer]
             variant = "centred" if (part["variant"] == "centred").any() else part["variant"].iloc[0]
             frames.append(part[part["variant"] == variant])
-    columns = ["component", "layer", "variant", "level", "sparsity", "k", "cumulative_variance"]
+    columns = [RUN, "component", "layer", "variant", "level", "sparsity", "k", "cumulative_variance"]
     if not frames:
         return pd.DataFrame(columns=columns)
     return with_sparsity(pd.concat(frames, ignore_index=True), results)[columns]
@@ -207,21 +210,22 @@ def groups_data(results: Results) -> pd.DataFrame:
     """Linear CKA, debiased, of LTH0 and the sparsest level, final encoder layer, by group of tokens (Section 5.3).
 
     Returns:
-        kind (frequency, pos, semtag), group, layer, level, score, low, high, interval_of, n; by layer (layer L before
-        its norm), kind, then score or rank.
+        run, kind (frequency, pos, semtag), group, layer, level, score, low, high, interval_of, n; by layer (layer L
+        before its norm), kind, then score (of its mean over runs) or rank.
     """
     rows = results["similarity"]
     rows = rows[(rows["measure"] == "linear_cka") & (rows["group"] != "") & (rows["component"] == "encoder")]
     rows = rows[(rows["level_a"] == 0) & (rows["level_b"] != 0) & (rows["layer_a"] == rows["layer_b"])]
     rows = rows[rows["variant"] == GROUPS_VARIANT]
-    columns = ["kind", "group", "layer", "level", "score", "low", "high", "interval_of", "n"]
+    columns = [RUN, "kind", "group", "layer", "level", "score", "low", "high", "interval_of", "n"]
     if not len(rows):
         return pd.DataFrame(columns=columns)
     finals = final_layers(rows["layer_b"])[::-1]
     rows = rows[(rows["level_b"] == rows["level_b"].max()) & rows["layer_b"].isin(finals)]
     names = rows["group"].str.partition(":")
     rows = rows.assign(kind=names[0], group=names[2], layer=rows["layer_b"], level=rows["level_b"])
-    order = [(finals.index(row.layer), *_group_order(row.kind, row.group, row.score)) for row in rows_of(rows)]
+    rows["mean"] = rows.groupby(["layer", "kind", "group"])["score"].transform("mean")
+    order = [(finals.index(row.layer), *_group_order(row.kind, row.group, row.mean), row.run) for row in rows_of(rows)]
     return rows.assign(order=order).sort_values("order", ignore_index=True)[columns]
 
 
@@ -235,7 +239,7 @@ def own_index_data(results: Results) -> pd.DataFrame:
     """Share of neurons and heads whose best match in a level is the one of their own index (Section 5.2).
 
     Returns:
-        component, layer (1 to L, `norm`, or `all`: 1 to L), level, sparsity, share, n.
+        run, component, layer (1 to L, `norm`, or `all`: 1 to L), level, sparsity, share, n.
     """
     frames = []
     for name, column in (("neurons", "neuron"), ("heads", "head")):
@@ -246,7 +250,7 @@ def own_index_data(results: Results) -> pd.DataFrame:
         rows = rows.dropna(subset=["best_match"]).rename(columns={"layer_a": "layer", "level_b": "level"})
         rows = rows.assign(own=(rows[column] == rows["best_match"]).astype(float))
         for part in (rows, numbered_layers(rows, "layer").assign(layer="all")):
-            grouped = part.groupby(["component", "layer", "level"], as_index=False)
+            grouped = part.groupby([RUN, "component", "layer", "level"], as_index=False)
             frames.append(grouped.agg(share=("own", "mean"), n=("own", "size")))
     filled = [frame for frame in frames if len(frame)] or frames[:1]
     return with_sparsity(pd.concat(filled, ignore_index=True), results)
@@ -261,9 +265,9 @@ def concentration_data(results: Results) -> pd.DataFrame:
     """Share of attention distributions with more than `threshold` on one position, by layer (Section 5.4.3).
 
     Returns:
-        component, variant, threshold, layer (`all`: the mean over layers), level, sparsity, score, low, high, n.
+        run, component, variant, threshold, layer (`all`: the mean over layers), level, sparsity, score, low, high, n.
     """
     rows = model_layers(one_layer(results, "attention_concentration"), "layer")
-    places = ["component", "variant", "threshold", "level", "sparsity"]
+    places = [RUN, "component", "variant", "threshold", "level", "sparsity"]
     whole = rows.groupby(places, as_index=False, dropna=False)["score"].mean()
     return pd.concat([rows, whole.assign(layer="all")], ignore_index=True) if len(rows) else rows

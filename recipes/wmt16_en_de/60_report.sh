@@ -31,13 +31,13 @@ again() {
     [ -z "$(find "${@:2}" -maxdepth 1 -name '*.csv' -newer "$made")" ] || rm -f "$made"
 }
 
-baselines=()
+baselines=() beside_it=()
 for experiment in $EXPERIMENTS; do
     step "score-$experiment" "$experiment: ${METRICS[*]}" score "$experiment"
     results=$state/$experiment/results parent=()
     if [ "$experiment" != magnitude ]; then
         parent=(--parent "$state/magnitude/tables")
-        baselines+=("$state/$experiment/tables")
+        baselines+=("$state/$experiment/tables") beside_it+=(--baseline "$state/$experiment/tables")
     fi
     again "gather-$experiment" "$state/$experiment/levels" "$results" "${parent[@]:1}"
     step "gather-$experiment" "$experiment: its tables" gather "$experiment" "${parent[@]}"
@@ -48,7 +48,7 @@ for experiment in $EXPERIMENTS; do
     # page has the translation quality of the other.
     if [ "$experiment" = magnitude ]; then
         newer=("$tables" "${baselines[@]}")
-        beside=(${baselines[0]:+--baseline "${baselines[@]}"} --compare "$tables" paper)
+        beside=("${beside_it[@]}" --compare "$tables" paper)
     else
         newer=("$tables" "$state/magnitude/tables")
         beside=(--baseline "$state/magnitude/tables" --compare "$state/magnitude/tables" "$tables")

@@ -11,7 +11,8 @@ import pytest
 
 from probing_bridge.formats.activations.output import Output
 from probing_bridge.report.page import build
-from probing_bridge.results.folder import Results, read_results, with_baselines
+from probing_bridge.results.folder import Results, read_results
+from probing_bridge.results.runs import with_baseline
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +30,7 @@ def full_baseline(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def full(full_folder: Path, full_baseline: Path) -> Results:
     """The tables of full_folder, with random pruning beside them."""
-    return with_baselines(read_results(full_folder), [full_baseline])
+    return with_baseline(read_results(full_folder), [full_baseline])
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +38,7 @@ def opposite(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) ->
     """The same with every trend the other way round."""
     folder = tmp_path_factory.mktemp("opposite")
     results = read_results(synthetic.write_results(folder / "results", width=24, sign=-1))
-    return with_baselines(results, [synthetic.write_baseline(folder / "random", sign=-1)])
+    return with_baseline(results, [synthetic.write_baseline(folder / "random", sign=-1)])
 
 
 @pytest.fixture(scope="session")

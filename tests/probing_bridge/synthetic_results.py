@@ -36,7 +36,7 @@ SIMILARITY = {"package_version": "0.1.0", "command": "python -m probing_bridge.r
 
 def write_results(
     folder: Path, levels: int = 9, tasks: int = 18, layers: int = 6, width: int = 1024, sign: int = 1,
-    experiment: str = "magnitude-4f2a", score: str = "magnitude", pre_norm: bool = False,
+    experiment: str = "magnitude-4f2a", score: str = "magnitude", pre_norm: bool = False, seed: int = 7,
 ) -> Path:  # fmt: skip
     """Writes every table of a results folder.
 
@@ -51,14 +51,16 @@ def write_results(
         score: What the masks were chosen by.
         pre_norm: Whether both stacks end in a final norm, whose rows are named `norm`: it probes best, and where the
             trends of layer L are the paper's its own are the other way round.
+        seed: Of the noise on scores; those of BLEU are a twentieth of a point apart a seed.
 
     Returns:
         The folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(seed)
     _write_levels(folder, levels, layers, sign, experiment, score)
     bleu = _bleu(levels, sign, experiment)
+    bleu = bleu.assign(**{name: bleu[name] + 0.05 * (seed - 7) for name in ("score", "low", "high")})
     write_table(bleu, "bleu", folder / "bleu.csv")
     _write_differences(folder, bleu, bleu[bleu["level"] == 0])
     names = list(TASK_NAMES)[:tasks]
@@ -73,10 +75,11 @@ def write_results(
     return folder
 
 
-def write_baseline(folder: Path, levels: int = 9, sign: int = 1, parent: str = "magnitude-4f2a") -> Path:
+def write_baseline(
+    folder: Path, levels: int = 9, sign: int = 1, parent: str = "magnitude-4f2a", experiment: str = "random-9c1d"
+) -> Path:
     """Writes lth.csv and bleu.csv of random pruning that branched off LTH0 of the experiment `parent`."""
     folder.mkdir(parents=True, exist_ok=True)
-    experiment = "random-9c1d"
     lth = _levels(levels, experiment, "random").assign(parent=f"{parent}/lth0")
     write_table(lth[lth["level"] > 0], "lth", folder / "lth.csv")
     own = _bleu(levels, sign, parent)

@@ -7,7 +7,8 @@ import pytest
 
 from probing_bridge.report import page as report
 from probing_bridge.results.compared import Comparison, compare
-from probing_bridge.results.folder import Results, read_results, with_baselines
+from probing_bridge.results.folder import Results, read_results
+from probing_bridge.results.runs import with_baseline
 
 ROOT = Path(__file__).resolve().parents[2]
 MAGNITUDE, RANDOM = (ROOT / "docs/results/open_en_de" / name for name in ("magnitude", "random"))
@@ -30,7 +31,7 @@ def shown(page: Path, results: Results, folder: Path, comparison: Comparison | N
 @pytest.fixture(scope="module")
 def rebuilt(tmp_path_factory) -> Path:
     """The magnitude experiment, made of its committed tables as recipes/wmt16_en_de/60_report.sh does."""
-    results = with_baselines(read_results(MAGNITUDE), [RANDOM])
+    results = with_baseline(read_results(MAGNITUDE), [RANDOM])
     folder = tmp_path_factory.mktemp("magnitude")
     return shown(ROOT / "docs/RESULTS.md", results, folder)
 
@@ -38,7 +39,7 @@ def rebuilt(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def rebuilt_random(tmp_path_factory) -> Path:
     """That of the random branch."""
-    results = with_baselines(read_results(RANDOM), [MAGNITUDE])
+    results = with_baseline(read_results(RANDOM), [MAGNITUDE])
     folder = tmp_path_factory.mktemp("random")
     return shown(ROOT / "docs/RESULTS_RANDOM.md", results, folder, compare(MAGNITUDE, RANDOM))
 

@@ -75,7 +75,8 @@ class TestDryRun:
     def test_the_page_has_the_bleu_of_the_other_experiments(self, commands):
         lines = [" ".join(words) for words in commands]
         folder = next(line.split()[5] for line in lines if "run report" in line).removesuffix("magnitude/tables")
-        beside = f"--baseline {folder}random/tables {folder}weights/tables --compare {folder}magnitude/tables paper"
+        others = " ".join(f"--baseline {folder}{name}/tables" for name in ("random", "weights"))
+        beside = f"{others} --compare {folder}magnitude/tables paper"
         assert [beside in line for line in lines if "run report" in line] == [True, False, False]
         copied = [line.split()[-1] for line in lines if line.startswith("cp ") and "/lth.csv " in line]
         assert copied == [f"{folder}{name}/results/" for name in ("magnitude", "random", "weights")]

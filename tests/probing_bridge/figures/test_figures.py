@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -270,7 +271,7 @@ def test_seeds_are_averaged_and_never_mixed_with_side_metrics(full: Results) -> 
     probes = full["probes"]
     seeds = [probes, probes.assign(seed=2, score=probes["score"] + 0.02)]
     twice = pd.concat(seeds, ignore_index=True)
-    results = Results(full.name, full.experiment, {**full.tables, "probes": twice}, {})
+    results = replace(full, tables={**full.tables, "probes": twice})
     one, two = probing.probe_scores(full, "linear"), probing.probe_scores(results, "linear")
     assert (two["score"] - one["score"]).to_numpy() == pytest.approx(0.01)
     assert set(two["seeds"]) == {2} and not set(two["metric"]) & side_metrics()

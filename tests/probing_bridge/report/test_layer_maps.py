@@ -1,5 +1,7 @@
 """The page's maps of every level are the rows of the similarity table."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from matplotlib import colormaps
@@ -55,6 +57,6 @@ def test_a_pair_that_was_not_compared_is_a_gap(full: Results) -> None:
     rows = full["similarity"]
     one = (rows["level_a"] == 0) & (rows["level_b"] == 3) & (rows["layer_a"] == "2") & (rows["layer_b"] == "5")
     tables = {**full.tables, "similarity": rows[~one]}
-    layer_map = maps_by_level(FIGURES["fig_5_encoder_layers"], Results("r", "e", tables, {}))[3][1]
+    layer_map = maps_by_level(FIGURES["fig_5_encoder_layers"], replace(full, tables=tables))[3][1]
     texts = pd.DataFrame({a: [cell.text for cell in cells] for a, cells in layer_map.rows}, index=layer_map.columns)
     assert texts.loc["5", "2"] == "–" and (texts == "–").sum().sum() == 1

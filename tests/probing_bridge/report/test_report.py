@@ -21,7 +21,8 @@ from probing_bridge.report.markdown import to_markdown
 from probing_bridge.report.page import draw_files
 from probing_bridge.results import naming
 from probing_bridge.results.compared import compare
-from probing_bridge.results.folder import read_results, with_baselines
+from probing_bridge.results.folder import read_results
+from probing_bridge.results.runs import with_baseline
 from probing_bridge.run import main
 
 FEW = ("table_a1_levels", "fig_bleu_sparsity", "fig_4_neuron_similarity")
@@ -89,7 +90,7 @@ def test_a_packed_table_is_read_as_the_table(copy: Path, small_folder: Path) -> 
         read_results(copy)
     table.unlink()
     packed, plain = read_results(copy), read_results(small_folder)
-    assert packed.hashes == plain.hashes
+    assert packed.runs[0].hashes == plain.runs[0].hashes
     pd.testing.assert_frame_equal(packed["similarity"], plain["similarity"])
     (copy / "similarity.csv.gz").write_bytes((copy / "similarity.csv.gz").read_bytes()[:-20])
     with pytest.raises(BridgeError, match="gzip"):
@@ -180,7 +181,7 @@ def test_mixed_results_are_named_and_taken_if_asked_for(
     frame.assign(**{column: value}).to_csv(copy / f"{name}.csv", index=False)
     arguments = ["--results", str(copy), "--output", str(tmp_path / "out")]
     assert message in refused(arguments, capsys)
-    assert read_results(copy, allow_mixed=True).experiment.startswith("magnitude-4f2a")
+    assert read_results(copy, allow_mixed=True).runs[0].experiment.startswith("magnitude-4f2a")
 
 
 def test_other_sentences_and_other_data_are_mixed_too(copy: Path) -> None:
@@ -230,7 +231,7 @@ def test_a_baseline_stands_in_the_first_table_and_curve(
     csv = pd.read_csv(tmp_path / "out" / "figures" / "fig_bleu_sparsity.csv")
     own, its = (pd.read_csv(folder / "bleu.csv") for folder in (small_folder, random))
     names = ["magnitude pruning, LR rewinding", "random pruning, LR rewinding"]
-    assert csv["run"].tolist() == [names[0]] * 4 + [names[1]] * 4
+    assert csv["experiment"].tolist() == [names[0]] * 4 + [names[1]] * 4
     # it branched off LTH0, which is therefore where its curve starts, too
     assert csv["score"].tolist() == [*own["score"], own["score"][0], *its["score"]]
     assert csv["sparsity"].tolist() == pytest.approx([*synthetic.sparsities(4)[1]] * 2)
@@ -244,7 +245,7 @@ def test_a_baseline_stands_in_the_first_table_and_curve(
 def test_a_baselines_probes_may_hold_the_level_it_came_from(small_folder: Path, synthetic, tmp_path: Path) -> None:
     random = synthetic.write_baseline(tmp_path / "random", levels=4)
     shutil.copy(small_folder / "probes.csv", random)
-    assert with_baselines(read_results(small_folder), [random]).baselines[0].experiment == "random-9c1d"
+    assert with_baseline(read_results(small_folder), [random]).baselines[0].runs[0].experiment == "random-9c1d"
 
 
 def test_a_branch_with_rows_of_the_level_it_came_from_is_one_experiment(
@@ -257,11 +258,11 @@ def test_a_branch_with_rows_of_the_level_it_came_from_is_one_experiment(
             random / f"{name}.csv", index=False
         )
     results = read_results(random)
-    assert results.experiment == "random-9c1d"
+    assert results.runs[0].experiment == "random-9c1d"
     assert results["bleu"]["level"].tolist() == [0, 1, 2, 3]
     alone = synthetic.write_baseline(tmp_path / "alone", levels=4)
     curve, table = (
-        [FIGURES[name].data(with_baselines(read_results(small_folder), [folder])) for folder in (random, alone)]
+        [FIGURES[name].data(with_baseline(read_results(small_folder), [folder])) for folder in (random, alone)]
         for name in ("fig_bleu_sparsity", "table_a1_levels")
     )
     pd.testing.assert_frame_equal(*curve)
@@ -275,18 +276,18 @@ def test_a_branch_with_rows_of_the_level_it_came_from_is_one_experiment(
 
 def test_a_baseline_of_no_kin_starts_at_its_own_first_level(small_folder: Path, synthetic, tmp_path: Path) -> None:
     random = synthetic.write_baseline(tmp_path / "random", levels=4, parent="another")
-    rows = FIGURES["fig_bleu_sparsity"].data(with_baselines(read_results(small_folder), [random]))
-    assert rows[rows["run"].str.startswith("random")]["level"].tolist() == [1, 2, 3]
+    rows = FIGURES["fig_bleu_sparsity"].data(with_baseline(read_results(small_folder), [random]))
+    assert rows[rows["experiment"].str.startswith("random")]["level"].tolist() == [1, 2, 3]
 
 
 def test_table_a1_has_the_sparsities_of_each_run_where_they_differ(small_folder: Path, synthetic, tmp_path) -> None:
     exhibit = FIGURES["table_a1_levels"]
     random = synthetic.write_baseline(tmp_path / "random", levels=4)
-    same = exhibit.show(exhibit.data(with_baselines(read_results(small_folder), [random])))
+    same = exhibit.show(exhibit.data(with_baseline(read_results(small_folder), [random])))
     assert [name for name in same if "sparsity" in name] == ["non-embedding sparsity", "overall sparsity"]
     lth = pd.read_csv(random / "lth.csv")
     lth.assign(sparsity=lth["sparsity"] / 2).to_csv(random / "lth.csv", index=False)
-    apart = exhibit.show(exhibit.data(with_baselines(read_results(small_folder), [random])))
+    apart = exhibit.show(exhibit.data(with_baseline(read_results(small_folder), [random])))
     column = "overall sparsity, random pruning, LR rewinding"
     assert apart[column].tolist() == ["0.0 %", "8.4 %", "15.1 %", "20.5 %"]
 
@@ -319,8 +320,11 @@ def test_runs_that_are_drawn_with_other_seeds_are_told_apart(small_folder: Path,
         bleu = pd.read_csv(folder / "bleu.csv")
         bleu.assign(experiment=folder.name).to_csv(folder / "bleu.csv", index=False)
         (folder / "bleu_differences.csv").unlink()
-    rows = FIGURES["table_a1_levels"].data(with_baselines(read_results(small_folder), folders))
-    assert list(rows["run"].unique()) == [
+    results = read_results(small_folder)
+    for folder in folders:
+        results = with_baseline(results, [folder])
+    rows = FIGURES["table_a1_levels"].data(results)
+    assert list(rows["experiment"].unique()) == [
         "magnitude pruning, LR rewinding",
         "random pruning, LR rewinding",
         "random pruning, LR rewinding, seed 2",
@@ -343,7 +347,7 @@ def test_paired_tests_stand_beside_each_other(small_folder: Path, synthetic, tmp
 
     assert alone.iloc[-1].tolist() == ["LTH3", *cells(own[3], own[0], "= 1.000")]  # 0.5 of three levels
     random = synthetic.write_baseline(tmp_path / "random", levels=4)
-    both = exhibit.show(exhibit.data(with_baselines(read_results(small_folder), [random])))
+    both = exhibit.show(exhibit.data(with_baseline(read_results(small_folder), [random])))
     names = ["magnitude pruning, LR rewinding", "random pruning, LR rewinding"]
     heads = [f"{names[0]} less LTH0", f"{names[1]} less LTH0", f"{names[1]} less {names[0]}"]
     assert list(both)[1::2] == [f"{about}{head}" for head in heads]
@@ -358,7 +362,8 @@ def test_baselines_that_are_none_are_refused(small_folder: Path, synthetic, tmp_
     output = ["--output", str(tmp_path / "out")]
 
     def message(*folders: Path) -> str:
-        return refused(["--results", str(small_folder), "--baseline", *map(str, folders), *output], capsys)
+        baselines = [word for folder in folders for word in ("--baseline", str(folder))]
+        return refused(["--results", str(small_folder), *baselines, *output], capsys)
 
     assert "experiment magnitude-4f2a once more" in message(small_folder)
     assert "experiment random-9c1d once more" in message(random, random)
@@ -466,6 +471,7 @@ def test_every_fault_is_told_at_once(copy: Path, small_folder: Path, tmp_path: P
         str(small_folder),
         "--baseline",
         str(small_folder),
+        "--baseline",
         str(tmp_path),
         "--output",
         str(output),

@@ -1,5 +1,7 @@
 """Which layer is the final one and which the best: decided once, for figures, tables, claims and what is printed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,7 +88,7 @@ def test_claims_about_the_final_layer_are_decided_by_the_norm_with_layer_l_besid
     assert "norm: " in found.ours and "; beside it layer 3: " in found.ours
     assert f"({HOLDS})" in found.ours
     rows = {name: _without_norm(frame) for name, frame in pre_norm.tables.items()}
-    alone = judge(claim, Results(pre_norm.name, pre_norm.experiment, rows, {}))
+    alone = judge(claim, replace(pre_norm, tables=rows))
     assert alone.verdict in (HOLDS, UNDECIDED) and "layer 3: " in alone.ours and "norm" not in alone.ours
 
 
@@ -97,7 +99,7 @@ def _without_norm(frame: pd.DataFrame) -> pd.DataFrame:
 
 def test_means_over_layers_do_not_count_the_norm(pre_norm: Results) -> None:
     rows = {name: _without_norm(frame) for name, frame in pre_norm.tables.items()}
-    without = Results(pre_norm.name, pre_norm.experiment, rows, {})
+    without = replace(pre_norm, tables=rows)
     for statement in (
         "NeuronSim with LTH0",
         "LayerSim with LTH0",
@@ -224,7 +226,7 @@ def test_what_is_printed_is_table_a2(results: str, request: pytest.FixtureReques
     )  # the row of the mean is what is shown, of whatever seeds
     table = {**found.tables, "probes": pd.concat(seeds, ignore_index=True)}
     printed = probing.scores_of_models(table["probes"]).query("probe == 'linear'").set_index(["task", "model"])
-    shown = FIGURES["table_a2_linear_scores"].data(Results("r", found.experiment, table, {}))
+    shown = FIGURES["table_a2_linear_scores"].data(replace(found, tables=table))
     shown = shown.assign(model="LTH" + shown["level"].astype(str)).set_index(["task", "model"]).sort_index()
     printed = printed.sort_index()
     assert printed["layer"].tolist() == shown["layer"].tolist() and "0" not in set(printed["layer"])
@@ -273,7 +275,7 @@ def test_intervals_hold_their_scores_in_every_frame(full: Results, pre_norm: Res
 def test_the_caption_has_the_threshold_of_the_rows(threshold: float, full: Results) -> None:
     rows = full["similarity"]
     changed = rows.assign(threshold=rows["threshold"].mask(rows["measure"] == "attention_concentration", threshold))
-    results = Results(full.name, full.experiment, {**full.tables, "similarity": changed}, {})
+    results = replace(full, tables={**full.tables, "similarity": changed})
     exhibit = FIGURES["table_concentration"]
     assert f"more than {threshold} of their mass" in exhibit.describe(exhibit.data(results))
     names = {name for name in compared.measures(results)["measure"] if name.startswith("attention_concentration")}

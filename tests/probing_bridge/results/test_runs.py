@@ -1,0 +1,167 @@
+"""Several runs as one study: what is put together, what is refused, and the mean over runs with its interval."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import pytest
+from scipy import stats
+
+from probing_bridge.errors import BridgeError
+from probing_bridge.figures import FIGURES
+from probing_bridge.results import probing
+from probing_bridge.results.folder import read_results
+from probing_bridge.results.levels import levels_data
+from probing_bridge.results.runs import mean_of_runs, read_runs, with_baseline, with_control
+
+SEEDS = (1, 2, 3)
+
+
+@pytest.fixture(scope="module")
+def study(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    """Three small runs, and the BLEU of random pruning from the LTH0 of each."""
+    folder = tmp_path_factory.mktemp("study")
+    runs = [
+        synthetic.write_results(
+            folder / f"seed{seed}", levels=3, tasks=3, layers=2, width=4, experiment=f"run-{seed}", seed=seed
+        )
+        for seed in SEEDS
+    ]
+    random = [
+        synthetic.write_baseline(folder / f"random{seed}", levels=3, parent=f"run-{seed}", experiment=f"random-{seed}")
+        for seed in SEEDS
+    ]
+    return {"runs": runs, "random": random}
+
+
+@pytest.fixture
+def spoiled(study: dict[str, list[Path]], tmp_path: Path) -> Callable[..., Path]:
+    """Makes a copy of run 2 with other values in one table."""
+
+    def make(table: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:
+        folder = Path(shutil.copytree(study["runs"][1], tmp_path / "seed2"))
+        path = folder / f"{table}.csv"
+        change(pd.read_csv(path, keep_default_na=False, dtype=str)).to_csv(path, index=False)
+        return folder
+
+    return make
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(BridgeError) as error:
+        call()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_rows_keep_the_number_of_their_run(study: dict[str, list[Path]]) -> None:
+    results = read_runs(study["runs"])
+    assert [run.name for run in results.runs] == ["seed1", "seed2", "seed3"]
+    for number, folder in enumerate(study["runs"], 1):
+        alone = read_results(folder)
+        for name, table in alone.tables.items():
+            of_run = results[name][results[name]["run"] == number].drop(columns="run").reset_index(drop=True)
+            pd.testing.assert_frame_equal(of_run, table.drop(columns="run"), check_dtype=len(table) > 0)
+        one = results.one_run(number)
+        assert set(one["probes"]["run"]) == {number} and set(one["probes"]["experiment"]) == {f"run-{number}"}
+
+
+def test_every_frame_of_a_study_is_those_of_its_runs(study: dict[str, list[Path]]) -> None:
+    results = read_runs(study["runs"])
+    for name, exhibit in FIGURES.items():
+        frame = exhibit.data(results)
+        if "run" not in frame.columns:
+            assert name == "table_4_2_trends"  # tests the mean over runs
+            continue
+        alone = [exhibit.data(read_results(folder)).assign(run=run) for run, folder in enumerate(study["runs"], 1)]
+        columns = list(frame.columns)
+        rows = [sorted(map(str, part[columns].itertuples(index=False))) for part in (frame, pd.concat(alone))]
+        assert rows[0] == rows[1] and len(rows[0]), name
+
+
+def test_the_mean_over_runs_and_its_interval(study: dict[str, list[Path]]) -> None:
+    scores = probing.probe_scores(read_runs(study["runs"]), "linear")
+    mean = mean_of_runs(scores, ["task", "level", "layer"]).set_index(["task", "level", "layer"])
+    assert len(mean) == len(scores) / 3
+    each = scores[(scores["task"] == "ccg") & (scores["level"] == 1) & (scores["layer"] == "2")]["score"]
+    found = mean.loc[("ccg", 1, "2")]
+    assert each.nunique() == 3
+    low, high = stats.t.interval(0.95, 2, loc=each.mean(), scale=stats.sem(each))
+    assert found[["score", "low", "high"]].tolist() == pytest.approx([each.mean(), low, high])
+    one = scores[scores["run"] == 2]
+    pd.testing.assert_frame_equal(mean_of_runs(one, ["task", "level", "layer"]), one)
+
+
+def test_layers_that_differ_between_runs_stand_beside_each_other() -> None:
+    frame = pd.DataFrame({"run": [1, 2, 3], "task": "pos", "layer": ["6", "5", "6"], "score": [0.1, 0.2, 0.3]})
+    assert mean_of_runs(frame, ["task"])[["layer", "score"]].to_numpy().tolist() == [["5/6", pytest.approx(0.2)]]
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "message"),
+    [
+        ("lth", lambda t: t.assign(rate=t["rate"].where(t["level"] != "1", "0.3")), "level 1: rate is 0.3, and"),
+        ("lth", lambda t: t.assign(rewind=t["rewind"].replace("lr", "weights")), "level 1: rewind is weights, and lr"),
+        ("lth", lambda t: t.assign(updates="1011"), "lth.csv, level 0: updates is 1011, and 1000"),
+        ("probes", lambda t: t.assign(data_hash=t["data_hash"] + "x"), "data_hash is posx, and pos"),
+        ("probes", lambda t: t[t["task"] != "ccg"], "probes.csv has no row of task ccg"),
+        ("bleu", lambda t: t.assign(test_set="other"), "bleu.csv has no row of level 0, test_set newstest2014"),
+        ("bleu", lambda t: t.assign(n="9"), "bleu.csv, level 0, test_set newstest2014, metric bleu: n is 9, and 3003"),
+        ("similarity", lambda t: t.assign(sentence_hash="fade"), "sentence_hash is fade, and feed"),
+        ("bleu", lambda t: t.assign(package_version="0.2.0"), "mixed package versions"),
+    ],
+)  # fmt: skip
+def test_runs_that_differ_in_more_than_the_seed_are_refused(
+    study: dict[str, list[Path]], spoiled: Callable[..., Path], table: str, change: Callable, message: str
+) -> None:
+    first, third = study["runs"][0], study["runs"][2]
+    found = refusal(lambda: read_runs([first, spoiled(table, change), third]))
+    assert message in found and "seed2: " in found
+
+
+def test_updates_lost_to_an_overflow_are_no_difference(study: dict[str, list[Path]], spoiled) -> None:
+    folder = spoiled("lth", lambda table: table.assign(updates="1009", seed="5", mask_hash="c0de"))
+    assert len(read_runs([study["runs"][0], folder]).runs) == 2
+
+
+def test_a_level_that_a_run_lacks_is_named(study: dict[str, list[Path]], tmp_path: Path) -> None:
+    short = Path(shutil.copytree(study["runs"][1], tmp_path / "seed2"))
+    for path in short.glob("*.csv"):
+        table = pd.read_csv(path, keep_default_na=False, dtype=str)
+        levels = table[[name for name in ("level", "level_a", "level_b") if name in table.columns]]
+        table[~(levels == "2").any(axis=1)].to_csv(path, index=False)
+    first = study["runs"][0]
+    assert f"seed2: has no LTH2, which is in {first}: runs of one experiment" in refusal(
+        lambda: read_runs([first, short])
+    )
+    assert f"has LTH2, which is not in {short}" in refusal(lambda: read_runs([short, first]))
+
+
+def test_a_run_given_twice_is_refused(study: dict[str, list[Path]], spoiled) -> None:
+    assert "is run run-1 once more" in refusal(lambda: read_runs([study["runs"][0], study["runs"][0]]))
+    nameless = spoiled("bleu", lambda table: table.assign(experiment="run-1"))
+    (nameless / "lth.csv").unlink()
+    assert "mixed experiments" in refusal(lambda: read_runs([study["runs"][0], nameless]))
+
+
+def test_baselines_and_controls_are_paired_run_by_run(study: dict[str, list[Path]], synthetic, tmp_path: Path) -> None:
+    results = read_runs(study["runs"])
+    paired = with_baseline(results, study["random"])
+    rows = levels_data(paired)
+    names = list(rows["experiment"].unique())
+    assert names == ["magnitude pruning, LR rewinding", "random pruning, LR rewinding"]
+    dense = rows[rows["level"] == 0].set_index(["experiment", "run"])["score"]
+    assert dense[names[0]].tolist() == dense[names[1]].tolist() and dense[names[0]].nunique() == 3  # LTH0 of each run
+    mixed = [study["random"][number] for number in (1, 0, 2)]
+    assert "belongs to run 2, and stands here as run 1" in refusal(lambda: with_baseline(results, mixed))
+    assert "2 runs beside 3 runs" in refusal(lambda: with_baseline(results, study["random"][:2]))
+    control = with_control(results, study["random"])
+    assert control.controls[0]["lth"]["run"].tolist() == [1, 1, 2, 2, 3, 3] and not control.baselines
+    other = [
+        synthetic.write_baseline(tmp_path / f"other{seed}", levels=3, parent=f"else-{seed}", experiment=f"other-{seed}")
+        for seed in SEEDS
+    ]
+    assert "branched off else-1, so it is no control of run 1 (seed1)" in refusal(lambda: with_control(results, other))
+    assert len(with_baseline(results, other).baselines) == 1
