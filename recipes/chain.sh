@@ -2,7 +2,7 @@
 # Sourced by the numbered scripts of a recipe, which all take the same settings and options:
 #   --dry-run        print every command and do nothing
 #   CONFIG=FILE      the settings (default: config.sh of the recipe)
-#   SEED=N           another training run (default: 1), in a folder of its own
+#   SEED=N           another training run (default: 1), in a folder of its own; run_all.sh takes several, see study.sh
 #   STATE=DIR        where everything goes (default: state/ in the recipe's folder; with SEED=N, state/seedN)
 #   EXPERIMENTS=...  some of: magnitude weights control random shuffle reinit wanda gradient (default: those of the
 #                    settings); the last five are drawn with another seed as random-N, shuffle-N and so on
@@ -103,6 +103,13 @@ test_subset() { if [ "$1" = 0 ]; then echo test; else echo "test$1"; fi; }
 checkpoint() { echo "$state/$1/levels/checkpoint_lth$2.pt"; }
 translations() { echo "$state/$1/translations/lth$2"; }
 dump() { echo "$state/$1/dumps/lth$2.h5"; }
+
+# again STEP FOLDER...: forgets that a step is done if a table in the folders is newer.
+again() {
+    local made=$state/done/$1
+    [ -z "$DRY_RUN" ] && [ -e "$made" ] || return 0
+    [ -z "$(find "${@:2}" -maxdepth 1 -name '*.csv' -newer "$made")" ] || rm -f "$made"
+}
 
 # analysed: the experiments whose levels are dumped, probed and compared.
 analysed() {

@@ -18,7 +18,7 @@ import matplotlib.figure
 import pandas as pd
 
 from probing_bridge.figures import tables
-from probing_bridge.figures.exhibit import Exhibit
+from probing_bridge.figures.exhibit import LINES, ROWS, Exhibit
 from probing_bridge.figures.outputs import draw_damage_path, draw_output_groups, show_disagreements, show_outputs
 from probing_bridge.figures.probing import draw_best, draw_layers, draw_sides
 from probing_bridge.figures.pruning import draw_bleu, draw_modules, draw_projections
@@ -35,6 +35,7 @@ SECTIONS = {
 }
 
 _PROBE, _SIMILARITY = "probe --suite SUITE.yaml", "similarity --dumps LTH0.h5 LTH1.h5 ..."
+_SENTENCES, _BARS = "Intervals of 95 % are over sentences", "Bars are 95 % intervals over sentences"
 _LINEAR, _MLP = {"probe": ("linear",)}, {"probe": ("mlp",)}
 
 
@@ -46,11 +47,6 @@ def _table(show: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[pd.DataFra
 def _final(caption: str) -> Callable[[pd.DataFrame], str]:
     """A caption that ends with which layer is the final one."""
     return lambda frame: f"{caption} {naming.final_text(frame)}"
-
-
-def _bars(caption: str) -> Callable[[pd.DataFrame], str]:
-    """As `_final`, of a figure with bars: what they are about."""
-    return lambda frame: f"{caption} {naming.interval_text(frame)} {naming.final_text(frame)}"
 
 
 def _chosen(frame: pd.DataFrame) -> str:
@@ -92,9 +88,10 @@ def _as_table(paper: str, title: str, section: str, show: Callable, **rest: obje
 FIGURES: dict[str, Exhibit] = {
     "table_a1_levels": _as_table(
         "Table A1", "Sparsity and BLEU of every level", "levels", tables.show_levels, data=levels.levels_data,
-        caption="Sparsity as a share of the prunable (non-embedding) and of all weights; score with its 95 % interval "
-        "where the evaluation gave one; by how much each rewind raised the learning rate. A run that branched off a "
+        caption="Sparsity as a share of the prunable (non-embedding) and of all weights; score; "
+        "by how much each rewind raised the learning rate. A run that branched off a "
         "level has that level's score.",
+        interval="Intervals of 95 % are over sentences, where the evaluation gave them",
         source="lth", command="fairseq-train ... --task lth_imp, then fairseq-generate and sacrebleu",
     ),
     "table_bleu_differences": _as_table(
@@ -107,19 +104,19 @@ FIGURES: dict[str, Exhibit] = {
     ),
     "fig_bleu_sparsity": Exhibit(
         "Section 3.3", "BLEU against sparsity", "levels", levels.bleu_data, draw_bleu,
-        "Test score of each level against its overall sparsity, one line a run; bars are 95 % intervals.",
-        "bleu", command="fairseq-generate and sacrebleu", wide=False,
+        "Test score of each level against its overall sparsity, one line an experiment.",
+        "bleu", command="fairseq-generate and sacrebleu", wide=False, interval=_BARS, runs=LINES,
     ),
     "fig_a1_modules": Exhibit(
         "Fig. A1", "Sparsity of each module", "modules", levels.modules_data, draw_modules,
         "Pruned share of each module's weights against that of all prunable weights, one line a layer. Above the "
         "dotted line a module is pruned more than the whole.",
-        "lth_modules", command="fairseq-train ... --task lth_imp (lth_modules.csv)",
+        "lth_modules", command="fairseq-train ... --task lth_imp (lth_modules.csv)", runs=LINES,
     ),
     "fig_a2_projections": Exhibit(
         "Fig. A2", "Sparsity of Wq, Wk, Wv and Wo", "modules", levels.projections_data, draw_projections,
         "Pruned share of the four attention matrices, all layers together, against that of all prunable weights.",
-        "lth_modules", command="fairseq-train ... --task lth_imp (lth_modules.csv)",
+        "lth_modules", command="fairseq-train ... --task lth_imp (lth_modules.csv)", runs=LINES,
     ),
     "fig_1_linear_probes": Exhibit(
         "Fig. 1", "Linear probes: every task, every level", "probing", probing.linear_data, draw_best,
@@ -133,7 +130,7 @@ FIGURES: dict[str, Exhibit] = {
         caption=lambda frame: f"Score on the test split at one encoder layer a task, {_chosen(frame)}; ± is the mean "
         "half width of the 95 % intervals. Gain: score less that of layer 0 by the same probe, with its paired "
         "interval. " + _MARKS,
-        source="probes", where=_LINEAR, command=_PROBE,
+        interval=_SENTENCES, source="probes", where=_LINEAR, command=_PROBE,
     ),
     "table_a2_best_on_test": _as_table(
         "Table A2", "Raw scores of the linear probes, the paper's way", "probing", tables.show_best,
@@ -152,8 +149,8 @@ FIGURES: dict[str, Exhibit] = {
     ),
     "table_a3_mlp_scores": _as_table(
         "Table A3", "Raw scores of the MLP probes", "probing", tables.show_scores, data=probing.mlp_data,
-        caption="As Table A2, with a probe that has one hidden layer. " + _MARKS, source="probes", where=_MLP,
-        command=_PROBE,
+        caption="As Table A2, with a probe that has one hidden layer. " + _MARKS, interval=_SENTENCES,
+        source="probes", where=_MLP, command=_PROBE,
     ),
     "table_a3_best_on_test": _as_table(
         "Table A3", "Raw scores of the MLP probes, the paper's way", "probing", tables.show_best,
@@ -179,9 +176,9 @@ FIGURES: dict[str, Exhibit] = {
     ),
     "fig_4_neuron_similarity": Exhibit(
         "Fig. 4", "NeuronSim with the dense model", "activations", similarity.neuron_data, draw_to_dense,
-        _bars("Mean over the neurons of a layer of LTH0 of the highest correlation with a neuron of the same layer of "
+        _final("Mean over the neurons of a layer of LTH0 of the highest correlation with a neuron of the same layer of "
         "each level."),
-        "similarity", {"measure": ("neuron_similarity",)}, _SIMILARITY,
+        "similarity", {"measure": ("neuron_similarity",)}, _SIMILARITY, interval=_BARS, runs=LINES,
     ),
     "table_own_index": _as_table(
         "Section 5.2", "Neurons and heads that keep their own index", "activations", tables.show_own_index,
@@ -204,8 +201,8 @@ FIGURES: dict[str, Exhibit] = {
     ),
     "fig_a5_layers_to_dense": Exhibit(
         "Fig. A5", "LayerSim with the dense model", "activations", similarity.cka_data, draw_to_dense,
-        _bars("Linear CKA of each layer with the same layer of LTH0."),
-        "similarity", {"measure": ("linear_cka",), "group": ("",)}, _SIMILARITY,
+        _final("Linear CKA of each layer with the same layer of LTH0."),
+        "similarity", {"measure": ("linear_cka",), "group": ("",)}, _SIMILARITY, interval=_BARS, runs=LINES,
     ),
     "fig_a6_decoder_layers": Exhibit(
         "Fig. A6", "LayerSim in the decoder", "activations", similarity.decoder_pairs_data, draw_pairs,
@@ -218,14 +215,14 @@ FIGURES: dict[str, Exhibit] = {
         draw_spectrum,
         _final("Cumulative variance of the final encoder and decoder layer over its principal directions; "
         "dotted: 80 %."),
-        "spectrum", command=_SIMILARITY,
+        "spectrum", command=_SIMILARITY, runs=LINES,
     ),
     "fig_groups": Exhibit(
         "Section 5.3", "Dense against sparse by group of tokens", "activations", similarity.groups_data,
         draw_groups,
-        _bars("Linear CKA, debiased, of the final encoder layer of LTH0 and of the sparsest level, over the tokens of "
+        _final("Linear CKA, debiased, of the final encoder layer of LTH0 and of the sparsest level, over the tokens of "
         "one group."),
-        "similarity", {"measure": ("linear_cka",), "component": ("encoder",)}, _SIMILARITY,
+        "similarity", {"measure": ("linear_cka",), "component": ("encoder",)}, _SIMILARITY, interval=_BARS,
     ),
     "fig_6_encoder_attention": Exhibit(
         "Fig. 6", "AttentionSim in encoder self-attention", "attention", similarity.encoder_attention_data,
@@ -260,16 +257,17 @@ FIGURES: dict[str, Exhibit] = {
         "How far each level is from LTH0, in the order of computation; every panel has its own axis and unit. Layers: "
         "1 − linear CKA with the same layer of LTH0, on the same tokens; states before the softmax: the decoder's "
         "last layer or norm. Probabilities: Jensen-Shannon divergence of the output, lower bound, with a bar up to the "
-        "upper one. Translations: BLEU of LTH0 less that of the level. Other bars are 95 % intervals over "
-        "sentences.",
+        "upper one. Translations: BLEU of LTH0 less that of the level.",
         "similarity", {"measure": ("linear_cka", "js_divergence"), "group": ("",)}, _SIMILARITY,
+        interval="Other bars are 95 % intervals over sentences", runs=LINES,
     ),
     "table_outputs": _as_table(
         "beyond the paper", "Output distributions of every level", "output", show_outputs, data=outputs.outputs_data,
         caption="Under teacher forcing, means over target tokens. Divergences to LTH0 lie between the two bounds that "
         "the K best tokens of `--dump-output K` give; the Kullback-Leibler divergence is that of the level from LTH0. "
         "Calibration error: of the best token, 15 bins.",
-        source="similarity", where={"component": ("output",), "group": ("",)}, command=_SIMILARITY,
+        interval=_SENTENCES, source="similarity", where={"component": ("output",), "group": ("",)},
+        command=_SIMILARITY,
     ),
     "fig_output_groups": Exhibit(
         "beyond the paper", "Divergence by position and frequency", "output", outputs.output_groups_data,
@@ -277,7 +275,7 @@ FIGURES: dict[str, Exhibit] = {
         "Jensen-Shannon divergence of the output to LTH0, lower bound, by position of the target token and by "
         "frequency rank of the gold one (0-5: the five most frequent). Bars run from the low end of the lower bound's "
         "interval to the high end of the upper bound's.",
-        "similarity", {"measure": ("js_divergence",)}, _SIMILARITY,
+        "similarity", {"measure": ("js_divergence",)}, _SIMILARITY, interval=_SENTENCES, runs=LINES,
     ),
     "table_disagreements": _as_table(
         "beyond the paper", "Where the sparsest level differs most", "output", show_disagreements,
@@ -285,6 +283,6 @@ FIGURES: dict[str, Exhibit] = {
         caption="Sentences (means over their tokens), then single target tokens, with the largest lower bound of the "
         "Jensen-Shannon divergence to LTH0; sentences and tokens are counted from 0; probabilities are those of the "
         "gold token. The CSV has more rows, and the sources.",
-        source="disagreements", command=_SIMILARITY,
+        source="disagreements", command=_SIMILARITY, runs=ROWS,
     ),
 }  # fmt: skip

@@ -9,7 +9,10 @@ import matplotlib.figure
 import pandas as pd
 
 from probing_bridge.figures.style import drawn
-from probing_bridge.results.folder import Results
+from probing_bridge.results.folder import RUN, Results
+from probing_bridge.results.naming import about_text
+
+MEAN, LINES, ROWS = "mean", "lines", "rows"
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Exhibit:
         source: Result table, and column -> values of the rows it comes from (for sample sizes, seeds and commands).
         command: Command that makes those rows.
         show: For tables: the frame -> rows of text, as they stand on the page.
+        interval: What the intervals of one run are, as a sentence without its end; empty where there are none.
+        runs: How several runs are shown: MEAN, LINES (the mean, and each run as a thin line) or ROWS (each for itself).
         wide: Whether it takes the full width of a page.
         by_level: Whether `data` also takes a level, of which it then gives the frame (by default the sparsest).
     """
@@ -40,6 +45,8 @@ class Exhibit:
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     command: str = ""
     show: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    interval: str = ""
+    runs: str = MEAN
     wide: bool = True
     by_level: bool = False
 
@@ -48,10 +55,21 @@ class Exhibit:
         return drawn(self.draw, frame)
 
     def describe(self, frame: pd.DataFrame) -> str:
-        """The caption of a frame; nothing where it depends on rows and there are none."""
-        if isinstance(self.caption, str):
-            return self.caption
-        return self.caption(frame) if len(frame) else ""
+        """The caption of a frame, and what its intervals are over; nothing where it needs rows and has none."""
+        if not isinstance(self.caption, str) and not len(frame):
+            return ""
+        text = self.caption if isinstance(self.caption, str) else self.caption(frame)
+        return " ".join(part for part in (text, self._of_runs(frame)) if part)
+
+    def _of_runs(self, frame: pd.DataFrame) -> str:
+        """How many runs a frame is of and what its intervals are over."""
+        runs = frame[RUN].nunique() if RUN in frame.columns else 1
+        if runs < 2:
+            return f"{self.interval}{about_text(frame)}, of these checkpoints." if self.interval and len(frame) else ""
+        if self.runs == ROWS:
+            return f"Of {runs} runs."
+        over = f"; intervals of 95 % are over runs, by t with {runs - 1} degrees of freedom" if self.interval else ""
+        return f"Mean of {runs} runs{', each a thin line' if self.runs == LINES else ''}{over}."
 
     def rows(self, results: Results) -> pd.DataFrame:
         """The rows of the result table that it is made of."""

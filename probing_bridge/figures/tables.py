@@ -114,9 +114,8 @@ def show_scores(frame: pd.DataFrame) -> pd.DataFrame:
     """Tables A2, A3: one row a task, one column a level; its layer before, its gain and per-word majority after."""
     if frame["run"].nunique() > 1:
         place = ["task", "level"]
-        gains = mean_of_runs(frame.drop(columns=["low", "high"]), place, "gain")
-        gains = {"gain": gains["gain"], "gain_low": gains["low"], "gain_high": gains["high"]}
-        frame = mean_of_runs(frame, place).assign(**gains)
+        gain = mean_of_runs(frame.drop(columns=["low", "high"]), place, "gain")
+        frame = mean_of_runs(frame, place).assign(gain=gain["gain"], gain_low=gain["low"], gain_high=gain["high"])
     levels = sorted(frame["level"].unique())
     rows = []
     for task in task_order(list(frame["task"])):

@@ -40,7 +40,8 @@ def exhibits(comparison: Comparison) -> list[tuple[ComparedExhibit, pd.DataFrame
     shown: list[tuple[ComparedExhibit, pd.DataFrame]] = []
     curves = [bleu_curve(side) for side in (comparison.a, comparison.b)]
     if all(len(curve) for curve in curves):
-        caption = "Score of each level against its overall sparsity, one line an experiment; bars are 95 % intervals."
+        caption = "Score of each level against its overall sparsity, one line an experiment. "
+        caption += "Bars are 95 % intervals over sentences, of these checkpoints."
         exhibit = ComparedExhibit("bleu", "Table A1", "BLEU against sparsity, both", caption, draw_bleu)
         shown.append((exhibit, pd.concat(curves, ignore_index=True)))
     probes, way = table[table["measure"] == "linear probe"], "one layer a task for all levels"
@@ -54,7 +55,8 @@ def exhibits(comparison: Comparison) -> list[tuple[ComparedExhibit, pd.DataFrame
     def show(frame: pd.DataFrame) -> pd.DataFrame:
         return show_measures(frame, names)
 
-    caption = "Every measure that both sides have, at LTH0 and at the highest level they share; intervals of 95 %."
+    caption = "Every measure that both sides have, at LTH0 and at the highest level they share; "
+    caption += "intervals of 95 % are over sentences, of these checkpoints."
     exhibit = ComparedExhibit("measures", "all", "Measure by measure", caption, lambda f: draw_table(show(f)), show)
     shown.append((exhibit, ends(table)))
     return shown

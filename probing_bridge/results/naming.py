@@ -26,18 +26,18 @@ COMPONENTS = {
 }
 
 
-def interval_text(frame: pd.DataFrame) -> str:
-    """What the intervals of similarity are over and about, for captions.
+def about_text(frame: pd.DataFrame) -> str:
+    """What intervals of similarity are about, to end a caption's sentence on them.
 
     Args:
-        frame: Column interval_of.
+        frame: Any; those with the column interval_of say it.
 
     Returns:
-        A sentence; nothing where there are no rows.
+        `, about the population` or the like; nothing where it is not said.
     """
     about = {"population": "the population", "corpus size": "corpora of this size"}
-    named = [about.get(name, name) for name in sorted(set(frame["interval_of"]))]
-    return f"Bars are 95 % intervals over sentences, about {' and '.join(named)}." if named else ""
+    said = sorted(set(frame["interval_of"].dropna())) if "interval_of" in frame.columns else []
+    return f", about {' and '.join(about.get(name, name) for name in said)}" if said else ""
 
 
 def pairs_text(frame: pd.DataFrame) -> str:

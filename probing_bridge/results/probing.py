@@ -45,8 +45,8 @@ def probe_scores(results: Results, probe: str, metric: str | None = None) -> pd.
 
     Returns:
         One row a run, task, level and layer: run, task, level, layer, metric, score, low, high, n (items), dev_score,
-        seeds, best_epoch (the earliest of the seeds), features, sparsity. The interval is that of the table's row of the
-        mean; NaN where the table has several seeds and no such row.
+        seeds, best_epoch (the earliest of the seeds), features, sparsity. The interval is that of the table's row of
+        the mean; NaN where the table has several seeds and no such row.
     """
     rows = results["probes"]
     rows = rows[(rows["probe"] == probe) & rows["level"].notna()]

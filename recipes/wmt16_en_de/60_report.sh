@@ -24,12 +24,6 @@ gather() {  # EXPERIMENT [--parent TABLES]
     run cp "$state/$1/levels/lth.csv" "$state/$1/levels/lth_modules.csv" "$state/$1/results/"
     run python -m probing_bridge.run gather --results "$state/$1/results" --output "$state/$1/tables" "${@:2}"
 }
-# again STEP FOLDER...: forgets that a step is done if a table in the folders is newer.
-again() {
-    local made=$state/done/$1
-    [ -z "$DRY_RUN" ] && [ -e "$made" ] || return 0
-    [ -z "$(find "${@:2}" -maxdepth 1 -name '*.csv' -newer "$made")" ] || rm -f "$made"
-}
 
 baselines=() beside_it=()
 for experiment in $EXPERIMENTS; do

@@ -3,10 +3,12 @@
 #   run_all.sh            one script after the other on this machine
 #   run_all.sh slurm      as Slurm jobs that wait for one another, one array task a level
 #   ... --dry-run         print every command and do nothing
+#   SEED=1,2,3 ...        a study: a run for each seed, each in a folder of its own, and one page over them (recipes/study.sh)
 # Settings: config.sh. Run it again after an interruption: what is finished is not done again.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=recipes/wmt16_en_de
+case ${SEED-} in *,*) exec bash recipes/study.sh "$here" "$@" ;; esac
 mode=local
 if [ "${1-}" = slurm ] || [ "${1-}" = local ]; then mode=$1; shift; fi
 

@@ -168,6 +168,31 @@ def test_another_seed_is_another_run_in_its_own_folder(run, recipe):
     assert settings == ["2", f"recipes/{recipe}/state/seed2/magnitude/levels"]
 
 
+@pytest.mark.parametrize("recipe", ["open_en_de", "wmt16_en_de"])
+def test_several_seeds_are_a_study_with_one_page_over_the_runs(tmp_path, run, recipe):
+    done = run(
+        "bash", f"recipes/{recipe}/run_all.sh", "--dry-run", SEED="1,3", STATE=tmp_path,
+        EXPERIMENTS="magnitude control random", ANALYSED="magnitude control",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    commands = [shlex.split(line) for line in done.stdout.splitlines() if line and not line.startswith("#")]
+    trained = [words for words in commands if "fairseq-train" in words]
+    assert [words[words.index("--seed") + 1] for words in trained] == ["1"] * 3 + ["3"] * 3
+    pages = [words for words in commands if words[3:4] == ["report"]]
+    assert len(pages) == 2 * 3 + 1
+    tables = {name: [f"{tmp_path}/{name}/tables", f"{tmp_path}/seed3/{name}/tables"] for name in ("control", "random")}
+    of_magnitude = [f"{tmp_path}/magnitude/tables", f"{tmp_path}/seed3/magnitude/tables"]
+    beside = ["--control", *tables["control"], "--baseline", *tables["random"]]
+    assert pages[-1][4:] == ["--results", *of_magnitude, *beside, "--output", f"{tmp_path}/study/report"]
+
+
+@pytest.mark.parametrize("seeds", ["1,1", "1,", "1,x", "0,2"])
+def test_seeds_that_are_none_are_one_line(run, seeds):
+    done = run("bash", RECIPE / "run_all.sh", "--dry-run", SEED=seeds)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert f"SEED={seeds}: give different whole numbers" in done.stderr
+
+
 def test_data_that_is_not_there_is_one_line(tmp_path, run):
     done = run("bash", RECIPE / "run_all.sh", STATE=tmp_path / "state", DATA=tmp_path / "nowhere")
     assert done.returncode == 1

@@ -278,7 +278,7 @@ def test_seeds_are_averaged_and_never_mixed_with_side_metrics(full: Results) -> 
     assert two["low"].isna().all()  # the mean of two ends is not the end of the interval of the mean
     mean = probes[probes["layer"] != "-"].assign(seed=pd.NA, score=probes["score"] + 0.01, low=0.0, high=1.0)
     with_mean = {**full.tables, "probes": pd.concat([*seeds, mean], ignore_index=True)}
-    three = probing.probe_scores(Results(full.name, full.experiment, with_mean, {}), "linear")
+    three = probing.probe_scores(replace(full, tables=with_mean), "linear")
     assert three["score"].tolist() == pytest.approx(two["score"].tolist()) and set(three["low"]) == {0.0}
 
 

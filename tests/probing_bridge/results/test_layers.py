@@ -180,7 +180,7 @@ def test_a_task_without_gain_is_marked_and_left_out_of_means(full: Results) -> N
     changed = probes.copy()
     changed.loc[st & (probes["level"] == 0), ["score", "low", "high"]] = [0.002, -0.001, 0.005]
     changed.loc[ccg & (probes["level"] == 8), ["score", "low", "high"]] = [-0.1, -0.2, 0.0]
-    results = Results(full.name, full.experiment, {**full.tables, "probes": changed}, {})
+    results = replace(full, tables={**full.tables, "probes": changed})
     frame = probing.linear_data(results)
     assert set(frame.loc[~frame["informative"], "task"]) == {"st"}
     shown = FIGURES["table_a2_linear_scores"].show(frame).set_index("task")  # type: ignore[misc]
@@ -199,7 +199,7 @@ def test_scores_below_the_words_and_hardly_trained_probes_are_marked(full: Resul
     probes.loc[of_pos & (probes["probe"] == "word_majority"), "score"] = 0.9999
     ner = (probes["task"] == "ner") & (probes["probe"] == "linear") & (probes["level"] == 3)
     probes.loc[ner, "best_epoch"] = 1
-    frame = probing.linear_data(Results(full.name, full.experiment, {**full.tables, "probes": probes}, {}))
+    frame = probing.linear_data(replace(full, tables={**full.tables, "probes": probes}))
     shown = FIGURES["table_a2_linear_scores"].show(frame).set_index("task")  # type: ignore[misc]
     shown = shown.loc[["POS", "CCG", "NER"]]
     marks = {(task, column) for task in shown.index for column in shown if shown.loc[task, column][-1] in "*‡"}

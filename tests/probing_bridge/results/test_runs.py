@@ -165,3 +165,30 @@ def test_baselines_and_controls_are_paired_run_by_run(study: dict[str, list[Path
     ]
     assert "branched off else-1, so it is no control of run 1 (seed1)" in refusal(lambda: with_control(results, other))
     assert len(with_baseline(results, other).baselines) == 1
+
+
+def test_captions_say_what_the_intervals_are_over(study: dict[str, list[Path]]) -> None:
+    one, three = read_results(study["runs"][0]), read_runs(study["runs"])
+    over = "intervals of 95 % are over runs, by t with 2 degrees of freedom."
+    for name, several in (
+        ("fig_4_neuron_similarity", f"Mean of 3 runs, each a thin line; {over}"),
+        ("table_a2_linear_scores", f"Mean of 3 runs; {over}"),
+        ("fig_1_linear_probes", "Mean of 3 runs."),
+        ("table_disagreements", "Of 3 runs."),
+    ):  # fmt: skip
+        exhibit = FIGURES[name]
+        single, many = (exhibit.describe(exhibit.data(results)) for results in (one, three))
+        assert several in many and "checkpoints" not in many
+        assert bool(exhibit.interval) == ("over sentences, of these checkpoints." in single)
+
+
+def test_runs_are_thin_lines_behind_their_mean(study: dict[str, list[Path]]) -> None:
+    exhibit = FIGURES["fig_bleu_sparsity"]
+    axes = exhibit(exhibit.data(read_runs(study["runs"]))).axes[0]
+    thin = [line for line in axes.lines if line.get_linewidth() < 1]
+    scores = [read_results(folder)["bleu"]["score"].tolist() for folder in study["runs"]]
+    assert [list(line.get_ydata()) for line in thin] == scores
+    mean = next(line for line in axes.lines if line.get_label() == "magnitude pruning, LR rewinding")
+    assert mean.get_ydata() == pytest.approx([sum(level) / 3 for level in zip(*scores, strict=True)])
+    alone = exhibit(exhibit.data(read_results(study["runs"][0]))).axes[0]
+    assert not [line for line in alone.lines if line.get_linewidth() < 1]
