@@ -52,7 +52,7 @@ class Drawn:
     ready: bool
     svg: Markup
     alt: str
-    table: pd.DataFrame | None
+    tables: Sequence[tuple[str, pd.DataFrame]]
     provenance: str
     needs: str
     note: str = ""
@@ -172,7 +172,7 @@ def _describe(
 ) -> Drawn:
     """Everything the page says about one figure or table."""
     rows = exhibit.rows(results) if len(frame) else pd.DataFrame()
-    table = exhibit.show(frame) if exhibit.show and len(frame) else None
+    tables = parts_of(exhibit.show(frame)) if exhibit.show and len(frame) else []
     caption = exhibit.describe(frame)
     return Drawn(
         name=name,
@@ -181,15 +181,26 @@ def _describe(
         caption=caption,
         wide=exhibit.wide,
         ready=bool(len(frame)),
-        svg=Markup(inline_svg(svg, name, sprite)) if svg and table is None else Markup(""),
+        svg=Markup(inline_svg(svg, name, sprite)) if svg and not tables else Markup(""),
         alt=f"{exhibit.paper}: {exhibit.title}. {caption} The values are in figures/{name}.csv.",
-        table=table,
+        tables=tables,
         provenance=provenance(rows, exhibit.command),
         needs=f"needs {exhibit.source}.csv"
         + "".join(f", {column} {' or '.join(values)}" for column, values in exhibit.where.items() if any(values)),
         note=missing_tasks(frame) if name in _NAMES_TASKS and len(frame) else "",
         maps=maps_by_level(exhibit, results) if exhibit.by_level and len(frame) else {},
     )
+
+
+def parts_of(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """A table as it stands on the page: one whose first column is the component is a table for each, side by side.
+
+    Their columns are named `1`, not `layer 1`, so that two of them fit beside each other.
+    """
+    if table.columns[0] != "component":
+        return [("", table)]
+    short = table.rename(columns=lambda name: str(name).removeprefix("layer ").removesuffix(" layers"))
+    return [(f"{name}, by layer", part.iloc[:, 1:]) for name, part in short.groupby("component", sort=False)]
 
 
 def draw_compared(comparison: Comparison, folder: Path, sprite: dict[str, str], forms: Sequence[str]) -> list[Drawn]:
@@ -200,10 +211,11 @@ def draw_compared(comparison: Comparison, folder: Path, sprite: dict[str, str], 
         table = exhibit.show(frame) if exhibit.show else None
         markdown = None if table is None else to_markdown(table, 3)
         svg = _write_figure(folder / name, partial(drawn, exhibit.draw, frame), frame, markdown, forms)
-        picture = Markup(inline_svg(svg, name, sprite)) if svg and table is None else Markup("")
+        tables = [] if table is None else parts_of(table)
+        picture = Markup(inline_svg(svg, name, sprite)) if svg and not tables else Markup("")
         alt = f"{exhibit.title}. {exhibit.caption} The values are in figures/{name}.csv."
         shown.append(
-            Drawn(name, exhibit.paper, exhibit.title, exhibit.caption, True, True, picture, alt, table, "", "")
+            Drawn(name, exhibit.paper, exhibit.title, exhibit.caption, True, True, picture, alt, tables, "", "")
         )
     return shown
 

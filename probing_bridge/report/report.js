@@ -1,9 +1,6 @@
 // Sorting, hover values and the choice of a level and layer. The page is complete without any of it.
 "use strict";
 
-const contents = document.querySelector("nav details");
-if (window.matchMedia("(max-width: 60rem)").matches) contents.open = false;
-
 // A click on a column's head sorts by it: as numbers where all cells start with one, else as text.
 function numberOf(text) {
   const match = text.replace("−", "-").replace(/,/g, "").match(/^(?:LTH|<\s*)?\s*(-?\+?\d+(?:\.\d+)?)/);
