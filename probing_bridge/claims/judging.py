@@ -1,8 +1,8 @@
-"""How a claim is decided: trends, orders, bounds and absences, each with its stated rule.
+"""A claim, and what the runs of a study say about it.
 
-Verdicts. `holds` and `does not hold` need evidence of their own; `not decidable here` means that the rows are there
-but cannot tell (too few levels for any order to be significant, intervals that overlap, a sparsity not reached);
-`not run` means that rows are missing. Place in the flow: statistics -> judging -> claims.
+A claim is a sentence of the paper and the effects that it speaks of: what is measured, what is compared, which way it
+goes or within which margin it stays. Claims of one family are one statement and are corrected together. Place in the
+flow: numbers, statistics -> judging -> pruning, probing, similarity, attention of this package -> CLAIMS.
 """
 
 from __future__ import annotations
@@ -11,198 +11,222 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
+from probing_bridge.claims.numbers import Numbers
+from probing_bridge.claims.per_run import MissingRows, PerRun
+from probing_bridge.results.folder import Results
+from probing_bridge.results.statistics import (
+    CANNOT_TELL,
+    CONTRADICTED,
+    EQUIVALENT,
+    FALLS,
+    HOLDS,
+    KEPT,
+    NOT_RUN,
+    RISES,
+    SAME,
+    Question,
+    Verdict,
+    decide_family,
+    not_run,
+)
 
-from probing_bridge.results.naming import final_layers, layer_label, rows_of
-from probing_bridge.results.statistics import ALPHA, Trend, kendall, smallest_p, trends_by
-
-HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "not decidable here", "not run"
-VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_RUN)
+POINTS, CKA, BLEU, SPARSITY = "points", "CKA", "% of BLEU", "points of sparsity"
+MARGINS = {POINTS: 1.0, CKA: 0.02, BLEU: 1.0, SPARSITY: 1.0}  # what counts as no change, unless a claim says otherwise
 
 
-class MissingRows(Exception):
-    """The rows that a claim needs are not there; the message names them."""
+@dataclass(frozen=True)
+class Effect:
+    """One effect that a claim speaks of.
+
+    Attributes:
+        number: The effect of each run; None if it cannot be said, for the reason in `missing`.
+        name: What it is of, if the claim speaks of several.
+        paper: The paper's effect; NaN if it gives none.
+        claimed: What is claimed of it, if not what the claim says.
+        unit: Its unit, if not that of the claim.
+        missing: Why there is no number.
+    """
+
+    number: PerRun | None
+    name: str = ""
+    paper: float = math.nan
+    claimed: str = ""
+    unit: str = ""
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement of the paper.
+
+    Attributes:
+        section: Where it stands.
+        statement: The paper's sentence, in short.
+        paper: The paper's number.
+        quantity: What is measured.
+        comparison: What is compared with what.
+        figure: Key of FIGURES to look at.
+        effects: Numbers -> the effects; raises MissingRows where rows are missing.
+        claimed: RISES, FALLS, SAME or KEPT.
+        unit: Of the effects.
+        margin: What counts as no change; None: that of the unit.
+        least: How large a claimed rise or fall has to be.
+        family: Claims of the same family are corrected together; empty: this one by itself.
+    """
+
+    section: str
+    statement: str
+    paper: str
+    quantity: str
+    comparison: str
+    figure: str
+    effects: Callable[[Numbers], Sequence[Effect]]
+    claimed: str
+    unit: str
+    margin: float | None = None
+    least: float = 0.0
+    family: str = ""
+
+    @property
+    def allowed(self) -> float:
+        """The margin, in the claim's unit."""
+        return MARGINS[self.unit] if self.margin is None else self.margin
+
+    @property
+    def rule(self) -> str:
+        """The test in words."""
+        if self.claimed == SAME:
+            test = f"equivalent: 95 % interval inside ±{self.allowed:g} {self.unit}"
+        elif self.claimed == KEPT:
+            test = f"equivalent: 95 % interval above −{self.allowed:g} {self.unit}"
+        else:
+            bound = f"{'−' if self.claimed == FALLS and self.least else ''}{self.least:g}"
+            side = "above" if self.claimed == RISES else "below"
+            test = f"holds: interval {side} {bound}, Holm over the family; margin ±{self.allowed:g} {self.unit}"
+        return f"{self.quantity}: {self.comparison}; {test}"
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the results say about a claim.
+    """What the runs say about a claim.
 
     Attributes:
-        verdict: One of VERDICTS.
-        ours: The number found, with its interval where there is one.
-        detail: The test: tau, p, number of levels, or why it cannot be decided.
+        verdict: One of VERDICTS, of the statement as a whole.
+        parts: The verdict on each of its effects; not a single one where the rows for all of them are missing.
+        detail: How the parts make the whole, what was not run, or which rows are missing.
     """
 
     verdict: str
-    ours: str = "–"
+    parts: tuple[Verdict, ...] = ()
     detail: str = ""
 
-
-@dataclass(frozen=True)
-class Value:
-    """A number with the interval it was measured with (NaN where there is none)."""
-
-    score: float
-    low: float = math.nan
-    high: float = math.nan
-
-    def __str__(self) -> str:
-        """The number and its interval, three digits."""
-        if math.isnan(self.low) or math.isnan(self.high):
-            return f"{self.score:.3f}"
-        return f"{self.score:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
     @property
-    def least(self) -> float:
-        """The lowest value it may have."""
-        return self.score if math.isnan(self.low) else self.low
-
-    @property
-    def most(self) -> float:
-        """The highest value it may have."""
-        return self.score if math.isnan(self.high) else self.high
-
-
-def need(frame: pd.DataFrame, what: str) -> pd.DataFrame:
-    """The frame, if it has rows.
-
-    Raises:
-        MissingRows: It has none.
-    """
-    if not len(frame):
-        raise MissingRows(what)
-    return frame
+    def ours(self) -> str:
+        """The effects with their intervals, in words; of many the weakest."""
+        found = [part for part in self.parts if part.verdict != NOT_RUN]
+        if not found:
+            return "–"
+        shown = found if len(found) <= 3 else [min(found, key=_strength)]
+        text = "; ".join(_in_words(part) for part in shown)
+        return text if len(found) <= 3 else f"weakest of {len(found)}: {text}"
 
 
-def last_level(frame: pd.DataFrame, column: str = "level") -> pd.DataFrame:
-    """The rows of the sparsest level."""
-    return frame[frame[column] == frame[column].max()]
+def _strength(part: Verdict) -> float:
+    """How far an effect lies on the claimed side, in half widths of its interval."""
+    half = (part.high - part.low) / 2 or 1e-12
+    if part.claimed in (SAME, KEPT):
+        return (part.margin - (abs(part.effect) if part.claimed == SAME else -part.effect)) / half
+    return (part.effect if part.claimed == RISES else -part.effect) / half
 
 
-def mean_value(frame: pd.DataFrame, what: str) -> Value:
-    """Mean score of some rows, and the mean of their intervals.
-
-    Raises:
-        MissingRows: No rows.
-    """
-    need(frame, what)
-    ends = [float(frame[end].astype(float).mean()) if end in frame.columns else math.nan for end in ("low", "high")]
-    return Value(float(frame["score"].mean()), *ends)
+def _in_words(part: Verdict) -> str:
+    digits = 3 if part.unit == CKA else 1
+    numbers = [f"{value:+.{digits}f}".replace("-", "−") for value in (part.effect, part.low, part.high)]
+    name = f"{part.name}: " if part.name else ""
+    return f"{name}{numbers[0]} [{numbers[1]}, {numbers[2]}] {part.unit}"
 
 
-def all_of(parts: Sequence[tuple[str, Judgement]]) -> Judgement:
-    """A claim about several parts: holds if it holds for all, fails if it fails for one."""
-    verdicts = [judgement.verdict for _, judgement in parts]
-    verdict = next((v for v in (FAILS, NOT_RUN, UNDECIDED) if v in verdicts), HOLDS)
-    named = [(f"{name}: " if name else "", judgement) for name, judgement in parts]
-    ours = "; ".join(f"{name}{judgement.ours}" for name, judgement in named)
-    return Judgement(verdict, ours, "; ".join(f"{name}{j.detail}" for name, j in named if j.detail))
-
-
-def of_runs(judgements: Sequence[Judgement]) -> Judgement:
-    """The verdict on a claim that was judged run by run: theirs if all agree, else it cannot be decided."""
-    if len(judgements) == 1:
-        return judgements[0]
-    verdicts = {judgement.verdict for judgement in judgements}
-    ours = "; ".join(f"run {number}: {judgement.ours}" for number, judgement in enumerate(judgements, 1))
-    counts = ", ".join(f"{sum(j.verdict == v for j in judgements)} {v}" for v in VERDICTS if v in verdicts)
-    return Judgement(verdicts.pop() if len(verdicts) == 1 else UNDECIDED, ours, f"{len(judgements)} runs: {counts}")
-
-
-def at_final(layers: Iterable[str], test: Callable[[str], Judgement]) -> Judgement:
-    """A claim about the final layer: decided there, and what layer L says beside it where that is another.
+def judge(claim: Claim, results: Results, claims: Iterable[Claim] = ()) -> Judgement:
+    """The verdict on one claim.
 
     Args:
-        layers: Names of the layers that have rows; which is final, naming.final_layers says.
-        test: Judges the claim with one layer taken as the final one.
+        claim: The claim.
+        results: The runs of a study.
+        claims: Others, of which those of its family are corrected with it.
 
     Returns:
-        The judgement of the final layer; its numbers and details name the layers.
+        The verdict; `not run` names the rows that are missing.
     """
-    final, *beside = final_layers(layers)
-    found = test(final)
-    ours, details = f"{layer_label(final)}: {found.ours}", found.detail
-    for layer in beside:
-        other = test(layer)
-        ours += f"; beside it {layer_label(layer)}: {other.ours} ({other.verdict})"
-        details += f"; {layer_label(layer)}: {other.detail}"
-    return Judgement(found.verdict, ours, details)
+    kin = [other for other in claims if other.family and other.family == claim.family and other is not claim]
+    return judge_all(results, [claim, *kin])[0][1]
 
 
-def by_trend(trend: Trend, up: bool, ours: str, over: str = "levels") -> Judgement:
-    """A claimed rise or fall: one-sided Kendall test at 0.05.
+def judge_all(results: Results, claims: Iterable[Claim]) -> list[tuple[Claim, Judgement]]:
+    """The verdicts on claims, family by family.
 
-    Holds: significant in the claimed direction. Does not hold: significant the other way, or tau is 0 or of the other
-    sign although enough levels are there for a significant order.
+    Args:
+        results: The runs of a study.
+        claims: The claims.
+
+    Returns:
+        Each claim with its verdict, in the order given.
     """
-    p, opposite = (trend.p_up, trend.p_down) if up else (trend.p_down, trend.p_up)
-    detail = f"τ = {trend.tau:+.2f}, p = {p:.2g}, {trend.n} {over}".replace("-", "−")
-    if p < ALPHA:
-        return Judgement(HOLDS, ours, detail)
-    against = math.isnan(trend.tau) or trend.tau * (1 if up else -1) <= 0
-    possible = smallest_p(trend.n) < ALPHA
-    if opposite < ALPHA or (possible and against):
-        return Judgement(FAILS, ours, detail)
-    if not possible:
-        detail += f"; {trend.n} {over} cannot be significant (p ≥ {smallest_p(trend.n):.2g})"
-    return Judgement(UNDECIDED, ours, detail)
+    return judge_numbers(Numbers(results), claims)
 
 
-def frame_trend(frame: pd.DataFrame, up: bool, what: str, over: str = "level", digits: int = 3) -> Judgement:
-    """by_trend of the mean score over `over` (level or layer), with its first and last value."""
-    rows = need(frame.dropna(subset=["score"]), what)
-    means = rows.assign(**{over: rows[over].astype(int)}).groupby(over)["score"].mean().sort_index()
-    ours = f"{means.iloc[0]:.{digits}f} → {means.iloc[-1]:.{digits}f}"
-    return by_trend(kendall(list(means.index), list(means)), up, ours, f"{over}s")
+def judge_numbers(numbers: Numbers, claims: Iterable[Claim]) -> list[tuple[Claim, Judgement]]:
+    """As judge_all, of numbers that are there already."""
+    asked = [(claim, *_asked(claim, numbers)) for claim in claims]
+    families: dict[object, list[int]] = {}
+    for index, (claim, _, _) in enumerate(asked):
+        families.setdefault(claim.family or index, []).append(index)
+    judged: dict[int, Judgement] = {}
+    for members in families.values():
+        verdicts = iter(decide_family([question for index in members for question in asked[index][1]]))
+        for index in members:
+            claim, questions, missing = asked[index]
+            judged[index] = _whole(claim, [next(verdicts) for _ in questions], missing)
+    return [(claim, judged[index]) for index, (claim, _, _) in enumerate(asked)]
 
 
-def task_trend(best: pd.DataFrame, task: str, up: bool) -> Judgement:
-    """A claimed rise or fall of one task's score, Holm-corrected over all tasks that were run.
-
-    Raises:
-        MissingRows: The task was not run.
-    """
-    need(best[best["task"] == task], f"probes of {task}")
-    table = trends_by(best, "task")
-    row = next(row for row in rows_of(table) if row.task == task)
-    corrected = Trend(row.tau, row.p_up_holm, row.p_down_holm, row.n)
-    scores = best[best["task"] == task].sort_values("level")
-    ours = " → ".join(str(Value(*scores.iloc[end][["score", "low", "high"]].astype(float))) for end in (0, -1))
-    judgement = by_trend(corrected, up, ours)
-    reachable = len(table) * smallest_p(corrected.n) < ALPHA
-    if judgement.verdict == FAILS and not reachable and min(corrected.p_up, corrected.p_down) >= ALPHA:
-        judgement = Judgement(UNDECIDED, ours, judgement.detail)
-    return Judgement(judgement.verdict, ours, f"{judgement.detail}, Holm over {len(table)} tasks")
-
-
-def no_trends(frame: pd.DataFrame, by: str, what: str) -> Judgement:
-    """A claimed absence of trends: two-sided Kendall tests, Holm over the groups.
-
-    Holds: none significant although each could be. Does not hold: one is.
-    """
-    table = trends_by(need(frame, what), by)
-    found = [str(name) for name in table.loc[table["p_holm"] < ALPHA, by]]
-    ours = f"{len(table) - len(found)} of {len(table)} without a trend"
-    detail = f"smallest p = {table['p_holm'].min():.2g} (two-sided, Holm over {len(table)}), {table['n'].max()} levels"
-    if found:
-        return Judgement(FAILS, f"{ours}; trend in {', '.join(found)}", detail)
-    possible = all(2 * len(table) * smallest_p(n) < ALPHA for n in table["n"])
-    reason = "" if possible else "; too few levels for any trend to be significant"
-    return Judgement(HOLDS if possible else UNDECIDED, ours, detail + reason)
+def _asked(claim: Claim, numbers: Numbers) -> tuple[list[Question], list[Verdict]]:
+    """What is asked of each effect, and those of which nothing can be."""
+    questions, missing = [], []
+    try:
+        effects = claim.effects(numbers)
+    except MissingRows as rows:
+        return [], [not_run(f"needs {rows}", claim.unit, claimed=claim.claimed, margin=claim.allowed)]
+    for effect in effects:
+        claimed, unit = effect.claimed or claim.claimed, effect.unit or claim.unit
+        margin = MARGINS[effect.unit] if effect.unit else claim.allowed
+        try:
+            if effect.number is None:
+                raise MissingRows(effect.missing)
+            estimate = effect.number.estimate()
+        except MissingRows as rows:
+            missing.append(not_run(f"needs {rows}", unit, effect.name, claimed, margin))
+            continue
+        questions.append(Question(estimate, claimed, margin, unit, effect.name, effect.paper, claim.least))
+    return questions, missing
 
 
-def greater(more: Value, less: Value, names: tuple[str, str] = ("", "")) -> Judgement:
-    """A claimed order of two numbers: the intervals must not overlap (without intervals: the numbers themselves)."""
-    ours = f"{names[0]} {more} v {names[1]} {less}".replace("  ", " ").strip()
-    if more.least > less.most:
-        return Judgement(HOLDS, ours, "intervals apart" if not math.isnan(more.low) else "point estimates")
-    if more.most < less.least or (more.least == more.most and less.least == less.most):
-        return Judgement(FAILS, ours, "the other way round" if more.score < less.score else "equal")
-    return Judgement(UNDECIDED, ours, "the intervals overlap")
-
-
-def at_least(value: Value, bound: float) -> Judgement:
-    """A claimed lower bound, against the interval of the number."""
-    verdict = HOLDS if value.least >= bound else FAILS if value.most < bound else UNDECIDED
-    return Judgement(verdict, str(value), f"bound {bound:g}")
+def _whole(claim: Claim, parts: list[Verdict], missing: list[Verdict]) -> Judgement:
+    """The verdict on a statement about several effects: it says all of them."""
+    lacking = "; ".join(f"{part.name} {part.reason}".strip() for part in missing)
+    if not parts:
+        return Judgement(NOT_RUN, tuple(missing), lacking)
+    words = [part.verdict for part in parts]
+    supported = [
+        word == (HOLDS if part.claimed in (RISES, FALLS) else EQUIVALENT)
+        for part, word in zip(parts, words, strict=True)
+    ]
+    if all(supported):
+        verdict = HOLDS if HOLDS in words else EQUIVALENT
+    elif CONTRADICTED in words:
+        verdict = CONTRADICTED
+    else:
+        verdict = EQUIVALENT if set(words) == {EQUIVALENT} else CANNOT_TELL
+    counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+    texts = [parts[0].reason if len(parts) == 1 else f"{len(parts)} effects: {counts}", parts[0].over]
+    texts += [f"not run: {lacking}"] if lacking else []
+    return Judgement(verdict, (*parts, *missing), "; ".join(texts))

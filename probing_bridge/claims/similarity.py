@@ -1,176 +1,162 @@
-"""Tests of the claims of Section 5: neurons, layers, spectra, groups of tokens and attention."""
+"""The claims of Sections 5.2 and 5.3: neurons, layers, spectra and groups of tokens.
+
+Any further training moves a model away from LTH0. What pruning does to similarity with LTH0 is therefore said against
+the control that was trained on with the same rewinds and nothing pruned.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
-import pandas as pd
+from probing_bridge.claims.judging import CKA, POINTS, Claim, Effect
+from probing_bridge.claims.numbers import Numbers, final
+from probing_bridge.claims.per_run import MissingRows, PerRun, mean, trend, weighted
+from probing_bridge.results.statistics import FALLS, KEPT, RISES, fitted_weights
 
-from probing_bridge.claims.judging import (
-    FAILS,
-    HOLDS,
-    UNDECIDED,
-    Judgement,
-    MissingRows,
-    Value,
-    all_of,
-    at_final,
-    at_least,
-    frame_trend,
-    greater,
-    last_level,
-    mean_value,
-    need,
-)
-from probing_bridge.results import similarity
-from probing_bridge.results.folder import Results
-from probing_bridge.results.naming import layers_below, model_layers, numbered_layers
-from probing_bridge.results.similarity import concentration_data, distribution_rows, groups_data, own_index_data
+SHARE_OF_K = "% of k"
+STACKS = ("encoder", "decoder")
+SEMTAGS = {"semtag", "st"}  # what groups of semantic tags are called
+_DISSIMILAR = ("PRG", "PFT", "EPG", "ETG", "CON")  # progressive and perfect verbs, concepts (Bjerva et al. 2016)
 
 
-def own_index(results: Results) -> Judgement:
-    """Whether 99 % of the neurons keep their own index."""
-    rows = own_index_data(results)
-    rows = last_level(rows[rows["component"].isin(["encoder", "decoder"]) & (rows["layer"] == "all")])
-    need(rows, "neurons.csv")
-    share = float((rows["share"] * rows["n"]).sum() / rows["n"].sum())
-    return at_least(Value(share), 0.99)
+def less_control(numbers: Numbers, measure: str, component: str, level: int, layer: str) -> PerRun:
+    """Similarity of a layer with LTH0's, less that of the control's level of the same number."""
+    control = numbers.control.to_dense(measure, component, level, layer)
+    return numbers.to_dense(measure, component, level, layer) - control
 
 
-def all_neurons(results: Results) -> Judgement:
-    """Whether nearly all neurons are less correlated at the sparsest level than at the first."""
-    rows = need(numbered_layers(distribution_rows(results), "layer_a"), "neurons.csv")
-    keys = ["component", "layer_a", "neuron"]
-    ends = [
-        rows[rows["level_b"] == level].set_index(keys)["own_correlation"]
-        for level in (rows["level_b"].min(), rows["level_b"].max())
+def diverges(numbers: Numbers, measure: str) -> list[Effect]:
+    """Change over levels of the mean over layers, less the control's."""
+    found = []
+    for component in STACKS:
+        levels, layers = numbers.compared_levels(measure, component), numbers.numbered(measure, component)
+        means = [mean([less_control(numbers, measure, component, n, layer) for layer in layers]) for n in levels]
+        found.append(Effect(weighted(means, fitted_weights([0, *levels])[1:]), component))  # at LTH0 both are 1
+    return found
+
+
+def height(numbers: Numbers, measure: str, components: tuple[str, ...]) -> list[Effect]:
+    """Change over layers at the sparsest level, less the control's."""
+    found = []
+    for component in components:
+        level, layers = numbers.compared_levels(measure, component)[-1], numbers.numbered(measure, component)
+        scores = [less_control(numbers, measure, component, level, layer) for layer in layers]
+        found.append(Effect(trend(scores, [int(layer) for layer in layers]), component))
+    return found
+
+
+def own_index(numbers: Numbers) -> list[Effect]:
+    """Share of neurons that keep their own index at the sparsest level, less all."""
+    last = max((int(level) for component, level in numbers.own_index if component in STACKS), default=0)
+    shares = [numbers.own_index[component, last] for component in STACKS if (component, last) in numbers.own_index]
+    return [Effect(mean(shares, "neurons.csv").less(1.0) * 100.0, f"LTH{last}", -0.2)]
+
+
+def all_neurons(numbers: Numbers) -> list[Effect]:
+    """Share of neurons that are less like their own of LTH0 than in the control, less one half."""
+    if not numbers.less_alike:
+        raise MissingRows("neurons.csv of the sparsest level, here and of the control")
+    return [Effect(share.less(0.5) * 100.0, f"LTH{level}", 50.0) for level, share in numbers.less_alike.items()]
+
+
+def decoder_top(numbers: Numbers) -> list[Effect]:
+    """Final decoder layer less the one below, similarity with LTH0 at every level."""
+    layers, below = numbers.layers("linear_cka", "decoder"), numbers.below("linear_cka", "decoder")
+    return [
+        Effect(
+            numbers.to_dense("linear_cka", "decoder", level, final(layers))
+            - numbers.to_dense("linear_cka", "decoder", level, below[-1]),
+            f"LTH{level}",
+        )
+        for level in numbers.compared_levels("linear_cka", "decoder")
     ]
-    if rows["level_b"].nunique() < 2:
-        return Judgement(UNDECIDED, detail="one pruned level only")
-    change = (ends[1] - ends[0]).dropna()
-    return at_least(Value(float((change < 0).mean())), 0.95)
 
 
-def to_dense(results: Results, measure: str, component: str) -> pd.DataFrame:
-    """Similarity of one component's layers 1 to L to LTH0, pruned levels only."""
-    rows = numbered_layers(similarity.to_dense(results, measure), "layer")
-    rows = rows[(rows["component"] == component) & (rows["level"] > 0)]
-    return need(rows, f"{measure} of LTH0 and pruned levels, {component}")
+def decoder_apart(numbers: Numbers) -> list[Effect]:
+    """Different encoder layers less different decoder layers, within LTH0."""
+    return [Effect(numbers.apart("linear_cka", "encoder", 0) - numbers.apart("linear_cka", "decoder", 0))]
 
 
-def diverges(results: Results, measure: str) -> Judgement:
-    """Similarity to LTH0 falls with the level, mean over layers."""
-    return all_of([(c, frame_trend(to_dense(results, measure, c), False, measure)) for c in ("encoder", "decoder")])
+def to_final(numbers: Numbers, component: str, level: int) -> PerRun:
+    """Mean similarity of the layers below the last with the final one, within a level."""
+    last = final(numbers.layers("linear_cka", component))
+    below = numbers.below("linear_cka", component)
+    return mean([numbers.pair("linear_cka", component, (level, layer), (level, last)) for layer in below])
 
 
-def height(results: Results, measure: str, components: tuple[str, ...]) -> Judgement:
-    """At the sparsest level, similarity to LTH0 falls with the height of the layer."""
-    return all_of(
-        [(c, frame_trend(last_level(to_dense(results, measure, c)), False, measure, "layer")) for c in components]
-    )
+def early_closer(numbers: Numbers) -> list[Effect]:
+    """Sparsest level less LTH0."""
+    found = []
+    for component, paper in zip(STACKS, (0.07, 0.12), strict=True):
+        last = numbers.compared_levels("linear_cka", component)[-1]
+        found.append(Effect(to_final(numbers, component, last) - to_final(numbers, component, 0), component, paper))
+    return found
 
 
-def decoder_top(results: Results) -> Judgement:
-    """Whether the decoder's final layer stays closer than layer L - 1."""
-    rows = similarity.to_dense(results, "linear_cka")
-    rows = rows[(rows["component"] == "decoder") & (rows["level"] > 0)]
-    table = need(rows, "linear_cka of LTH0 and pruned levels, decoder").pivot(
-        index="level", columns="layer", values="score"
-    )
-    below = layers_below(table.columns)
-    if not below:
-        raise MissingRows("two decoder layers")
-
-    def test(final: str) -> Judgement:
-        gaps = (table[final] - table[below[-1]]).dropna()
-        ours = f"higher at {(gaps > 0).sum()} of {len(gaps)} levels"
-        return Judgement(HOLDS if (gaps > 0).all() else FAILS, ours, "point estimates")
-
-    return at_final(table.columns, test)
+def closer_with_sparsity(numbers: Numbers) -> list[Effect]:
+    """Change over levels."""
+    found = []
+    for component in STACKS:
+        levels = [0, *numbers.compared_levels("linear_cka", component)]
+        found.append(Effect(trend([to_final(numbers, component, level) for level in levels], levels), component))
+    return found
 
 
-def decoder_apart(results: Results) -> Judgement:
-    """Whether decoder layers differ more from each other than encoder layers."""
-    rows = similarity.off_diagonal(results, "linear_cka")
-    rows = rows[(rows["level"] == 0) & (rows["layer"] == "all")]
-    means = {
-        c: mean_value(rows[rows["component"] == c], f"linear_cka within LTH0, {c}") for c in ("encoder", "decoder")
-    }
-    return greater(means["encoder"], means["decoder"], ("encoder", "decoder"))
+def sparse_to_dense_final(numbers: Numbers) -> list[Effect]:
+    """Layers below the last with the dense final layer: those of the sparsest level less the dense ones."""
+    last = numbers.compared_levels("linear_cka", "decoder")[-1]
+    top = (0, final(numbers.layers("linear_cka", "decoder")))
+    gains = [
+        numbers.pair("linear_cka", "decoder", (last, layer), top)
+        - numbers.pair("linear_cka", "decoder", (0, layer), top)
+        for layer in numbers.below("linear_cka", "decoder")
+    ]
+    return [Effect(mean(gains), paper=0.06)]
 
 
-def early_late(results: Results, component: str) -> pd.DataFrame:
-    """CKA of layers 1 to L - 1 with layer L and its norm, within each level."""
-    rows = model_layers(similarity.similarity_rows(results, "linear_cka", component), "layer_a", "layer_b")
-    rows = need(rows[rows["level_a"] == rows["level_b"]], f"linear_cka within levels, {component}")
-    below = layers_below(rows["layer_a"])
-    rows = rows[rows["layer_a"].isin(below) & ~rows["layer_b"].isin(below)]
-    return need(rows, f"linear_cka of two layers, {component}").rename(columns={"level_a": "level"})
+def spectrum(numbers: Numbers) -> list[Effect]:
+    """K of the final layer, sparsest level less LTH0, in % of LTH0's."""
+    found = []
+    for component, paper in zip(STACKS, (-39.3, -50.9), strict=True):
+        keys = [key for key in numbers.k80 if key[0] == component]
+        if not keys:
+            raise MissingRows(f"spectrum_k80, {component}")
+        layer, last = final([key[1] for key in keys]), max(key[2] for key in keys)
+        if (component, layer, 0) not in numbers.k80 or not last:
+            raise MissingRows(f"spectrum_k80 of LTH0 and a pruned level, {component}")
+        dense, sparse = numbers.k80[component, layer, 0], numbers.k80[component, layer, last]
+        found.append(Effect((sparse - dense) * (100 / dense.values), component, paper))
+    return found
 
 
-def early_closer(results: Results) -> Judgement:
-    """Whether the layers below the last move towards the final one."""
-    parts = []
-    for component in ("encoder", "decoder"):
-        rows = early_late(results, component)
-        parts.append((component, at_final(rows["layer_b"], partial(_closer, rows))))
-    return all_of(parts)
+def groups(
+    numbers: Numbers, kinds: set[str], high: Callable[[str], bool], low: Callable[[str], bool], paper: float = math.nan
+) -> list[Effect]:
+    """Tokens of some groups (their mean) less those of each other one, final encoder layer."""
+    layer = final([key[2] for key in numbers.groups if key[0] in kinds])
+    found = {key[1]: number for key, number in numbers.groups.items() if key[0] in kinds and key[2] == layer}
+    more = mean([number for group, number in found.items() if high(group)], "groups that are named in the paper")
+    less = {group: number for group, number in found.items() if low(group)}
+    if not less:
+        raise MissingRows("groups that are named in the paper")
+    return [Effect(more - number, f"v {group}", paper) for group, number in less.items()]
 
 
-def _closer(rows: pd.DataFrame, final: str) -> Judgement:
-    return frame_trend(rows[rows["layer_b"] == final], True, "layer pairs")
+def by_frequency(numbers: Numbers) -> list[Effect]:
+    """Middle ranks less common and rare ones."""
+    return groups(numbers, {"frequency"}, lambda g: rank(g) == 100, lambda g: rank(g) == 0 or rank(g) >= 2500, 0.08)
 
 
-def sparse_to_dense_final(results: Results) -> Judgement:
-    """Whether early sparse decoder layers are closer to the dense final layer than dense ones are."""
-    within = early_late(results, "decoder")
-    rows = model_layers(similarity.similarity_rows(results, "linear_cka", "decoder"), "layer_a", "layer_b")
-    rows = rows[(rows["level_a"] == 0) & (rows["level_b"] > 0) & rows["layer_b"].isin(layers_below(rows["layer_b"]))]
-    sparse = last_level(need(rows, "linear_cka between LTH0 and pruned levels"), "level_b")
-    return at_final(
-        within["layer_b"],
-        lambda final: _crossed(within[within["layer_b"] == final], sparse[sparse["layer_a"] == final]),
-    )
+def by_pos(numbers: Numbers) -> list[Effect]:
+    """Conjunctions and superlatives less names, particles, possessives and periods."""
+    return groups(numbers, {"pos"}, lambda g: g in ("CC", "JJS"), lambda g: g in ("NNP", "RP", "POS", "."), 0.12)
 
 
-def _crossed(within: pd.DataFrame, sparse: pd.DataFrame) -> Judgement:
-    """Layers of the sparse model and of the dense one (`within` its own), each with one layer of the dense one."""
-    dense = within[within["level"] == 0].set_index("layer_a")["score"]
-    gains = (sparse.set_index("layer_b")["score"] - dense).dropna()
-    if not len(gains):
-        raise MissingRows("linear_cka of early and final layers")
-    ours = f"{(gains > 0).sum()} of {len(gains)} layers closer, mean {gains.mean():+.3f}".replace("-", "−")
-    return Judgement(HOLDS if (gains > 0).mean() > 0.5 else FAILS, ours, "point estimates; holds for more than half")
-
-
-def spectrum(results: Results) -> Judgement:
-    """Whether k for 80 % of the variance falls."""
-    rows, parts = similarity.one_layer(results, "spectrum_k80"), []
-    for component in ("encoder", "decoder"):
-        part = need(rows[rows["component"] == component], f"spectrum_k80, {component}")
-        parts.append((component, at_final(part["layer"], partial(_falls, part))))
-    return all_of(parts)
-
-
-def _falls(rows: pd.DataFrame, final: str) -> Judgement:
-    return frame_trend(rows[rows["layer"] == final], False, "spectrum_k80", digits=0)
-
-
-def groups(results: Results, kind: str, high: Callable[[str], bool], low: Callable[[str], bool]) -> Judgement:
-    """Tokens of some groups are more alike in the dense and the sparse model than those of others."""
-    rows = groups_data(results)
-    rows = need(rows[rows["kind"] == kind], f"linear_cka by group {kind}:...")
-    return at_final(rows["layer"], lambda final: _more_alike(rows[rows["layer"] == final], kind, high, low))
-
-
-def _more_alike(rows: pd.DataFrame, kind: str, high: Callable[[str], bool], low: Callable[[str], bool]) -> Judgement:
-    """The same of one layer."""
-    more, less = rows[rows["group"].map(high)], rows[rows["group"].map(low)]
-    top = mean_value(more, f"{kind} groups named in the paper")
-    groups = need(less, f"{kind} groups named in the paper").groupby("group", sort=False)
-    parts = [(str(group), greater(top, mean_value(part, kind))) for group, part in groups]
-    return all_of(parts)
+def by_semantic_tag(numbers: Numbers) -> list[Effect]:
+    """Other tags less progressive and perfect verbs and concepts."""
+    return groups(numbers, SEMTAGS, lambda g: g not in (*_DISSIMILAR, "unknown"), lambda g: g in _DISSIMILAR)
 
 
 def rank(group: str) -> int:
@@ -179,71 +165,59 @@ def rank(group: str) -> int:
     return int(digits[0]) if digits else -1
 
 
-def attention_stays(results: Results, kind: str, bound: float, skip_first: bool) -> Judgement:
-    """Whether attention stays above a bound in every layer, sparsest level."""
-    rows = last_level(to_dense(results, "attention_cka", kind))
-    if skip_first:
-        rows = need(rows[rows["layer"] != "1"], "layers above the first")
-    lowest = rows.sort_values("score").iloc[0]
-    judgement = at_least(Value(*(float(lowest[end]) for end in ("score", "low", "high"))), bound)
-    return Judgement(judgement.verdict, f"lowest {judgement.ours} (layer {lowest['layer']})", judgement.detail)
+_CONTROL = "less the control's that is trained on with nothing pruned"
 
-
-def first_layer_differs(results: Results) -> Judgement:
-    """Whether layer 1 of encoder self-attention has changed more than all others."""
-    rows = last_level(to_dense(results, "attention_cka", "encoder_self"))
-    first = mean_value(rows[rows["layer"] == "1"], "encoder_self, layer 1")
-    others = need(rows[rows["layer"] != "1"], "layers above the first").sort_values("score").iloc[0]
-    rest = Value(*(float(others[end]) for end in ("score", "low", "high")))
-    return greater(rest, first, ("lowest of the others", "layer 1"))
-
-
-def off_diagonal(results: Results, kind: str, layer: str = "all") -> pd.DataFrame:
-    """Mean AttentionSim of one layer, or of all, with the other layers."""
-    rows = similarity.off_diagonal(results, "attention_cka")
-    rows = rows[(rows["component"] == kind) & (rows["layer"] == layer)]
-    return need(rows, f"attention_cka of different layers, {kind}")
-
-
-def dense_off_diagonal(results: Results, kind: str) -> Value:
-    """Mean AttentionSim of different layers of LTH0."""
-    rows = off_diagonal(results, kind)
-    return mean_value(rows[rows["level"] == 0], f"attention_cka within LTH0, {kind}")
-
-
-def ordered(values: dict[str, Value], top: str) -> Judgement:
-    """One value above all others."""
-    return all_of([(f"than {name}", greater(values[top], other)) for name, other in values.items() if name != top])
-
-
-def cross_varies(results: Results) -> Judgement:
-    """Whether encoder-decoder attention differs most between layers."""
-    cross = dense_off_diagonal(results, "encoder_decoder")
-    kinds = ("encoder_self", "decoder_self")
-    return all_of([(kind, greater(dense_off_diagonal(results, kind), cross, ("", "cross"))) for kind in kinds])
-
-
-def cross_halves(results: Results) -> Judgement:
-    """Whether its first and second half differ."""
-    rows = similarity.layer_pairs(results, "attention_cka", "encoder_decoder")
-    rows = rows[(rows["level_a"] == 0) & (rows["level_b"] == 0) & (rows["layer_a"] != rows["layer_b"])]
-    need(rows, "attention_cka within LTH0, encoder_decoder")
-    half = max(int(layer) for layer in rows["layer_a"]) / 2
-    same = (rows["layer_a"].astype(int) <= half) == (rows["layer_b"].astype(int) <= half)
-    within, between = mean_value(rows[same], "layers of one half"), mean_value(rows[~same], "layers of both halves")
-    return greater(within, between, ("within halves", "between"))
-
-
-def decoder_self_homogeneous(results: Results) -> Judgement:
-    """Whether decoder self-attention is the most alike across layers."""
-    kinds = ("decoder_self", "encoder_self", "encoder_decoder")
-    return ordered({kind: dense_off_diagonal(results, kind) for kind in kinds}, "decoder_self")
-
-
-def concentrated(results: Results) -> Judgement:
-    """Whether concentration orders the three kinds as in the paper."""
-    rows = concentration_data(results)
-    rows = need(last_level(rows[rows["layer"] != "all"]), "attention_concentration")
-    kinds = ("decoder_self", "encoder_self", "encoder_decoder")
-    values = [mean_value(rows[rows["component"] == kind], f"attention_concentration, {kind}") for kind in kinds]
-    return all_of([("", greater(values[0], values[1], kinds[:2])), ("", greater(values[1], values[2], kinds[1:]))])
+CLAIMS = (
+    Claim("5.2", "k's most correlated neuron is the same neuron k, 99.8 % of the time", "99.8 %",
+          "share of neurons that match their own index", "sparsest level less 100 %", "table_own_index", own_index,
+          KEPT, POINTS),
+    Claim("5.2", "The magnitude of neuron similarity consistently drops with sparsity",
+          "decoder 1: 0.82, 6: 0.71 at LTH8", "NeuronSim with LTH0, mean over layers",
+          f"fitted change over levels, {_CONTROL}; both stacks", "fig_4_neuron_similarity",
+          partial(diverges, measure="neuron_similarity"), FALLS, CKA),
+    Claim("5.2", "... in both the encoder and decoder, sharpest for higher layers",
+          "0.82 → 0.71 over the decoder's layers", "NeuronSim with LTH0",
+          f"fitted change over layers, sparsest level, {_CONTROL}; both stacks", "fig_4_neuron_similarity",
+          partial(height, measure="neuron_similarity", components=STACKS), FALLS, CKA),
+    Claim("5.2", "All sparse-dense neuron pairs became less similar during pruning", "all",
+          "share of neurons less like LTH0's than the control's are", "less one half; at least 95 % of all",
+          "fig_a4_neuron_distribution", all_neurons, RISES, POINTS, least=45.0),
+    Claim("5.2", "LayerSim decreases with sparsity", "–", "linear CKA with LTH0, mean over layers",
+          f"fitted change over levels, {_CONTROL}; both stacks", "fig_a5_layers_to_dense",
+          partial(diverges, measure="linear_cka"), FALLS, CKA),
+    Claim("5.2", "... especially at higher (encoder) layers", "–", "linear CKA with LTH0",
+          f"fitted change over encoder layers, sparsest level, {_CONTROL}", "fig_5_encoder_layers",
+          partial(height, measure="linear_cka", components=("encoder",)), FALLS, CKA),
+    Claim("5.2", "In the decoder, LayerSim with dense was consistently higher at layer 6 than layer 5", "consistently",
+          "linear CKA with LTH0", "final decoder layer less layer L − 1, at every level", "fig_a5_layers_to_dense",
+          decoder_top, RISES, CKA),
+    Claim("5.2", "Different decoder layers are less similar than different encoder layers", "–",
+          "mean linear CKA of different layers", "encoder less decoder, LTH0", "fig_a6_decoder_layers", decoder_apart,
+          RISES, CKA),
+    Claim("5.2", "Early sparse representations are closer to their final ones than early dense ones are",
+          "encoder 2–6: 0.67 → 0.74; decoder 4–6: 0.80 → 0.92",
+          "mean linear CKA of layers 1 to L − 1 with the final one", "sparsest level less LTH0; both stacks",
+          "fig_5_encoder_layers", early_closer, RISES, CKA),
+    Claim("5.2", "... and this trend strengthens as sparsity increases", "–",
+          "mean linear CKA of layers 1 to L − 1 with the final one", "fitted change over levels; both stacks",
+          "fig_5_encoder_layers", closer_with_sparsity, RISES, CKA),
+    Claim("5.2", "Early sparse decoder layers were often closer to the final dense layer than early dense ones",
+          "2–6: 0.55 v 0.49", "linear CKA with LTH0's final layer", "sparse less dense, mean over layers 1 to L − 1",
+          "fig_a6_decoder_layers", sparse_to_dense_final, RISES, CKA),
+    Claim("5.3", "Sparse models have more variance explained by the top k singular vectors",
+          "encoder 290 → 176, decoder 283 → 139", "k for 80 % of the final layer's variance",
+          "sparsest level less LTH0, in % of LTH0's; both stacks", "fig_a7_spectrum", spectrum, FALLS, SHARE_OF_K,
+          margin=5.0),
+    Claim("5.3", "Mid-frequency tokens (rank 100 to 500) had highest similarity; common and rare ones less",
+          "0.95 v 0.87, 0.87", "linear CKA dense v sparsest, final encoder layer",
+          "bin from 100 less those from 0 and from 2500 on", "fig_groups", by_frequency, RISES, CKA),
+    Claim("5.3",
+          "Conjunctions and superlatives had highest similarity; proper nouns, particles, possessives and periods low",
+          "0.98, 0.97 v 0.85, 0.86, 0.79, 0.84", "linear CKA dense v sparsest, final encoder layer",
+          "mean of CC and JJS less each of NNP, RP, POS and the period", "fig_groups", by_pos, RISES, CKA),
+    Claim("5.3",
+          "The least similar semantic tags were perfect and progressive verbs; 'concept' is relatively dissimilar",
+          "0.84, 0.87", "linear CKA dense v sparsest, final encoder layer",
+          "mean of the other semantic tags less each of PRG, PFT, EPG, ETG and CON", "fig_groups", by_semantic_tag,
+          RISES, CKA),
+)  # fmt: skip

@@ -17,6 +17,7 @@ from collections.abc import Callable
 import matplotlib.figure
 import pandas as pd
 
+from probing_bridge.claims.tasks import tasks_data
 from probing_bridge.figures import tables
 from probing_bridge.figures.exhibit import LINES, ROWS, Exhibit
 from probing_bridge.figures.outputs import draw_damage_path, draw_output_groups, show_disagreements, show_outputs
@@ -137,10 +138,10 @@ FIGURES: dict[str, Exhibit] = {
         data=probing.linear_best_data, caption=_BEST, source="probes", where=_LINEAR, command=_PROBE,
     ),
     "table_4_2_trends": _as_table(
-        "Section 4.2", "Tasks that stay, degrade or improve", "probing", tables.show_trends, data=probing.trends_data,
-        caption="Kendall's tau of the score at one layer a task over levels, two-sided, Holm's correction over the "
-        "tasks. Degrading or improving: corrected p < 0.05; invariant: not; undecided: too few levels for any order "
-        "to be significant.",
+        "Section 4.2", "Tasks that stay, degrade or improve", "probing", tables.show_trends, data=tasks_data,
+        caption="Change of the line fitted over the levels, at one layer a task, with its interval (Holm's steps over "
+        "the tasks of one statement). Degrading or improving: the interval excludes 0; invariant: it lies within 1 "
+        "point; undecided: neither; uninformative: the probe finds no more than at the embeddings.",
         source="probes", where=_LINEAR, command=_PROBE,
     ),
     "fig_2_mlp_probes": Exhibit(

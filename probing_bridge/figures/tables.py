@@ -165,20 +165,28 @@ def show_trends(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "task": [task_label(task) for task in frame["task"]],
+            "layer": list(frame["layer"]),
             "LTH0": [number(value) for value in frame["first"]],
             "sparsest": [number(value) for value in frame["last"]],
-            "levels": [str(n) for n in frame["n"]],
-            "Kendall's τ": [number(tau, digits=2).replace("-", "−") for tau in frame["tau"]],
-            "p": [p_text(p) for p in frame["p"]],
-            "p (Holm)": [p_text(p) for p in frame["p_holm"]],
+            "change, points": [_change(*row) for row in zip(frame["change"], frame["low"], frame["high"], strict=True)],
+            "p (Holm)": [p_text(p) for p in frame["p"]],
             "here": list(frame["kind"]),
             "paper": [PAPER_KINDS.get(task, "not said") for task in frame["task"]],
         }
     )
 
 
+def _change(change: float, low: float, high: float) -> str:
+    """A change with its interval, in points."""
+    if pd.isna(change):
+        return "–"
+    return f"{change:+.1f} [{low:+.1f}, {high:+.1f}]".replace("-", "−")
+
+
 def p_text(p: float) -> str:
     """A p-value as text."""
+    if pd.isna(p):
+        return "–"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 

@@ -20,8 +20,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from probing_bridge import __version__
-from probing_bridge.claims import CLAIMS, Claim, claims_table, judge
-from probing_bridge.claims.judging import VERDICTS, Judgement, of_runs
+from probing_bridge.claims import CLAIMS, Claim, Judgement, claims_table
+from probing_bridge.claims import judge_all as judged
 from probing_bridge.errors import InputError
 from probing_bridge.figures import FIGURES, SECTIONS
 from probing_bridge.figures.exhibit import Exhibit
@@ -36,6 +36,7 @@ from probing_bridge.report.texts import different, headline, missing_tasks, prov
 from probing_bridge.results.folder import Results, Run
 from probing_bridge.results.levels import known_levels
 from probing_bridge.results.naming import layer_order, model_layers
+from probing_bridge.results.statistics import VERDICTS
 
 _NAMES_TASKS = ("fig_1_linear_probes", "fig_2_mlp_probes")  # say which of the paper's tasks were not run
 
@@ -106,8 +107,7 @@ def build(
 
 def judge_all(results: Results, output: Path) -> list[tuple[Claim, Judgement]]:
     """Judges every claim, writes claims.csv and claims.md into a folder, and returns claims and judgements."""
-    runs = [results.one_run(number) for number in range(1, len(results.runs) + 1)]
-    judgements = [(claim, of_runs([judge(claim, run) for run in runs])) for claim in CLAIMS]
+    judgements = judged(results, CLAIMS)
     claims = claims_table(judgements)
     _write(output / "claims.csv", claims.to_csv(index=False).encode())
     _write(output / "claims.md", to_markdown(claims[["section", "claim", "paper", "ours", "verdict"]], 5).encode())

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from probing_bridge.claims import Claim
-from probing_bridge.claims.judging import FAILS, HOLDS, UNDECIDED, Judgement
+from probing_bridge.claims import Claim, Judgement
 from probing_bridge.figures.style import number, percent
 from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import experiment_name, known_levels, with_sparsity
 from probing_bridge.results.naming import NORM, TASK_NAMES, layer_order, metric_label, task_label
 from probing_bridge.results.runs import mean_of_runs
+from probing_bridge.results.statistics import HOLDS, NOT_RUN
 
 _LONG_COMMAND = 400  # characters; a longer one is cut on the page, whole in the CSV files
 
@@ -43,7 +43,7 @@ def headline(results: Results, judgements: Sequence[tuple[Claim, Judgement]]) ->
     if tasks:
         lines.append(("probing tasks", f"{tasks} of {len(TASK_NAMES)}"))
     held = sum(judgement.verdict == HOLDS for _, judgement in judgements)
-    tested = sum(judgement.verdict in (HOLDS, FAILS, UNDECIDED) for _, judgement in judgements)
+    tested = sum(judgement.verdict != NOT_RUN for _, judgement in judgements)
     lines.append(("claims that hold", f"{held} of {tested} tested"))
     return lines
 

@@ -169,6 +169,11 @@ def modules_data(results: Results) -> pd.DataFrame:
     return _shares(results, ["component", "kind", "layer", "level"])
 
 
+def kinds_data(results: Results) -> pd.DataFrame:
+    """Sparsity of each kind of module over all layers: component, kind, level, sparsity_prunable, weights, ..."""
+    return _shares(results, ["component", "kind", "level"])
+
+
 def projections_data(results: Results) -> pd.DataFrame:
     """Sparsity of Wq, Wk, Wv and Wo over all layers: run, component, kind, projection, level, sparsity_prunable, ..."""
     rows = _shares(results, ["component", "kind", "projection", "level"])

@@ -18,8 +18,6 @@ from probing_bridge.results.chosen import best_layer, chosen_layer
 from probing_bridge.results.folder import RUN, Results
 from probing_bridge.results.levels import with_sparsity
 from probing_bridge.results.naming import model_layers, task_category, task_order
-from probing_bridge.results.runs import mean_of_runs
-from probing_bridge.results.statistics import task_trends
 
 SIDES = {"selectivity": "selectivity", "mdl_compression": "MDL compression"}
 FIRST_EPOCHS = 1  # a probe whose best epoch, counted from 0, is no later has hardly been trained
@@ -208,15 +206,6 @@ def layer_z_scores(scores: pd.DataFrame) -> pd.DataFrame:
         z=("z", "mean"), tasks=("task", "nunique"), sparsity=("sparsity", "first")
     )
     return means
-
-
-def trends_data(results: Results) -> pd.DataFrame:
-    """Each task called invariant, degrading or improving (Section 4.2): task, tau, p, p_holm, n, kind, first, last."""
-    chosen = mean_of_runs(chosen_layers(probe_scores(results, "linear")), ["task", "level"])
-    if not len(chosen):
-        return pd.DataFrame(columns=["task", "tau", "p", "p_holm", "n", "kind", "first", "last"])
-    ends = chosen.groupby("task")["score"].agg(["first", "last"]).reset_index()
-    return task_trends(chosen).merge(ends, on="task").drop(columns=["p_up", "p_down", "p_up_holm", "p_down_holm"])
 
 
 def layers_data(results: Results) -> pd.DataFrame:

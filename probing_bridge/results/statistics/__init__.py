@@ -18,7 +18,6 @@ one statement about several tasks, layers or levels together. Place in the flow:
 
 from probing_bridge.results.statistics.estimates import Estimate, multi_bootstrap, multi_jackknife, over_runs
 from probing_bridge.results.statistics.holm import ALPHA, holm
-from probing_bridge.results.statistics.kendall import Trend, kendall, smallest_p, task_trends, trends_by
 from probing_bridge.results.statistics.power import power, runs_needed
 from probing_bridge.results.statistics.questions import FALLS, KEPT, RISES, SAME, Question
 from probing_bridge.results.statistics.trends import fitted_change, fitted_weights, onset, peak
@@ -49,14 +48,12 @@ __all__ = [
     "VERDICTS",
     "Estimate",
     "Question",
-    "Trend",
     "Verdict",
     "decide",
     "decide_family",
     "fitted_change",
     "fitted_weights",
     "holm",
-    "kendall",
     "multi_bootstrap",
     "multi_jackknife",
     "not_run",
@@ -65,7 +62,4 @@ __all__ = [
     "peak",
     "power",
     "runs_needed",
-    "smallest_p",
-    "task_trends",
-    "trends_by",
 ]
