@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from probing_bridge.claims import bleu
@@ -19,7 +20,8 @@ from probing_bridge.results import levels, similarity
 from probing_bridge.results.folder import RUN, Results
 from probing_bridge.results.naming import NORM, final_layers, layer_order, layers_below, model_layers, numbered_layers
 
-EMBEDDINGS = "0"
+EMBEDDINGS, GAIN = "0", "gain"
+PROBED = ("probe", "task", "layer", "level")
 Found = Mapping[tuple[Any, ...], PerRun]
 
 
@@ -91,19 +93,29 @@ class Numbers:
 
     # ---- probes
 
+    def _own_metric(self, table: str) -> pd.DataFrame:
+        """The rows of the tasks' own metrics: of the mean over seeds (rows without a seed), where there are such."""
+        rows = self.results[table]
+        rows = rows[rows["level"].notna() & ~rows["metric"].isin({*side_metrics(), GAIN})]
+        return rows[rows["seed"].isna()] if rows["seed"].isna().any() else rows
+
     @cached_property
     def scores(self) -> Found:
         """(probe, task, layer, level) -> score of the task's own metric, mean over seeds, as a fraction."""
-        rows = self.results["probes"]
-        rows = rows[rows["level"].notna() & ~rows["metric"].isin(side_metrics())]
-        return self._of(rows, ["probe", "task", "layer", "level"])
+        return self._of(self._own_metric("probes"), PROBED)
+
+    @cached_property
+    def choosing(self) -> Found:
+        """(probe, task, layer, level) -> the score that chooses a layer: that of the development set if it is known."""
+        rows = self._own_metric("probes")
+        known = "dev_score" in rows.columns and bool(rows["dev_score"].notna().all())
+        return self._of(rows, PROBED, "dev_score" if known else "score")
 
     @cached_property
     def paired(self) -> Found:
         """(probe, task, layer, level) -> score less LTH0's on the same sentences, as a fraction."""
-        rows = self.results["probes_differences"]
-        rows = rows[(rows["other_level"] == 0) & ~rows["metric"].isin(side_metrics())]
-        return self._of(rows, ["probe", "task", "layer", "level"], "difference")
+        rows = self._own_metric("probes_differences")
+        return self._of(rows[rows["other_level"] == 0], PROBED, "difference")
 
     def score(self, task: str, level: int, layer: str, probe: str = "linear") -> PerRun:
         """A score in points."""
@@ -146,19 +158,25 @@ class Numbers:
     def _chosen_layer(self, task: str, probe: str = "linear") -> str:
         """The one layer at which a task is judged, for all levels and runs: the best in the mean over them."""
         at = self.probed_levels(task, probe)
-        means = {
-            layer: mean([self.score(task, level, layer, probe) for level in at]).values.mean()
+        known = {
+            layer: [self.choosing.get((probe, task, layer, level)) for level in at]
             for layer in self.probed_layers(task, probe)
         }
+        means = {
+            layer: mean([number for number in numbers if number is not None]).values.mean()
+            for layer, numbers in known.items()
+            if None not in numbers
+        }
+        means = {layer: value for layer, value in means.items() if np.isfinite(value)}
         if not means:
-            raise MissingRows(f"{probe} probes of {task} at a layer of the model")
+            raise MissingRows(f"{probe} probes of {task} at one layer of every level")
         return max(means, key=lambda layer: means[layer])
 
     @cached_property
     def gains(self) -> Found:
         """(probe, task, layer, level) -> score less that of layer 0 on the same sentences, as a fraction."""
         rows = self.results["probes"]
-        return self._of(rows[(rows["metric"] == "gain") & rows["level"].notna()], ["probe", "task", "layer", "level"])
+        return self._of(rows[(rows["metric"] == GAIN) & rows["level"].notna()], PROBED)
 
     def gain(self, task: str, level: int, probe: str = "linear") -> PerRun:
         """What the chosen layer adds to the embeddings by the same probe, in points."""
@@ -169,11 +187,10 @@ class Numbers:
         return paired * 100.0
 
     def _informative(self, task: str, probe: str = "linear") -> bool:
-        """Whether a probe finds more at its layer than at the embeddings; true where those were not probed."""
+        """Whether LTH0's probe finds more at its layer than at the embeddings; true where those were not probed."""
         if (probe, task, EMBEDDINGS, 0) not in self.scores:
             return True
-        gains = [self.gain(task, level, probe) for level in self.probed_levels(task, probe)]
-        return mean(gains).estimate().interval()[0] > 0
+        return self.gain(task, 0, probe).estimate().interval()[0] > 0
 
     # ---- similarity
 

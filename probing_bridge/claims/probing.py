@@ -82,10 +82,8 @@ def paper_trend(task: str) -> float:
 
 def trends(numbers: Numbers, tasks: Sequence[str], probe: str = "linear") -> list[Effect]:
     """Fitted changes of tasks."""
-    known = (lambda task: paper_trend(task)) if probe == "linear" else (lambda _: math.nan)
-    return each(
-        tasks, lambda task: trend_of(numbers, task, probe=probe), known, partial(numbers.informative, probe=probe)
-    )
+    paper = paper_trend if probe == "linear" else lambda _: math.nan
+    return each(tasks, partial(trend_of, numbers, probe=probe), paper, partial(numbers.informative, probe=probe))
 
 
 def gains(numbers: Numbers) -> list[Effect]:

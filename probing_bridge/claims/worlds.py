@@ -38,7 +38,7 @@ class Study(Numbers):
             _means(modules, keep) for keep in ((0, 1, 2, 4), (0, 1, 3, 4), (0, 1, 4))
         )
         self.scores, self.paired = self._probes()
-        self.gains = {}
+        self.gains, self.choosing = {}, self.scores
         tables, control = self._similarity()
         self._pairs = lambda measure: tables[measure]  # type: ignore[method-assign]
         self._index()

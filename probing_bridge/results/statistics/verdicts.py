@@ -54,7 +54,8 @@ class Verdict:
         runs: How many runs.
         family: How many effects were corrected together.
         decides: How many runs would give a power of 0.8, as the spread is here; 0 where no number would, because the
-            test sentences are too few; None where that is not asked (decided, or no effect of the paper's).
+            test sentences are too few; None where it is decided, the paper gives no effect, or one run tells nothing of
+            how runs spread.
         reason: Why, in words.
     """
 
@@ -152,7 +153,8 @@ def _verdict(question: Question, confidence: float, p: float, family: int) -> Ve
     interval = estimate.interval(confidence)
     word, reason = _word(question, interval)
     chance = power(estimate, claimed, question.paper, question.margin, confidence, question.least)
-    decides = None if word != CANNOT_TELL or math.isnan(question.paper) else runs_needed(question, confidence) or 0
+    asked = word == CANNOT_TELL and estimate.runs > 1 and not math.isnan(question.paper)
+    decides = (runs_needed(question, confidence) or 0) if asked else None
     return Verdict(
         word, question.name, claimed, estimate.effect, *interval, question.unit, _over(estimate), confidence,
         question.margin, p, chance, question.paper, estimate.runs, family, decides, reason,

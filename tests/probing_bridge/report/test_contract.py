@@ -2,23 +2,32 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
 from probing_bridge.claims import CLAIMS, Claim
-from probing_bridge.claims.judging import HOLDS, Judgement
+from probing_bridge.claims.judging import Effect
+from probing_bridge.claims.numbers import Numbers
+from probing_bridge.claims.per_run import PerRun
 from probing_bridge.figures import FIGURES
 from probing_bridge.figures.exhibit import Exhibit
 from probing_bridge.figures.style import mark, new_figure
 from probing_bridge.report import page
 from probing_bridge.results.folder import Results, read_results
+from probing_bridge.results.statistics import HOLDS, RISES
 from probing_bridge.run import main
 
 
 def count_data(results: Results) -> pd.DataFrame:
     """Rows of BLEU by level."""
     return results["bleu"].groupby("level", as_index=False)["n"].sum()
+
+
+def count(numbers: Numbers) -> list[Effect]:
+    """How many sentences there are, exactly."""
+    return [Effect(PerRun(np.array([float(count_data(numbers.results)["n"].sum())]), np.zeros(1)))]
 
 
 def draw_count(frame: pd.DataFrame) -> Figure:
@@ -33,18 +42,23 @@ def test_a_figure_and_a_claim(small_folder: Path, tmp_path: Path, monkeypatch: p
     dummy = Exhibit(
         "none", "Sentences counted", "levels", count_data, draw_count, "As counted.", "bleu", command="count"
     )
-    claim = Claim("9.9", "Sentences can be counted", "42", "their number is known", "fig_count",
-                  lambda results: Judgement(HOLDS, f"{count_data(results)['n'].sum()} in all"))  # fmt: skip
+    claim = Claim(
+        "9.9", "Sentences can be counted", "42", "sentences", "all of them", "fig_count", count, RISES, "points"
+    )
     monkeypatch.setattr(page, "FIGURES", {"fig_bleu_sparsity": FIGURES["fig_bleu_sparsity"], "fig_count": dummy})
     monkeypatch.setattr(page, "CLAIMS", (*CLAIMS[:2], claim))
     assert main(["report", "--results", str(small_folder), "--output", str(tmp_path)]) == 0
     text = (tmp_path / "index.html").read_text()
     assert '<figure id="fig_count"' in text and "LTH3: 3003 sentences</title>" in text
     assert "As counted." in text and "n = 3,003 sentences; made by: fairseq-generate" in text
-    assert '<a href="#fig_count">Sentences can be counted</a>' in text and "12012 in all" in text
+    assert (
+        '<a href="#fig_count">Sentences can be counted</a>' in text and "+12012.0 [+12012.0, +12012.0] points" in text
+    )
     assert {path.suffix for path in (tmp_path / "figures").glob("fig_count.*")} == {".svg", ".pdf", ".png", ".csv"}
     claims = pd.read_csv(tmp_path / "claims.csv", dtype="str").set_index("claim").loc["Sentences can be counted"]
-    assert claims[["section", "paper", "ours", "verdict"]].tolist() == ["9.9", "42", "12012 in all", HOLDS]
+    assert claims[["section", "paper", "ours", "verdict"]].tolist() == [
+        "9.9", "42", "+12012.0 [+12012.0, +12012.0] points", HOLDS,
+    ]  # fmt: skip
 
 
 def test_a_task_that_the_paper_does_not_have(synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

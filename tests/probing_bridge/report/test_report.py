@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib import colormaps
 
-from probing_bridge.claims import CLAIMS, judge
+from probing_bridge.claims import CLAIMS, judge_all
 from probing_bridge.errors import BridgeError
 from probing_bridge.figures import FIGURES
 from probing_bridge.figures.style import DIVERGING
@@ -106,7 +106,7 @@ def test_tables_and_claims_are_there_as_markdown(small_page: Path, small_folder:
     shown = exhibit.show(exhibit.data(results))
     assert [rows[0], *rows[2:]] == [list(shown.columns), *shown.to_numpy().tolist()]
     claims = pd.read_csv(small_page.parent / "claims.csv", keep_default_na=False, dtype="str")
-    judged = [judge(claim, results) for claim in CLAIMS]
+    judged = [judgement for _, judgement in judge_all(results, CLAIMS)]
     assert claims["verdict"].tolist() == [judgement.verdict for judgement in judged]
     assert claims["ours"].tolist() == [judgement.ours for judgement in judged]
     assert claims["claim"].tolist() == [claim.statement for claim in CLAIMS]
