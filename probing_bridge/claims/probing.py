@@ -74,8 +74,10 @@ def layer_of(numbers: Numbers, task: str, probe: str = "linear") -> str:
 
 
 def paper_trend(task: str) -> float:
-    """The authors' interim numbers of a task, as the change of a fitted line in points."""
-    known = [(level, score) for level, score in enumerate(PROBES[task]) if score is not None]
+    """The authors' interim numbers of a task, as the change of a fitted line in points; NaN for another task."""
+    known = [(level, score) for level, score in enumerate(PROBES.get(task, ())) if score is not None]
+    if not known:
+        return math.nan
     levels, scores = zip(*known, strict=True)
     return 100 * float(fitted_change(np.array([scores]), levels)[0])
 
@@ -217,8 +219,7 @@ def headline(numbers: Numbers) -> list[Effect]:
     level = level_at(numbers, FULL_BLEU)
     tasks = [task for task in DEGRADING if ("linear", task) in numbers.probed and numbers.informative(task)]
     falls = [numbers.change(task, level, numbers.chosen_layer(task)) for task in tasks]
-    known = [PROBES[task] for task in DEGRADING]
-    paper = 100 * float(np.mean([(scores[7] or 0.0) - (scores[0] or 0.0) for scores in known]))
+    paper = 100 * float(np.mean([(PROBES[task][7] or 0.0) - (PROBES[task][0] or 0.0) for task in DEGRADING]))
     return [
         Effect(bleu_change(numbers, level), f"BLEU, LTH{level}", -0.58, KEPT, BLEU),
         Effect(

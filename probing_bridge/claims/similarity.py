@@ -127,6 +127,8 @@ def spectrum(numbers: Numbers) -> list[Effect]:
         if (component, layer, 0) not in numbers.k80 or not last:
             raise MissingRows(f"spectrum_k80 of LTH0 and a pruned level, {component}")
         dense, sparse = numbers.k80[component, layer, 0], numbers.k80[component, layer, last]
+        if not (dense.values > 0).all():
+            raise MissingRows(f"spectrum_k80 of LTH0 above 0, {component}")
         found.append(Effect((sparse - dense) * (100 / dense.values), component, paper))
     return found
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from probing_bridge.claims.judging import POINTS, Claim, judge_numbers
 from probing_bridge.claims.numbers import Numbers
+from probing_bridge.claims.per_run import MissingRows
 from probing_bridge.claims.probing import DEGRADING, IMPROVING, INVARIANT, trends
 from probing_bridge.results.folder import Results
 from probing_bridge.results.naming import task_label, task_order
@@ -46,11 +47,13 @@ def tasks_data(results: Results) -> pd.DataFrame:
 def _rows(numbers: Numbers, claimed: str, tasks: list[str]) -> list[tuple[object, ...]]:
     """The rows of the tasks of one statement; none of a task that was probed at one level only."""
     rows: list[tuple[object, ...]] = []
-    known = [task for task in tasks if len(numbers.probed["linear", task][0]) > 1]
-    effects = partial(trends, tasks=known)
+    effects = partial(trends, tasks=tasks)
     ((_, judged),) = judge_numbers(numbers, [Claim("4.2", "", "", "", "", "", effects, claimed, POINTS)])
-    for task in known:
-        levels, layer = numbers.probed_levels(task), numbers.chosen_layer(task)
+    for task in tasks:
+        try:
+            levels, layer = numbers.probed_levels(task), numbers.chosen_layer(task)
+        except MissingRows:
+            continue
         ends = [numbers.score(task, level, layer).values.mean() / 100 for level in (levels[0], levels[-1])]
         found = next(part for part in judged.parts if part.name == task_label(task))
         change = (found.effect, found.low, found.high, found.confidence, found.p)

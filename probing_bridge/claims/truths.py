@@ -38,7 +38,8 @@ class World:
         items: Task -> items of its test split.
         offset: Standard deviation of a run's own offset, in margins.
         walk: Standard deviation of a level's step, in margins.
-        gain: What the layers of a probe add to the embeddings, in points.
+        gain: What the final layer adds to the embeddings by the same probe, in points.
+        bleu_error: Standard error of a difference of BLEU over test sentences, in %.
     """
 
     size: float
@@ -46,6 +47,7 @@ class World:
     offset: float = 0.3
     walk: float = 0.12
     gain: float = 10.0
+    bleu_error: float = 0.5
 
     def opposite(self, amount: float) -> float:
         """A change where the paper says that there is none: nothing, and `amount` in the opposite world."""
@@ -95,7 +97,7 @@ def probed(world: World, task: str) -> Truth:
     for probe, layer, level in product(probes, (0, *LAYERS), LEVELS):
         score = base + (size * 3.0 if probe == "mlp" and layer else 0.0)
         if layer:
-            score += -size * 0.8 * (6 - layer) + _change(world, task, probe, layer, level)
+            score += -size * 2.0 * (6 - layer) + _change(world, task, probe, layer, level)
         else:
             score -= world.gain
         truth[probe, str(layer), level] = score
@@ -111,6 +113,8 @@ def _change(world: World, task: str, probe: str, layer: int, level: int) -> floa
         change -= (
             size * {"ps_fxn": 3.2, "ps_role": 3.0, "coref": 2.8}[task] * (0.0 if level < 5 else 0.7 + 0.1 * (level - 5))
         )
+    if task in DEGRADING and 0 < level < 5:
+        change += world.opposite(-2.0)
     if task in IMPROVING and everywhere and probe == "linear":
         change += size * {"syn_arc_prediction": 1.6, "sem_arc_prediction": 2.5}[task] * part
     if task in IMPROVING and probe == "mlp":
@@ -119,6 +123,8 @@ def _change(world: World, task: str, probe: str, layer: int, level: int) -> floa
         change += world.opposite(4.0) * part
     if task in INVARIANT:
         change += world.opposite(-3.0) * part
+    if task == "ef" and 0 < layer < 4:  # of which no claim speaks by itself
+        change += world.opposite(30.0) * part
     if task_category(task) != SEMANTIC and layer < 6:
         change += size * 2.5 * (0.4 + 0.6 * (5 - layer) / 4) * part
     return change

@@ -79,7 +79,7 @@ class Study(Numbers):
         change = {("", n): world.size * (-0.08 * n if n < 8 else -2.1) if world.size >= 0 else -0.7 * n for n in LEVELS}
         change["", 8] += world.opposite(10.0)  # the last pruning gives back what the others took
         over = {("", n): world.size * 2.4 * n for n in LEVELS}
-        tables = [self._drawn(truth, 1.0, 0.5) for truth in (change, over)]
+        tables = [self._drawn(truth, 1.0, world.bleu_error) for truth in (change, over)]
         return ({n: tables[0]["", n] for n in LEVELS if n}, {n: tables[1]["", n] for n in LEVELS if n})
 
     # ---- Section 4

@@ -16,7 +16,7 @@ from probing_bridge.results.folder import Results
 from probing_bridge.results.paper import SPARSITY
 from probing_bridge.results.statistics import CANNOT_TELL, CONTRADICTED, EQUIVALENT, HOLDS, NOT_RUN
 
-STILL = World(1, dict.fromkeys(PAPER_ITEMS, 10**12), offset=1e-4, walk=1e-5)
+STILL = World(1, dict.fromkeys(PAPER_ITEMS, 10**12), offset=1e-4, walk=1e-5, bleu_error=1e-3)
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_attention_stays_above_its_bound_in_every_layer(start: str, kind: str, b
 def test_layer_1_of_encoder_attention_is_below_every_other(study: Study) -> None:
     start, pairs = "Layer 1 is an anomaly", study.pairs("attention_cka")
     assert verdict(study, start) == HOLDS
-    pairs["encoder_self", 0, "3", 8, "3"] = about(pairs["encoder_self", 0, "1", 8, "1"].values.mean() - 0.001)
+    pairs["encoder_self", 0, "3", 8, "3"] = about(pairs["encoder_self", 0, "1", 8, "1"].values.mean() - 0.02)
     assert verdict(study, start) == CONTRADICTED
 
 

@@ -34,16 +34,14 @@ MANY = dict.fromkeys(PAPER_ITEMS, 10**9)
 GAINS = "Metrics are consistently higher"
 
 
-def quiet(size: float, **changes: float) -> World:
+def quiet(size: float) -> World:
     """A world with next to no chance in it."""
-    return World(size, MANY, offset=0.01, walk=0.003, **changes)
+    return World(size, MANY, offset=0.01, walk=0.003, bleu_error=0.01)
 
 
 def verdicts(world: World, runs: int = 5, seed: int = 0) -> dict[str, Judgement]:
     """Statement -> what is said of it in a study of a world."""
-    study = Study(world, runs, seed)
-    study.bleu = {level: replace(number, errors=number.errors / 10) for level, number in study.bleu.items()}
-    return {claim.statement: judged for claim, judged in judge_numbers(study, CLAIMS)}
+    return {claim.statement: judged for claim, judged in judge_numbers(Study(world, runs, seed), CLAIMS)}
 
 
 def supported(claim: Claim) -> str:
