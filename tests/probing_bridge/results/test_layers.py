@@ -50,8 +50,8 @@ def test_figures_of_layers_show_the_norm_and_layer_l(name: str, pre_norm: Result
     frame = exhibit.data(pre_norm)
     shown = set(frame["layer" if "layer" in frame else "layer_b"])
     assert {"3", "norm"} <= shown and "0" not in shown
-    assert exhibit.describe(frame).endswith(" The final layer is norm, the norm over layer 3.")
-    assert exhibit.describe(exhibit.data(full)).endswith(" The final layer is layer 6.")
+    assert " The final layer is norm, the norm over layer 3." in exhibit.describe(frame)
+    assert " The final layer is layer 6." in exhibit.describe(exhibit.data(full))
     figure = exhibit(frame)
     texts = [text.get_text() for axes in figure.axes for text in (axes.title, *axes.get_yticklabels())]
     texts += [text.get_text() for legend in figure.legends for text in legend.get_texts()]
