@@ -15,12 +15,12 @@ import pandas as pd
 
 from probing_bridge.claims import bleu
 from probing_bridge.claims.per_run import MissingRows, PerRun, collected, mean
-from probing_bridge.probes.measures import side_metrics
+from probing_bridge.probes.measures import GAIN, side_metrics
 from probing_bridge.results import levels, similarity
 from probing_bridge.results.folder import RUN, Results
 from probing_bridge.results.naming import NORM, final_layers, layer_order, layers_below, model_layers, numbered_layers
 
-EMBEDDINGS, GAIN = "0", "gain"
+EMBEDDINGS = "0"
 PROBED = ("probe", "task", "layer", "level")
 Found = Mapping[tuple[Any, ...], PerRun]
 
@@ -94,9 +94,9 @@ class Numbers:
     # ---- probes
 
     def _own_metric(self, table: str) -> pd.DataFrame:
-        """The rows of the tasks' own metrics: of the mean over seeds (rows without a seed), where there are such."""
+        """The rows of the tasks' own metrics; of several seeds the rows of their mean, where there are such."""
         rows = self.results[table]
-        rows = rows[rows["level"].notna() & ~rows["metric"].isin({*side_metrics(), GAIN})]
+        rows = rows[rows["level"].notna() & ~rows["metric"].isin(side_metrics())]
         return rows[rows["seed"].isna()] if rows["seed"].isna().any() else rows
 
     @cached_property
@@ -108,8 +108,8 @@ class Numbers:
     def choosing(self) -> Found:
         """(probe, task, layer, level) -> the score that chooses a layer: that of the development set if it is known."""
         rows = self._own_metric("probes")
-        known = "dev_score" in rows.columns and bool(rows["dev_score"].notna().all())
-        return self._of(rows, PROBED, "dev_score" if known else "score")
+        known = rows["dev_score"].notna().groupby([rows["probe"], rows["task"]]).transform("all").astype(bool)
+        return self._of(rows.assign(choice=rows["dev_score"].where(known, rows["score"])), PROBED, "choice")
 
     @cached_property
     def paired(self) -> Found:
@@ -190,7 +190,8 @@ class Numbers:
         """Whether LTH0's probe finds more at its layer than at the embeddings; true where those were not probed."""
         if (probe, task, EMBEDDINGS, 0) not in self.scores:
             return True
-        return self.gain(task, 0, probe).estimate().interval()[0] > 0
+        found = self.gain(task, 0, probe).estimate()
+        return bool(np.nan_to_num(found.interval()[0], nan=found.effect) > 0)
 
     # ---- similarity
 
