@@ -94,8 +94,6 @@ def paired(results: Results, others: Collection[str] = ()) -> dict[int, PerRun]:
     rows = _first_metric(results["bleu_differences"], "difference")
     same = rows["other_experiment"].isin(others) & (rows["other_level"] == rows["level"])
     rows = rows[same if others else rows["other_level"] == 0]
-    if "low" not in rows.columns:
-        return {}
     found = collected(rows.dropna(subset=["low", "high"]), ["level"], "difference", len(results.runs))
     return {level: number for (level,), number in found.items()}
 

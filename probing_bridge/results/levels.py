@@ -54,9 +54,8 @@ def bleu_data(results: Results) -> pd.DataFrame:
     """BLEU of every level with its sparsity, of the experiment and those beside it.
 
     Returns:
-        experiment (its name), run, level, sparsity, test_set, metric, score, low, high, n; by test set, metric (as in the
-        table),
-        experiment (the first is the results' own) and run.
+        experiment (its name), run, level, sparsity, test_set, metric, score, low, high, n; by test set, metric (as in
+        the table), experiment (the first is the results' own) and run.
     """
     place = [RUN, "level"]
     frames = [
