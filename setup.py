@@ -75,6 +75,7 @@ setup(
     package_data={
         "probing_bridge": ["py.typed"],
         "probing_bridge.report": ["*.j2", "*.css", "*.js"],
+        "probing_bridge.results": ["exams.csv"],
         "fairseq_lth": ["py.typed", "hydra/*.yaml"],
     },
     install_requires=BRIDGE,

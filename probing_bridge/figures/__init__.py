@@ -24,7 +24,7 @@ from probing_bridge.figures.outputs import draw_damage_path, draw_output_groups,
 from probing_bridge.figures.probing import draw_best, draw_layers, draw_sides
 from probing_bridge.figures.pruning import draw_bleu, draw_modules, draw_projections
 from probing_bridge.figures.similarity import draw_distribution, draw_groups, draw_pairs, draw_spectrum, draw_to_dense
-from probing_bridge.results import chosen, levels, naming, outputs, probing, similarity
+from probing_bridge.results import chosen, exams, levels, naming, outputs, probing, similarity
 
 SECTIONS = {
     "levels": "Levels and translation quality",
@@ -224,6 +224,15 @@ FIGURES: dict[str, Exhibit] = {
         _final("Linear CKA, debiased, of the final encoder layer of LTH0 and of the sparsest level, over the tokens of "
         "one group."),
         "similarity", {"measure": ("linear_cka",), "component": ("encoder",)}, _SIMILARITY, interval=_BARS,
+    ),
+    "table_exams": _as_table(
+        "beyond the paper", "Exams of the measures", "activations", tables.show_exams, data=exams.marks_data,
+        caption="How measures of layers do where the right answer is known, from 0 to 1 = all right, on small models "
+        "(ours): whether the most similar layer of another seed's model is of equal depth (chance 0.17), whether of "
+        "three layers the outer two are the least similar (chance 0.33), whether more added noise is less similar "
+        "(chance 0.5), and how far shuffled tokens are from being similar. docs/measures.md has all measures.",
+        source="similarity", where={"component": ("encoder", "decoder"), "group": ("",)},
+        command="python -m benchmarks.exams",
     ),
     "fig_6_encoder_attention": Exhibit(
         "Fig. 6", "AttentionSim in encoder self-attention", "attention", similarity.encoder_attention_data,

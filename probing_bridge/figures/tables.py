@@ -226,6 +226,12 @@ def _by_layer(frame: pd.DataFrame, column: str, form: Callable[[float], str]) ->
     return pd.DataFrame(rows)
 
 
+def show_exams(frame: pd.DataFrame) -> pd.DataFrame:
+    """Marks of the measures: one row a measure and variant, one column an exam."""
+    exams = [column for column in frame.columns if column not in ("measure", "variant")]
+    return frame.assign(**{exam: [number(mark, digits=2) for mark in frame[exam]] for exam in exams})
+
+
 def draw_table(table: pd.DataFrame) -> Figure:
     """A table of texts as a figure: rules above, below the head and at the end, first column flush left.
 
