@@ -269,13 +269,14 @@ FIGURES: dict[str, Exhibit] = {
         "last layer or norm. Probabilities: Jensen-Shannon divergence of the output, lower bound, with a bar up to the "
         "upper one. Translations: BLEU of LTH0 less that of the level.",
         "similarity", {"measure": ("linear_cka", "js_divergence"), "group": ("",)}, _SIMILARITY,
-        interval="Other bars are 95 % intervals over sentences", runs=LINES,
+        interval="Other bars (of layers: about corpora of this size) are 95 % intervals over sentences", runs=LINES,
     ),
     "table_outputs": _as_table(
         "beyond the paper", "Output distributions of every level", "output", show_outputs, data=outputs.outputs_data,
         caption="Under teacher forcing, means over target tokens. Divergences to LTH0 lie between the two bounds that "
         "the K best tokens of `--dump-output K` give; the Kullback-Leibler divergence is that of the level from LTH0. "
-        "Calibration error: of the best token, 15 bins.",
+        "Calibration error: of the best token, 15 bins; its interval is about corpora of this size, the others' about the "
+        "population.",
         interval=_SENTENCES, source="similarity", where={"component": ("output",), "group": ("",)},
         command=_SIMILARITY,
     ),

@@ -28,6 +28,7 @@ from probing_bridge.results.similarity import (
     own_index_data,
     to_dense,
 )
+from probing_bridge.similarity.measures.registry import ALL
 
 PAPER = "paper"
 
@@ -124,13 +125,13 @@ def measures(results: Results) -> pd.DataFrame:
         rows = to_dense(results, measure)
         rows = rows[rows["level"] > 0]
         frames.append(
-            _rows(f"{measure} to LTH0", rows.assign(subject=rows["component"] + ", " + rows["layer"].map(layer_label)))
+            _rows(f"{measure} to LTH0", rows.assign(subject=_places(rows) + ", " + rows["layer"].map(layer_label)))
         )
     for measure in ("linear_cka", "attention_cka"):
         rows = off_diagonal(results, measure)
         rows = rows[rows["layer"].isin(["all", "1"])]  # what the paper speaks of
         frames.append(
-            _rows(f"{measure} of different layers", rows.assign(subject=rows["component"] + ", layer " + rows["layer"]))
+            _rows(f"{measure} of different layers", rows.assign(subject=_places(rows) + ", layer " + rows["layer"]))
         )
     k80 = one_layer(results, "spectrum_k80")
     for component, rows in k80.groupby("component"):
@@ -139,13 +140,20 @@ def measures(results: Results) -> pd.DataFrame:
         for layer in beside:
             name = f"{component}, {layer_label(layer)}"
             frames.append(_rows("spectrum_k80", rows[rows["layer"] == layer].assign(subject=name)))
-    shares = concentration_data(results)
+    shares = pd.concat([concentration_data(results), concentration_data(results, ALL)])
+    shares = shares.assign(subject=_places(shares)).drop_duplicates(["run", "subject", "threshold", "layer", "level"])
     for threshold, rows in shares[shares["layer"] == "all"].groupby("threshold"):
         name = "attention_concentration" + ("" if threshold == PAPER_THRESHOLD else f" above {threshold:g}")
-        frames.append(_rows(name, rows.assign(subject=rows["component"])))
+        frames.append(_rows(name, rows))
     frames += _own_index(results)
     rows = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
     return mean_of_runs(rows, COLUMNS[:3]).drop(columns=RUN)
+
+
+def _places(rows: pd.DataFrame) -> pd.Series:
+    """The component; decoder self-attention over all pairs of words, as the paper has it, says so."""
+    masked = (rows["component"] == "decoder_self") & (rows["variant"] == ALL)
+    return rows["component"].where(~masked, rows["component"] + " over all pairs")
 
 
 def _own_index(results: Results) -> list[pd.DataFrame]:

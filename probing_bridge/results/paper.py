@@ -66,8 +66,8 @@ OTHERS: tuple[tuple[str, str, int, float], ...] = (
     ("attention_cka of different layers", "encoder_self, layer 1", 8, 0.41),
     ("attention_cka of different layers", "encoder_decoder, layer all", 0, 0.63),
     ("attention_cka of different layers", "encoder_decoder, layer all", 8, 0.69),
-    ("attention_concentration", "decoder_self", 0, 0.41),
-    ("attention_concentration", "decoder_self", 8, 0.40),
+    ("attention_concentration", "decoder_self over all pairs", 0, 0.41),
+    ("attention_concentration", "decoder_self over all pairs", 8, 0.40),
     ("attention_concentration", "encoder_self", 8, 0.30),
     ("attention_concentration", "encoder_decoder", 8, 0.16),
 )

@@ -20,7 +20,9 @@ PAPER_THRESHOLD = 0.95  # mass on one position that makes attention concentrated
 _BINS = np.round(np.linspace(-1, 1, 81), 6)
 
 
-def similarity_rows(results: Results, measure: str, component: str | None = None, group: str = "") -> pd.DataFrame:
+def similarity_rows(
+    results: Results, measure: str, component: str | None = None, group: str = "", variant: str | None = None
+) -> pd.DataFrame:
     """Rows of one similarity measure; those of a symmetric measure in both directions.
 
     Of several variants the one is taken that the registry shows (`shown_variant`): biased CKA, signed correlations,
@@ -31,6 +33,7 @@ def similarity_rows(results: Results, measure: str, component: str | None = None
         measure: e.g. linear_cka.
         component: e.g. encoder; None for all.
         group: The token group; empty for all tokens.
+        variant: The variant to take instead of the one that is shown.
 
     Returns:
         Rows of the similarity table.
@@ -40,7 +43,7 @@ def similarity_rows(results: Results, measure: str, component: str | None = None
     if component is not None:
         rows = rows[rows["component"] == component]
     entry = pair_measure(measure)
-    rows = _one_variant(rows, shown_variant(measure))
+    rows = _one_variant(rows, variant or shown_variant(measure))
     if entry is not None and entry.symmetric:
         swap = {"level_a": "level_b", "level_b": "level_a", "layer_a": "layer_b", "layer_b": "layer_a"}
         mirrored = rows.rename(columns=swap)[list(rows.columns)]
@@ -112,13 +115,13 @@ def off_diagonal(results: Results, measure: str) -> pd.DataFrame:
     return _by_height(with_sparsity(both, results))
 
 
-def one_layer(results: Results, measure: str) -> pd.DataFrame:
+def one_layer(results: Results, measure: str, variant: str | None = None) -> pd.DataFrame:
     """A property of single layers, e.g. attention_concentration or spectrum_k80.
 
     Returns:
         run, component, variant, threshold, layer, level, sparsity, score, low, high, n.
     """
-    rows = similarity_rows(results, measure).rename(columns={"level_a": "level", "layer_a": "layer"})
+    rows = similarity_rows(results, measure, variant=variant).rename(columns={"level_a": "level", "layer_a": "layer"})
     columns = [RUN, "component", "variant", "threshold", "layer", "level", "score", "low", "high", "n"]
     return _by_height(with_sparsity(rows[columns], results))
 
@@ -261,13 +264,13 @@ def off_diagonal_data(results: Results) -> pd.DataFrame:
     return off_diagonal(results, "attention_cka")
 
 
-def concentration_data(results: Results) -> pd.DataFrame:
+def concentration_data(results: Results, variant: str = VISIBLE) -> pd.DataFrame:
     """Share of attention distributions with more than `threshold` on one position, by layer (Section 5.4.3).
 
     Returns:
         run, component, variant, threshold, layer (`all`: the mean over layers), level, sparsity, score, low, high, n.
     """
-    rows = model_layers(one_layer(results, "attention_concentration"), "layer")
+    rows = model_layers(one_layer(results, "attention_concentration", variant), "layer")
     places = [RUN, "component", "variant", "threshold", "level", "sparsity"]
     whole = rows.groupby(places, as_index=False, dropna=False)["score"].mean()
     return pd.concat([rows, whole.assign(layer="all")], ignore_index=True) if len(rows) else rows

@@ -73,10 +73,11 @@ def spread_variance(free: np.ndarray, n_rows: int) -> float:
     """Variance over pairs of the mass that a pair gets if each query spreads its mass evenly.
 
     Args:
-        free: (n_distributions) number of keys that each query can attend to.
+        free: (n_distributions) number of keys that each query can attend to; those without a key have no pair.
         n_rows: Number of pairs; those that are not free have no mass.
 
     Returns:
-        The variance, 0 where all queries have the same number of keys.
+        The variance, 0 where all queries have the same number of keys, or there is no pair.
     """
-    return float((1 / free).sum() / n_rows - (len(free) / n_rows) ** 2)
+    free = free[free > 0]
+    return float((1 / free).sum() / n_rows - (len(free) / n_rows) ** 2) if n_rows else 0.0

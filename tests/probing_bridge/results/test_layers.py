@@ -250,3 +250,17 @@ def test_the_caption_has_the_threshold_of_the_rows(threshold: float, full: Resul
     assert f"more than {threshold} of their mass" in exhibit.describe(exhibit.data(results))
     names = {name for name in compared.measures(results)["measure"] if name.startswith("attention_concentration")}
     assert names == {"attention_concentration" + (" above 0.5" if threshold == 0.5 else "")}
+
+
+def test_the_papers_attention_is_compared_over_its_own_pairs(full: Results) -> None:
+    """The mask counts in its numbers of decoder self-attention, so ours of visible pairs do not stand beside them."""
+    rows = full["similarity"]
+    attention = rows[rows["component"].isin(["encoder_self", "decoder_self"])]
+    whole = attention.assign(variant="all", score=0.25, low=0.2, high=0.3)
+    both = pd.concat([rows, whole], ignore_index=True)
+    measures = compared.measures(Results(full.name, full.experiment, {**full.tables, "similarity": both}, {}))
+    shares = measures[(measures["measure"] == "attention_concentration") & (measures["level"] == 0)]
+    scores = shares.groupby("subject")["score"].unique().map(list).to_dict()
+    assert scores["decoder_self over all pairs"] == [0.25]
+    assert scores["decoder_self"] != [0.25] and scores["encoder_self"] != [0.25]
+    assert {"decoder_self over all pairs"} <= set(compared.paper_measures()["subject"])
