@@ -275,8 +275,8 @@ FIGURES: dict[str, Exhibit] = {
         "beyond the paper", "Output distributions of every level", "output", show_outputs, data=outputs.outputs_data,
         caption="Under teacher forcing, means over target tokens. Divergences to LTH0 lie between the two bounds that "
         "the K best tokens of `--dump-output K` give; the Kullback-Leibler divergence is that of the level from LTH0. "
-        "Calibration error: of the best token, 15 bins; its interval is about corpora of this size, the others' about the "
-        "population.",
+        "Calibration error: of the best token, 15 bins; its interval is about corpora of this size, the others' about "
+        "the population.",
         interval=_SENTENCES, source="similarity", where={"component": ("output",), "group": ("",)},
         command=_SIMILARITY,
     ),
