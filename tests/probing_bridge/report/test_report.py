@@ -239,7 +239,7 @@ def test_a_baseline_stands_in_the_first_table_and_curve(
     assert table.count(names[0]) == table.count(names[1]) == 4
     page = (tmp_path / "out" / "index.html").read_text()
     assert f"BLEU, newstest2014, {names[1]}" in page and "random-9c1d" in page
-    assert page.count("random 2") == 1  # the claim has its number
+    assert page.count("LTH3: +") == 1 and "] % of BLEU" in page  # the claim has its number
 
 
 def test_a_baselines_probes_may_hold_the_level_it_came_from(small_folder: Path, synthetic, tmp_path: Path) -> None:
