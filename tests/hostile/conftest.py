@@ -2,7 +2,6 @@
 
 import functools
 import json
-import multiprocessing
 import sys
 import time
 from dataclasses import asdict, replace
@@ -55,12 +54,9 @@ def measured(within):
 def attempt(tmp_path_factory):
     """Runs an Attempt in a process forked from a server that has everything imported already."""
     import hostile_attempt
+    from forking import warm_context
 
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["hostile_attempt", "fairseq_cli.generate", "fairseq_cli.validate", "fairseq_cli.train", "probing_bridge.run",
-         "probing_bridge.probes.run", "probing_bridge.similarity", "fairseq_lth.capture.encoder"]
-    )  # fmt: skip
+    context = warm_context()
     logs = tmp_path_factory.mktemp("hostile_logs")
     count = iter(range(100_000))
 

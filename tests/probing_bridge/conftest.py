@@ -61,6 +61,12 @@ def small_folder(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
+def tiny_folder(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of which tables and figures are small."""
+    return synthetic.write_results(tmp_path_factory.mktemp("tiny") / "results", levels=2, tasks=2, layers=2, width=4)
+
+
+@pytest.fixture(scope="session")
 def small_page(small_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole report of small_folder, and of each picture the SVG."""
     return _once(

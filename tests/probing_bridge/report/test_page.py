@@ -1,6 +1,7 @@
 """The page in a real browser: no errors, no overflow, sorting, picking, hovering; axe-core where it is to be had."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,8 +57,10 @@ def test_every_figure_is_seen_without_errors_or_overflow(
 
 def test_sorting_picking_and_hovering(browser: Any, small_page: Path) -> None:
     page, complaints = opened(browser, small_page, viewport={"width": 1280, "height": 900})
-    button = page.locator("#table_a2_linear_scores th button", has_text="LTH0")
-    column = "[...document.querySelectorAll('#table_a2_linear_scores tbody tr')].map(r => +r.cells[3].textContent)"
+    button = page.locator("#table_a2_linear_scores th button", has_text=re.compile("^LTH0$"))
+    place = button.evaluate("button => button.closest('th').cellIndex")
+    rows = "[...document.querySelectorAll('#table_a2_linear_scores tbody tr')]"
+    column = f"{rows}.map(r => +r.cells[{place}].textContent)"
     button.focus()
     for reverse in (False, True):
         page.keyboard.press("Enter")

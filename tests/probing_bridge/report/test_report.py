@@ -73,9 +73,9 @@ def test_nine_levels_and_18_tasks_stay_small(full_page: Path) -> None:
     assert full_page.stat().st_size < 5_000_000
 
 
-def test_the_same_tables_give_the_same_bytes(few: None, small_folder: Path, tmp_path: Path, capsys) -> None:
+def test_the_same_tables_give_the_same_bytes(few: None, tiny_folder: Path, tmp_path: Path, capsys) -> None:
     for folder in ("one", "two"):
-        assert main(["report", "--results", str(small_folder), "--output", str(tmp_path / folder)]) == 0
+        assert main(["report", "--results", str(tiny_folder), "--output", str(tmp_path / folder)]) == 0
     assert capsys.readouterr().out.splitlines()[0] == f"page: {tmp_path / 'one' / 'index.html'}"
     names = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*")]
     assert len(names) == 3 + 4 * len(FEW) + 1  # the page and the claims twice, and the table also as Markdown
@@ -203,22 +203,22 @@ def test_the_same_row_of_two_experiments_is_refused_even_if_allowed(copy: Path) 
         read_results(copy, allow_mixed=True)
 
 
-def test_two_experiments_side_by_side(few: None, small_folder: Path, synthetic: ModuleType, tmp_path: Path) -> None:
-    other = synthetic.write_results(tmp_path / "r", levels=4, tasks=4, layers=3, width=8, sign=-1, experiment="b",
+def test_two_experiments_side_by_side(few: None, tiny_folder: Path, synthetic: ModuleType, tmp_path: Path) -> None:
+    other = synthetic.write_results(tmp_path / "r", levels=2, tasks=2, layers=2, width=4, sign=-1, experiment="b",
                                     score="random")  # fmt: skip
-    comparison = compare(str(small_folder), str(other))
+    comparison = compare(str(tiny_folder), str(other))
     assert (comparison.a.name, comparison.b.name) == ("magnitude pruning, LR rewinding", "random pruning, LR rewinding")
     table = comparison.table().set_index(["measure", "subject", "level"])
-    row = table.loc[("bleu", "test", 3)]
-    bleu = [pd.read_csv(folder / "bleu.csv").query("level == 3")["score"].item() for folder in (small_folder, other)]
+    row = table.loc[("bleu", "test", 1)]
+    bleu = [pd.read_csv(folder / "bleu.csv").query("level == 1")["score"].item() for folder in (tiny_folder, other)]
     assert [row["score_a"], row["score_b"]] == bleu
     assert [exhibit.name for exhibit, _ in exhibits(comparison)] == ["bleu", "probes", "measures"]
     output = tmp_path / "out"
-    assert main(["report", "--compare", str(small_folder), str(other), "--output", str(output)]) == 0
+    assert main(["report", "--compare", str(tiny_folder), str(other), "--output", str(output)]) == 0
     assert "magnitude pruning, LR rewinding v random pruning, LR rewinding" in (output / "index.html").read_text()
     compared = [f"compare_measures.{form}" for form in ("csv", "md", "pdf", "png", "svg")]
     assert sorted(path.name for path in output.glob("figures/compare_measures.*")) == compared
-    assert main(["report", "--results", str(small_folder), "--output", str(output)]) == 0
+    assert main(["report", "--results", str(tiny_folder), "--output", str(output)]) == 0
     assert not list(output.glob("figures/compare_*"))
 
 
