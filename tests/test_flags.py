@@ -51,6 +51,7 @@ WRONG = ("nonsense", "", "not/there", "there", "there/text", "nan", "-1", "1.5",
 # Whose value may be any word, or any whole number.
 ANYTHING = {"--experiment", "--test-set", "--output", "--export", "--compact", "--dump-activations", "--imp-seed"}
 ANYTHING |= {"--source-lang", "--target-lang"}
+TEXTS = {"--sentences", "--source", "--target"}  # whose file may be any text
 
 
 @dataclass(frozen=True)
@@ -119,13 +120,14 @@ def _of_value(
         values = [f"{name}={value}"] if action.option_strings else [value]
         if isinstance(action.nargs, int):
             values = [name, *[value] * action.nargs]
+        is_right = value == "there/text" and name in TEXTS
         is_wrong = value in ("nonsense", "not/there") or is_input or (is_number and value in ("nan", "-1"))
         names = (name, value or "the command line")
         if not value.endswith("=") and "=" in value:  # the file of KIND=FILE
             names += (f"/{value.partition('=')[2]}: ",)
         if value == "there/text":  # which may be right, and be told not to fit another file
             names += tuple(path for word in rest for path in word.split("=") if path.startswith("in/"))
-        is_refused = not value or (is_wrong and name not in ANYTHING)
+        is_refused = not value or (is_wrong and not is_right and name not in ANYTHING)
         yield Mistake(f"{name} {value!r}", (*before, *values, *rest), names, is_refused)
 
 
