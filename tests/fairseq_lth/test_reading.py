@@ -124,8 +124,8 @@ def test_words(ran, corpus):
     names, plain, archive, text = (ran(number) for number in (6, 7, 8, 9))
     assert tuple(names["sentence"]) in english and names["layers"] == ("0", "1") == tuple(plain["layers"])
     assert names["vectors"].shape == (2, len(names["sentence"]), 8) and names["origin"].level == 1
-    assert plain["sentence"] == " ".join(names["sentence"]) == " ".join(archive["words"])
-    np.testing.assert_array_equal(plain["vectors"], names["vectors"])
+    assert plain["sentences"][0] == " ".join(names["sentence"]) == " ".join(archive["words"])
+    np.testing.assert_array_equal(plain["vectors"], names["vectors"][1])
     np.testing.assert_array_equal(archive["vectors"], names["last"])
     assert text["words"] in english
 

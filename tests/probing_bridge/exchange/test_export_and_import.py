@@ -118,7 +118,7 @@ def test_a_branch_exported_for_liu_is_probed_beside_the_level_it_came_from(tmp_p
     assert "come from several experiments" in capsys.readouterr().err
     assert main([*command, str(dense), str(branch)]) == 0
     rows = pd.read_csv(tmp_path / "results" / "probes.csv")
-    probes = rows[rows["probe"] == "linear"]
+    probes = rows[(rows["probe"] == "linear") & (rows["metric"] == "accuracy")]
     assert sorted(probes["layer"]) == ["0", "0", "1", "1", "norm", "norm"]
     said = zip(probes["experiment"], probes["level"], probes["sparsity"], strict=True)
     assert set(said) == {("e", 0, 0), ("b", 1, 0.2)}

@@ -72,8 +72,8 @@ def test_other_test_sets_stay(files: Path, score: Callable[..., int]) -> None:
     for words in (own, [*own, "--test-set", "other"], own[:1]):
         assert score(*words) == 0
     scores, differences = tables(files)
-    assert scores[["test_set", "level"]].to_numpy().tolist() == [["other", 0], ["other", 1], ["toy", 0]]
-    assert differences["test_set"].tolist() == ["other"]
+    assert set(zip(scores["test_set"], scores["level"], strict=True)) == {("other", 0), ("other", 1), ("toy", 0)}
+    assert set(differences["test_set"]) == {"other"}
 
 
 def test_a_branch_is_tested_against_its_parent(files: Path, score: Callable[..., int]) -> None:
