@@ -189,6 +189,8 @@ def tallies(n_corpora: int) -> dict[Key, Tally]:
 
     def add(score: Score, size: str, variant: str | None = None) -> None:
         name = score.measure, variant or score.variant
+        if name not in truth:  # of other measures of the same spectrum
+            return
         found.setdefault((*name, size), Tally(truth[name])).scores.append(score)
 
     fewest = fewest_tokens(WIDTH)

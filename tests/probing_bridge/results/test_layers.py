@@ -258,7 +258,7 @@ def test_the_papers_attention_is_compared_over_its_own_pairs(full: Results) -> N
     attention = rows[rows["component"].isin(["encoder_self", "decoder_self"])]
     whole = attention.assign(variant="all", score=0.25, low=0.2, high=0.3)
     both = pd.concat([rows, whole], ignore_index=True)
-    measures = compared.measures(Results(full.name, full.experiment, {**full.tables, "similarity": both}, {}))
+    measures = compared.measures(replace(full, tables={**full.tables, "similarity": both}))
     shares = measures[(measures["measure"] == "attention_concentration") & (measures["level"] == 0)]
     scores = shares.groupby("subject")["score"].unique().map(list).to_dict()
     assert scores["decoder_self over all pairs"] == [0.25]
