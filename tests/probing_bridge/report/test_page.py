@@ -40,6 +40,13 @@ def opened(browser: Any, path: Path, **options: Any) -> tuple[Any, list[str]]:
     return page, complaints
 
 
+# What has to be scrolled sideways to be seen, and how far to the right each figure with its caption reaches.
+CUT_OFF = """[...document.querySelectorAll(".scroll")].filter(part => part.scrollWidth > part.clientWidth + 1)
+    .map(part => part.getAttribute("aria-label"))"""
+RIGHT_ENDS = """[...new Set([...document.querySelectorAll("figure:not(.tables) figcaption")]
+    .map(part => Math.round(part.getBoundingClientRect().right)))]"""
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_every_figure_is_seen_without_errors_or_overflow(
     browser: Any, small_page: Path, width: int, scheme: str
@@ -52,6 +59,10 @@ def test_every_figure_is_seen_without_errors_or_overflow(
     assert all(len(label) > 60 for label in labels)
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == ("rgb(253, 253, 251)" if scheme == "light" else "rgb(20, 23, 26)")
+    if width == 1280:
+        assert page.evaluate(CUT_OFF) == []
+        assert page.evaluate(RIGHT_ENDS) == [1260]  # of the page's 1280, less its edge
+    assert page.locator("details.made[open]").count() == 0 and page.locator("details.made").count() > 20
     assert complaints == []
 
 
@@ -111,6 +122,13 @@ def test_it_is_whole_without_scripts(browser: Any, small_page: Path) -> None:
     assert page.locator(".pick").is_hidden()
     assert "POS, LTH0, layer" in page.locator("#fig_1_linear_probes .mark title").first.text_content()
     assert complaints == []
+
+
+@pytest.mark.slow
+def test_nothing_of_nine_levels_and_18_tasks_is_cut_off(browser: Any, full_page: Path) -> None:
+    page, _ = opened(browser, full_page, viewport={"width": 1280, "height": 900})
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    assert page.evaluate(CUT_OFF) == []
 
 
 @pytest.mark.slow
