@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from probing_bridge.results.statistics import CANNOT_TELL, FALLS, NOT_RUN, RISES, Verdict
 
+_MANY = 1000  # times the items: as good as no number
 _WIDTH, _HEIGHT, _EDGE = 320, 22, 8  # of a row, and what is left free at both ends, in pixels of the page
 
 
@@ -49,7 +50,8 @@ class Row:
         picture: SVG of its place on the axis; empty where it was not run.
         effect: It and its interval, as text.
         paper: The paper's, as text; empty if it gives none.
-        decides: What would decide it, in words; empty where it is decided.
+        decides: What would decide it; empty where it is decided; of what was not run, what it needs.
+        details: What stands behind the verdict: see `details`.
     """
 
     anchor: str
@@ -58,6 +60,7 @@ class Row:
     effect: str
     paper: str
     decides: str
+    details: str
 
 
 def axis_of(verdicts: Sequence[Verdict], unit: str) -> Axis:
@@ -85,13 +88,13 @@ def axis_of(verdicts: Sequence[Verdict], unit: str) -> Axis:
 def row(anchor: str, verdict: Verdict, axis: Axis) -> Row:
     """One effect as a row of its axis."""
     if verdict.verdict == NOT_RUN:
-        return Row(anchor, verdict, Markup(""), "–", "", verdict.reason)
+        return Row(anchor, verdict, Markup(""), "–", "", verdict.reason, "not run")
     digits = _digits(verdict)
     low, high = (_signed(end, digits) for end in (verdict.low, verdict.high))
     interval = "" if math.isnan(verdict.low) or verdict.low == verdict.high else f" [{low}, {high}]"
     paper = "" if math.isnan(verdict.paper) else f"{_signed(verdict.paper, digits)}"
     effect = f"{_signed(verdict.effect, digits)}{interval}"
-    return Row(anchor, verdict, _picture(verdict, axis), effect, paper, what_would_decide(verdict))
+    return Row(anchor, verdict, _picture(verdict, axis), effect, paper, what_would_decide(verdict), details(verdict))
 
 
 def scale(axis: Axis) -> Markup:
@@ -131,21 +134,19 @@ def _picture(verdict: Verdict, axis: Axis) -> Markup:
 
 
 def what_would_decide(verdict: Verdict) -> str:
-    """How many runs or test items more would decide what one cannot tell; empty where it is decided.
+    """How many runs or test items would decide what one cannot tell; empty where it is decided.
 
-    Runs are those that give a power of 0.8 for the paper's effect. Items are those that would shrink the interval until
-    it no longer holds what it would have to exclude, if the effect stays where it was found: an interval over sentences
-    is as wide as one over the square root of their number.
+    Runs are those that give a power of 0.8 for the paper's effect. `9 × items` are as many as would shrink the
+    interval until it no longer holds what it would have to exclude, if the effect stays where it was found: an interval
+    over sentences is as wide as one over the square root of their number. Of one run that is about its checkpoints.
     """
     if verdict.verdict != CANNOT_TELL:
         return ""
     if verdict.decides:
-        return f"{verdict.decides} runs in all, if the paper's effect is true"
+        return f"{verdict.decides} runs"
     times = _times_the_items(verdict)
-    more = f"{times:.0f} times the test items" if times < 1000 else "no number of test items"
-    if verdict.runs == 1:
-        return f"more runs: one says nothing of another seed; of these checkpoints alone, {more}"
-    return more if verdict.decides == 0 else f"{more} and runs"
+    more = f"{times:.0f} × items" if times < _MANY else "effect at the margin"
+    return f"≥ 2 runs; {more}" if verdict.runs == 1 else more if verdict.decides == 0 else f"{more} and runs"
 
 
 def _times_the_items(verdict: Verdict) -> float:
@@ -159,11 +160,11 @@ def _times_the_items(verdict: Verdict) -> float:
 
 
 def _digits(verdict: Verdict) -> int:
-    """Decimals that its interval calls for: two digits of its width, at most four decimals."""
-    width = verdict.high - verdict.low
-    if not math.isfinite(width) or width <= 0:
-        width = abs(verdict.margin) if math.isfinite(verdict.margin) and verdict.margin else 1.0
-    return min(4, max(0, 1 - math.floor(math.log10(width))))
+    """Decimals that its interval calls for: two digits of half its width, at most four decimals."""
+    half = (verdict.high - verdict.low) / 2
+    if not math.isfinite(half) or half <= 0:
+        half = abs(verdict.margin) if math.isfinite(verdict.margin) and verdict.margin else 1.0
+    return min(4, max(0, 1 - math.floor(math.log10(half))))
 
 
 def _signed(value: float, digits: int) -> str:

@@ -20,8 +20,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from probing_bridge import __version__
-from probing_bridge.claims import CLAIMS, Claim, Judgement, claims_table
-from probing_bridge.claims import judge_all as judged
+from probing_bridge.claims import CLAIMS, Claim, Judgement, claims_table, judge_all
 from probing_bridge.errors import InputError
 from probing_bridge.figures import FIGURES, SECTIONS
 from probing_bridge.figures.exhibit import Exhibit
@@ -33,6 +32,7 @@ from probing_bridge.report.comparison import Comparison, exhibits
 from probing_bridge.report.layer_maps import LayerMap, maps_by_level
 from probing_bridge.report.markdown import to_markdown
 from probing_bridge.report.texts import different, headline, missing_tasks, provenance, title, what_was_run
+from probing_bridge.report.verdicts import plots, summary
 from probing_bridge.results.folder import Results, Run
 from probing_bridge.results.levels import known_levels
 from probing_bridge.results.naming import layer_order, model_layers
@@ -99,15 +99,15 @@ def build(
     for old in (output / "figures").glob("compare_*"):
         old.unlink()
     compared = draw_compared(comparison, output / "figures", sprite, forms) if comparison else []
-    judgements = judge_all(results, output)
-    page = _render(results, shown, judgements, comparison, compared, sprite, forms)
+    judged = judged_claims(results, output)
+    page = _render(results, shown, judged, comparison, compared, sprite, forms)
     _write(output / "index.html", page.encode())
     return output / "index.html"
 
 
-def judge_all(results: Results, output: Path) -> list[tuple[Claim, Judgement]]:
+def judged_claims(results: Results, output: Path) -> list[tuple[Claim, Judgement]]:
     """Judges every claim, writes claims.csv and claims.md into a folder, and returns claims and judgements."""
-    judgements = judged(results, CLAIMS)
+    judgements = judge_all(results, CLAIMS)
     claims = claims_table(judgements)
     _write(output / "claims.csv", claims.to_csv(index=False).encode())
     _write(output / "claims.md", to_markdown(claims[["section", "claim", "paper", "ours", "verdict"]], 5).encode())
@@ -223,7 +223,7 @@ def draw_compared(comparison: Comparison, folder: Path, sprite: dict[str, str], 
 def _render(
     results: Results,
     shown: dict[str, Drawn],
-    judgements: Sequence[tuple[Claim, Judgement]],
+    judged: Sequence[tuple[Claim, Judgement]],
     comparison: Comparison | None,
     compared: list[Drawn],
     sprite: dict[str, str],
@@ -239,9 +239,10 @@ def _render(
         for key, title in SECTIONS.items()
     }
     layers = layer_order(list(model_layers(results["similarity"], "layer_a")["layer_a"]))
-    counts = {verdict: sum(j.verdict == verdict for _, j in judgements) for verdict in VERDICTS}
+    counts = {verdict: sum(j.verdict == verdict for _, j in judged) for verdict in VERDICTS}
     return environment.get_template("report.html.j2").render(
         name=title(results),
+        runs=len(results.runs),
         made_from=_made_from(results),
         forms=(*forms, "csv"),
         version=__version__,
@@ -250,13 +251,15 @@ def _render(
         light="".join(f"--{name}:{color};" for color, (name, _) in THEME.items()),
         dark="".join(f"--{name}:{color};" for name, color in THEME.values()),
         sprite=sorted(sprite.items()),
-        headline=headline(results, judgements),
+        headline=headline(results),
         what=what_was_run(results),
         sections=sections,
         ready={name for name, item in shown.items() if item.ready},
         levels={level: label.replace("\n", ", ") for level, label in level_labels(known_levels(results)).items()},
         layers=layers,
-        judgements=judgements,
+        judged=judged,
+        plots=plots(judged),
+        summary=summary(results, judged),
         counts=counts,
         comparison=comparison,
         compared=compared,

@@ -5,22 +5,18 @@ Place in the flow: results, claims -> texts -> page.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pandas as pd
 
-from probing_bridge.claims import Claim, Judgement
 from probing_bridge.figures.style import number, percent
 from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import experiment_name, known_levels, with_sparsity
 from probing_bridge.results.naming import NORM, TASK_NAMES, layer_order, metric_label, task_label
 from probing_bridge.results.runs import mean_of_runs
-from probing_bridge.results.statistics import HOLDS, NOT_RUN
 
 _LONG_COMMAND = 400  # characters; a longer one is cut on the page, whole in the CSV files
 
 
-def headline(results: Results, judgements: Sequence[tuple[Claim, Judgement]]) -> list[tuple[str, str]]:
+def headline(results: Results) -> list[tuple[str, str]]:
     """The few numbers that come first: (what, value)."""
     levels = known_levels(results)
     lines = []
@@ -42,9 +38,6 @@ def headline(results: Results, judgements: Sequence[tuple[Claim, Judgement]]) ->
     tasks = results["probes"]["task"].nunique()
     if tasks:
         lines.append(("probing tasks", f"{tasks} of {len(TASK_NAMES)}"))
-    held = sum(judgement.verdict == HOLDS for _, judgement in judgements)
-    tested = sum(judgement.verdict != NOT_RUN for _, judgement in judgements)
-    lines.append(("claims that hold", f"{held} of {tested} tested"))
     return lines
 
 

@@ -48,7 +48,7 @@ def test_units_have_axes_of_their_own() -> None:
 
 def test_numbers_have_the_digits_that_their_interval_calls_for() -> None:
     axis = axis_of([found(2.0, 0.5)], "points")
-    assert row("v", found(2.04, 0.5, paper=3.0), axis).effect == "+2.0 [+1.1, +3.0]"
+    assert row("v", found(2.04, 0.5, paper=3.0), axis).effect == "+2.04 [+1.06, +3.02]"
     assert (
         row("v", decide(over_runs([0.0123], [0.002]), RISES, 0.02, "CKA"), axis).effect == "+0.0123 [+0.0084, +0.0162]"
     )
@@ -68,7 +68,7 @@ def test_numbers_have_the_digits_that_their_interval_calls_for() -> None:
     ],
 )
 def test_so_many_times_the_items_would_decide(verdict: Verdict, times: int) -> None:
-    assert f"of these checkpoints alone, {times} times the test items" in what_would_decide(verdict)
+    assert what_would_decide(verdict) == f"≥ 2 runs; {times} × items"
     half = (verdict.high - verdict.low) / 2 / times**0.5
     low, high = verdict.effect - half, verdict.effect + half
     inside = -verdict.margin <= low and high <= verdict.margin
@@ -82,9 +82,10 @@ def test_so_many_times_the_items_would_decide(verdict: Verdict, times: int) -> N
 def test_runs_that_would_decide_are_those_of_the_power() -> None:
     several = decide(over_runs([-1.0, 1.5, 2.0], [0.01] * 3), RISES, 1.0, "points", paper=2.0)
     assert several.verdict == "cannot tell" and several.decides
-    assert what_would_decide(several) == f"{several.decides} runs in all, if the paper's effect is true"
+    assert what_would_decide(several) == f"{several.decides} runs"
     assert what_would_decide(found(5.0, 1.0)) == ""
-    assert "times the test items" in what_would_decide(decide(over_runs([0.1, 0.2, 0.1], [9.0] * 3), RISES, 1, "", 0.5))
+    tested = decide(over_runs([0.1, 0.2, 0.1], [9.0] * 3), RISES, 1.0, "points", 0.5)
+    assert tested.decides == 0 and what_would_decide(tested) == "113 × items"
 
 
 def test_the_scale_has_zero_and_signs() -> None:
