@@ -85,7 +85,7 @@ def test_runs_that_would_decide_are_those_of_the_power() -> None:
     assert what_would_decide(several) == f"{several.decides} runs"
     assert what_would_decide(found(5.0, 1.0)) == ""
     tested = decide(over_runs([0.1, 0.2, 0.1], [9.0] * 3), RISES, 1.0, "points", 0.5)
-    assert tested.decides == 0 and what_would_decide(tested) == "113 × items"
+    assert tested.decides == 0 and what_would_decide(tested) == "415 × items"  # (1.96 · 9 / (1 - 0.133))² = 414.2
 
 
 def test_the_scale_has_zero_and_signs() -> None:
