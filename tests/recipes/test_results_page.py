@@ -17,7 +17,7 @@ MAGNITUDE, RANDOM = (ROOT / "docs/results/open_en_de" / name for name in ("magni
 def shown(page: Path, results: Results, folder: Path, comparison: Comparison | None = None) -> Path:
     """What a page shows of a report, and nothing else of it: the tables, the images and the claims."""
     (folder / "figures").mkdir()
-    report.judge_all(results, folder)
+    report.judged_claims(results, folder)
     text = page.read_text()
     for name, exhibit in report.FIGURES.items():
         image = f"/{name}.png)" in text
