@@ -10,7 +10,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from probing_bridge.claims.per_run import MissingRows, PerRun, collected
+from probing_bridge.claims.per_run import WIDTH, MissingRows, PerRun, collected
 from probing_bridge.results import levels
 from probing_bridge.results.folder import Results
 
@@ -82,18 +82,27 @@ def scores(results: Results) -> dict[int, PerRun]:
 
 
 def paired(results: Results, others: Collection[str] = ()) -> dict[int, PerRun]:
-    """Level -> difference of BLEU with the interval of the paired test.
+    """Level -> difference of BLEU with its paired error.
+
+    Where a table has no paired interval, as older ones, the error is that of the normal difference that would have the p
+    of its paired test. At the smallest p that the test's trials can give it is too large rather than too small.
 
     Args:
         results: The experiment whose table is read.
         others: Experiments with whose level of the same number it was compared; empty: compared with LTH0.
 
     Returns:
-        Nothing where the table has no intervals.
+        Nothing of a level that has neither an interval nor a p below 1.
     """
+    from scipy.special import ndtri
+
     rows = _first_metric(results["bleu_differences"], "difference")
     same = rows["other_experiment"].isin(others) & (rows["other_level"] == rows["level"])
     rows = rows[same if others else rows["other_level"] == 0]
+    told = (rows["p"] > 0) & (rows["p"] < 1) & (rows["difference"] != 0)
+    reach = (WIDTH / 2 * rows["difference"].abs() / ndtri(1 - rows["p"] / 2)).where(told)
+    ends = {"low": rows["difference"] - reach, "high": rows["difference"] + reach}
+    rows = rows.assign(**{end: rows[end].fillna(values) for end, values in ends.items()})
     found = collected(rows.dropna(subset=["low", "high"]), ["level"], "difference", len(results.runs))
     return {level: number for (level,), number in found.items()}
 

@@ -16,7 +16,7 @@ import pandas as pd
 from probing_bridge.results.folder import RUN
 from probing_bridge.results.statistics import Estimate, fitted_weights, over_runs
 
-_WIDTH = 2 * 1.959964  # standard errors in a 95 % interval
+WIDTH = 2 * 1.959964  # standard errors in a 95 % interval
 
 
 class MissingRows(Exception):
@@ -129,7 +129,7 @@ def collected(frame: pd.DataFrame, keys: Sequence[str], value: str, runs: int) -
     cells = np.asarray(rows, dtype=np.int64) * runs + frame[RUN].to_numpy(dtype=np.int64) - 1
     errors = np.zeros(len(frame))
     if {"low", "high"} <= set(frame.columns):
-        errors = (frame["high"].to_numpy(dtype=np.float64) - frame["low"].to_numpy(dtype=np.float64)) / _WIDTH
+        errors = (frame["high"].to_numpy(dtype=np.float64) - frame["low"].to_numpy(dtype=np.float64)) / WIDTH
     size = len(places) * runs
     counts = np.bincount(cells, minlength=size)
     with np.errstate(invalid="ignore", divide="ignore"):
