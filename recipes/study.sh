@@ -12,7 +12,7 @@ if ! [[ $seeds =~ ^[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})+$ ]] || [ -n "$(tr , '\n' <
     exit 2
 fi
 export CONFIG=${CONFIG:-$folder/config.sh}
-base=${STATE:-$(dirname "$CONFIG")/state${SMOKE:+/smoke}} states=()
+base=${STATE:-$(dirname "$CONFIG")/state${SIZE:+/$SIZE}${SMOKE:+/smoke}} states=()
 for seed in ${seeds//,/ }; do
     states+=("$base$([ "$seed" = 1 ] || echo "/seed$seed")")
     SEED=$seed STATE=${states[-1]} bash "$folder/run_all.sh" "${mode[@]}" "$@"
