@@ -143,7 +143,8 @@ def _in_words(part: Verdict) -> str:
     digits = 3 if part.unit == CKA else 1
     numbers = [f"{value:+.{digits}f}".replace("-", "−") for value in (part.effect, part.low, part.high)]
     name = f"{part.name}: " if part.name else ""
-    return f"{name}{numbers[0]} [{numbers[1]}, {numbers[2]}] {part.unit}"
+    interval = "" if math.isnan(part.low) else f" [{numbers[1]}, {numbers[2]}]"
+    return f"{name}{numbers[0]}{interval} {part.unit}"
 
 
 def judge(claim: Claim, results: Results, claims: Iterable[Claim] = ()) -> Judgement:
