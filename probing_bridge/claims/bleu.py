@@ -84,7 +84,7 @@ def scores(results: Results) -> dict[int, PerRun]:
 def paired(results: Results, others: Collection[str] = ()) -> dict[int, PerRun]:
     """Level -> difference of BLEU with its paired error.
 
-    Where a table has no paired interval, as older ones, the error is that of the normal difference that would have the p
+    Where a table has no paired interval, as older ones, it is that of the normal difference that would have the p
     of its paired test. At the smallest p that the test's trials can give it is too large rather than too small.
 
     Args:
