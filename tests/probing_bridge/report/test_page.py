@@ -90,14 +90,14 @@ def test_a_chosen_level_and_layer_are_what_the_layer_maps_show(browser: Any, sma
     assert picture.is_visible() and shown() == []
     page.select_option("select[name=level]", "")
     assert picture.is_visible() and shown() == []
-    page.locator("#fig_6_encoder_attention summary").click()
+    page.locator("#fig_6_encoder_attention .levels summary").click()
     assert shown() == [str(level) for level in range(4)]
     assert complaints == []
 
 
 def test_every_levels_maps_are_there_without_scripts(browser: Any, small_page: Path) -> None:
     page, _ = opened(browser, small_page, java_script_enabled=False)
-    page.locator("#fig_6_encoder_attention summary").click()
+    page.locator("#fig_6_encoder_attention .levels summary").click()
     maps = page.locator("#fig_6_encoder_attention .maps")
     assert maps.count() == 4 and all(maps.nth(i).is_visible() for i in range(4))
 
