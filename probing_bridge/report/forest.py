@@ -48,6 +48,7 @@ class Row:
         anchor: Its id on the page.
         verdict: What was found.
         picture: SVG of its place on the axis; empty where it was not run.
+        scale: The axis itself, where it is not that of the plot: the effect has another unit.
         effect: It and its interval, as text.
         paper: The paper's, as text; empty if it gives none.
         decides: What would decide it; empty where it is decided; of what was not run, what it needs.
@@ -57,6 +58,7 @@ class Row:
     anchor: str
     verdict: Verdict
     picture: Markup
+    scale: Markup
     effect: str
     paper: str
     decides: str
@@ -85,16 +87,29 @@ def axis_of(verdicts: Sequence[Verdict], unit: str) -> Axis:
     return Axis(low - room, high + room, unit)
 
 
-def row(anchor: str, verdict: Verdict, axis: Axis) -> Row:
-    """One effect as a row of its axis."""
+def row(anchor: str, verdict: Verdict, axis: Axis, unit: str = "") -> Row:
+    """One effect as a row of its axis.
+
+    Args:
+        anchor: Its id on the page.
+        verdict: What was found.
+        axis: That of the effect's unit.
+        unit: That of the plot; empty for the effect's own.
+
+    Returns:
+        The row, with the axis below it if its unit is not the plot's.
+    """
     if verdict.verdict == NOT_RUN:
-        return Row(anchor, verdict, Markup(""), "–", "", verdict.reason, "not run")
+        return Row(anchor, verdict, Markup(""), Markup(""), "–", "", verdict.reason, "not run")
     digits = _digits(verdict)
     low, high = (_signed(end, digits) for end in (verdict.low, verdict.high))
     interval = "" if math.isnan(verdict.low) or verdict.low == verdict.high else f" [{low}, {high}]"
     paper = "" if math.isnan(verdict.paper) else f"{_signed(verdict.paper, digits)}"
     effect = f"{_signed(verdict.effect, digits)}{interval}"
-    return Row(anchor, verdict, _picture(verdict, axis), effect, paper, what_would_decide(verdict), details(verdict))
+    own = scale(axis) if unit and verdict.unit != unit else Markup("")
+    return Row(
+        anchor, verdict, _picture(verdict, axis), own, effect, paper, what_would_decide(verdict), details(verdict)
+    )
 
 
 def scale(axis: Axis) -> Markup:

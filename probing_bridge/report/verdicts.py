@@ -100,7 +100,7 @@ def _title(section: str) -> str:
 def _statement(index: int, claim: Claim, judgement: Judgement, axes: dict[str, Axis]) -> Statement:
     anchor = f"claim-{index + 1}"
     parts = _without_repeats(judgement.parts)
-    rows = (row(f"{anchor}-{number}", part, axes[part.unit]) for number, part in enumerate(parts, 1))
+    rows = (row(f"{anchor}-{number}", part, axes[part.unit], claim.unit) for number, part in enumerate(parts, 1))
     return Statement(anchor, claim, judgement, tuple(rows))
 
 

@@ -43,7 +43,9 @@ def test_an_interval_far_beyond_the_others_is_cut_and_ends_in_an_arrow() -> None
 
 def test_units_have_axes_of_their_own() -> None:
     cka = decide(over_runs([0.01], [0.002]), SAME, 0.02, "CKA")
-    assert axis_of([found(5.0, 1.0), cka], "CKA").high < 0.03
+    axis = axis_of([found(5.0, 1.0), cka], "CKA")
+    assert axis.high < 0.03
+    assert row("v", cka, axis, "CKA").scale == "" and row("v", cka, axis, "points").scale == scale(axis)
 
 
 def test_numbers_have_the_digits_that_their_interval_calls_for() -> None:

@@ -42,7 +42,7 @@ def test_the_pictures_in_the_docs_are_of_this_page(
     context.close()
     path = IMAGES / f"page_{width}.png"
     if os.environ.get("UPDATE_SCREENSHOTS"):
-        shot.quantize(64, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, "png", optimize=True)
+        shot.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, "png", optimize=True)
     committed = Image.open(path).convert("RGB")
     assert committed.size == shot.size == (width, height)
     apart = np.abs(np.asarray(committed, dtype=int) - np.asarray(shot, dtype=int)).max(axis=2) > 48
