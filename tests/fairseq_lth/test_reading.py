@@ -85,7 +85,7 @@ def ran(folder, monkeypatch):
 
 
 def test_there_is_a_test_for_each_of_them():
-    assert len(SNIPPETS) == 13
+    assert len(SNIPPETS) == 15
 
 
 def test_levels(ran, folder):
@@ -144,3 +144,14 @@ def test_suites_and_result_tables(ran, corpus, capsys):
     dense = tables["probes"].query("task == 'pos' and level == 0 and probe == 'linear' and metric == 'accuracy'")
     assert len(dense) > 1 and names["best"].loc["pos", 0] == dense["score"].max()
     assert names["barrier"] == 2.5
+
+
+def test_verdicts(ran, capsys):
+    capsys.readouterr()
+    (question,) = ran(14)["questions"]  # of the folder's one difference, which has no interval
+    assert question.name == "pos" and question.estimate.effect == -10
+    assert capsys.readouterr().out.startswith("pos: cannot tell, -10.0 [+nan, +nan]: one run without an error")
+    names = ran(15)
+    sums = names["correct"].mean(axis=(0, 1))
+    assert names["estimate"].effect == pytest.approx(100 * (sums[1] - sums[0])) and names["estimate"].runs == 3
+    assert "verdict='holds'" in capsys.readouterr().out

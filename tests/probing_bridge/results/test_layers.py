@@ -132,7 +132,7 @@ def test_a_flat_task_is_not_blown_up() -> None:
     error, steps = 0.01, np.array([-1.0, 0.0, 1.0])
     frame = pd.concat(
         [
-            pd.DataFrame({"task": task, "score": 0.5 + size * error * steps})
+            pd.DataFrame({"run": 1, "task": task, "score": 0.5 + size * error * steps})
             for task, size in (("flat", 0.1), ("steep", 10.0))
         ]
     )
