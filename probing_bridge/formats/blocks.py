@@ -27,6 +27,11 @@ class Block:
         return self.columns * self.dtype.itemsize
 
 
+def offsets_of(lengths: np.ndarray) -> np.ndarray:
+    """Row offsets, (n + 1,) int64, of sentences with the given lengths."""
+    return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).astype(np.int64)
+
+
 def lay_out(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype) -> int:
     """Makes a contiguous dataset without writing its values.
 

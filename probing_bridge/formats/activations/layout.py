@@ -14,6 +14,7 @@ import numpy as np
 
 from probing_bridge.errors import BridgeError
 from probing_bridge.formats.activations.output import Output
+from probing_bridge.formats.blocks import offsets_of
 from probing_bridge.formats.origin import Origin
 
 FORMAT = "lth-activations"
@@ -34,17 +35,6 @@ class ActivationError(BridgeError):
 def layer_order(name: str) -> tuple[int, str]:
     """Sort key of layer names: 0, 1, ..., 10, then `norm`."""
     return (int(name), "") if name.isdecimal() else (1 << 30, name)
-
-
-def shard_path(path: str | Path, shard: int, n_shards: int) -> Path:
-    """The file of one shard: FILE.h5 becomes FILE.shard0-of-2.h5."""
-    path = Path(path)
-    return path.with_name(f"{path.stem}.shard{shard}-of-{n_shards}{path.suffix}")
-
-
-def offsets_of(lengths: np.ndarray) -> np.ndarray:
-    """Row offsets, (n + 1,) int64, of sentences with the given lengths."""
-    return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).astype(np.int64)
 
 
 def sentence_hash(

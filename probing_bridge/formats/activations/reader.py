@@ -10,7 +10,6 @@ the shards as one. docs/activations.md describes the layout for other programs.
 from __future__ import annotations
 
 import os
-import re
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -28,7 +27,6 @@ from probing_bridge.formats.activations.layout import (
     Dump,
     layer_order,
     require_same_sentences,
-    shard_path,
 )
 from probing_bridge.formats.activations.output import DATASETS, GROUP, PER_BEST, Output, output_dtype
 from probing_bridge.formats.activations.shards import ShardedActivations
@@ -37,6 +35,7 @@ from probing_bridge.formats.blocks import DTYPES, Block, read_rows
 from probing_bridge.formats.hdf5 import open_hdf5, plain_attributes, require_plain
 from probing_bridge.formats.layers import layer_names_fault
 from probing_bridge.formats.origin import Origin
+from probing_bridge.formats.shards import shard_path, shard_paths
 
 __all__ = [
     "ATTENTION_KINDS",
@@ -279,20 +278,12 @@ def open_dump(path: str | Path) -> Dump:
         ActivationError: Neither there, both there, a shard missing, or a file that ActivationFile refuses.
     """
     path = Path(path)
-    pattern = re.compile(re.escape(path.stem) + r"\.shard(\d+)-of-(\d+)" + re.escape(path.suffix))
-    folder = path.parent.iterdir() if path.parent.is_dir() else iter(())
-    found = [match for other in folder if (match := pattern.fullmatch(other.name))]
-    if not found:
+    try:
+        paths = shard_paths(path, "dump again")
+    except InputError as error:
+        raise ActivationError(str(error)) from error
+    if not paths:
         return ActivationFile(path)
-    if path.exists():
-        raise ActivationError(f"{path}: there are a whole dump and shards of this name; delete those that are old")
-    counts = {int(match[2]) for match in found}
-    if len(counts) > 1:
-        raise ActivationError(f"{path}: there are shards of dumps by {sorted(counts)} processes; delete the old ones")
-    paths = [shard_path(path, shard, counts.copy().pop()) for shard in range(max(counts))]
-    absent = [one.name for one in paths if not one.exists()]
-    if absent:
-        raise ActivationError(f"{path}: shards are missing: {', '.join(absent)}; dump again")
     with ExitStack() as opened:
         dump = ShardedActivations(path, [opened.enter_context(ActivationFile(one)) for one in paths])
         opened.pop_all()

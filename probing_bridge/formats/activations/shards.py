@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from probing_bridge.formats.activations.layout import SIDES, ActivationError, Dump, offsets_of, sentence_hash
+from probing_bridge.formats.activations.layout import SIDES, ActivationError, Dump, sentence_hash
 from probing_bridge.formats.activations.output import Output
+from probing_bridge.formats.blocks import offsets_of
 
 if TYPE_CHECKING:
     from probing_bridge.formats.activations.reader import ActivationFile

@@ -19,11 +19,10 @@ from probing_bridge.formats.activations.layout import (
     FORMAT_VERSION,
     SIDES,
     ActivationError,
-    offsets_of,
     sentence_hash,
 )
 from probing_bridge.formats.activations.output import DATASETS, GROUP, PER_BEST, Output, output_dtype
-from probing_bridge.formats.blocks import DTYPES, lay_out, narrowed, write_at
+from probing_bridge.formats.blocks import DTYPES, lay_out, narrowed, offsets_of, write_at
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.hdf5 import WritableHdf5
 from probing_bridge.formats.origin import Origin

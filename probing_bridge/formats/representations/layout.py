@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -54,12 +53,6 @@ def shown(text: str) -> str:
 def digest(rows: np.ndarray) -> bytes:
     """BLAKE2b of rows as they are stored, contiguous."""
     return hashlib.blake2b(rows.reshape(-1).view(np.uint8).data, digest_size=DIGEST).digest()
-
-
-def shard_path(path: str | Path, shard: int, n_shards: int) -> Path:
-    """The file of one shard: FILE.hdf5 becomes FILE.shard0-of-2.hdf5."""
-    path = Path(path)
-    return path.with_name(f"{path.stem}.shard{shard}-of-{n_shards}{path.suffix}")
 
 
 def shard_bounds(n: int, shard: int, n_shards: int) -> tuple[int, int]:

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from probing_bridge.errors import InputError
+from probing_bridge.formats.blocks import offsets_of
 from probing_bridge.formats.files import file_hash
 from probing_bridge.formats.hdf5 import open_hdf5, plain_attributes, plain_dataset, unreadable
 from probing_bridge.formats.layers import layer_names_fault
@@ -72,7 +73,7 @@ class LiuFile:
             self._file.close()
             raise
         counts = [text.count(" ") + 1 for text in self.texts]
-        self.offsets = np.concatenate(([0], np.cumsum(counts, dtype=np.int64))).astype(np.int64)
+        self.offsets = offsets_of(np.asarray(counts, np.int64))
         self.identity = (self.origin, self.layers)
 
     def _layer_names(self, given: object, n_layers: int) -> tuple[str, ...]:

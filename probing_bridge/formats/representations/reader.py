@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -16,8 +15,9 @@ import numpy as np
 from probing_bridge.errors import InputError
 from probing_bridge.formats.hdf5 import open_hdf5
 from probing_bridge.formats.representations.file import RepresentationFile
-from probing_bridge.formats.representations.layout import INDEX, sentence_text, shard_path, shown
+from probing_bridge.formats.representations.layout import INDEX, sentence_text, shown
 from probing_bridge.formats.representations.liu_file import LiuFile
+from probing_bridge.formats.shards import shard_paths
 
 
 class Representations:
@@ -41,8 +41,9 @@ class Representations:
                 changed since it was written.
         """
         self.path = Path(path)
+        paths = shard_paths(self.path, "encode them too") or [self.path]
         with ExitStack() as opened:
-            self._files = [opened.enter_context(closing(_opened(one))) for one in _paths(self.path)]
+            self._files = [opened.enter_context(closing(_opened(one))) for one in paths]
             first = self._files[0]
             self.layers, self.dim = first.layers, first.dim
             self.origin, last = first.origin, 0
@@ -167,21 +168,3 @@ def _opened(path: Path) -> RepresentationFile | LiuFile:
     with open_hdf5(path, "word representations as `encode` writes them") as file:
         is_liu = INDEX in file
     return LiuFile(path) if is_liu else RepresentationFile(path)
-
-
-def _paths(path: Path) -> list[Path]:
-    """The file, or the shards of that name in order."""
-    pattern = re.compile(re.escape(path.stem) + r"\.shard(\d+)-of-(\d+)" + re.escape(path.suffix))
-    folder = path.parent.iterdir() if path.parent.is_dir() else iter(())
-    counts = {int(match[2]) for other in folder if (match := pattern.fullmatch(other.name))}
-    if not counts:
-        return [path]
-    if path.exists():
-        raise InputError("there are a whole file and shards of this name; delete those that are old", path)
-    if len(counts) > 1:
-        raise InputError(f"there are shards of {sorted(counts)} processes; delete the old ones", path)
-    paths = [shard_path(path, shard, max(counts)) for shard in range(max(counts))]
-    absent = [one.name for one in paths if not one.exists()]
-    if absent:
-        raise InputError(f"shards are missing: {', '.join(absent)}; encode them too", path)
-    return paths

@@ -12,7 +12,7 @@ from types import TracebackType
 import numpy as np
 
 from probing_bridge.errors import InputError
-from probing_bridge.formats.blocks import DTYPES, Block, lay_out, narrowed, write_at
+from probing_bridge.formats.blocks import DTYPES, Block, lay_out, narrowed, offsets_of, write_at
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.hdf5 import WritableHdf5
 from probing_bridge.formats.layers import layer_names_fault
@@ -26,9 +26,9 @@ from probing_bridge.formats.representations.layout import (
     digest,
     sentence_text,
     shard_bounds,
-    shard_path,
     shown,
 )
+from probing_bridge.formats.shards import shard_path
 
 
 class RepresentationWriter:
@@ -84,7 +84,7 @@ class RepresentationWriter:
         self._first, last = shard_bounds(self._n_texts, *shard)
         self._numbers = {text: number for number, text in enumerate(list(lengths)[self._first : last])}
         counts = [lengths[text] for text in self._numbers]
-        self._offsets = np.concatenate(([0], np.cumsum(counts, dtype=np.int64))).astype(np.int64)
+        self._offsets = offsets_of(np.asarray(counts, np.int64))
         self._missing = np.ones(len(counts), dtype=bool)
         self._digests = np.zeros((len(self.layers), len(counts), DIGEST), np.uint8)
         self._means: list[np.ndarray | None] = [None] * len(self.layers)

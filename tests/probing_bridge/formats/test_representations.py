@@ -10,7 +10,7 @@ import pytest
 from probing_bridge.errors import InputError
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import Representations, RepresentationWriter, write_vectors
-from probing_bridge.formats.representations.layout import shard_path
+from probing_bridge.formats.shards import shard_path
 
 ORIGIN = Origin("x1", 2, "x0/lth1", 0.36, "checkpoint_lth2.pt", "ab", pooling="mean")
 LAYERS = ["0", "1", "norm"]
