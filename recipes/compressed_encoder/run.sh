@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A sentence encoder, pruned: what do nine rates and three scores take away of eighteen tasks? Two cores, a quarter of an
+# A sentence encoder, pruned: what do five rates and three scores take away of eighteen tasks? Two cores, a quarter of an
 # hour, 4 GB of disk.
 #   DATA=DIR    the corpora (default: ../shared/data beside the checkout; recipes/open_en_de/README.md says what they are)
 #   STATE=DIR   where everything goes (default: recipes/compressed_encoder/state)

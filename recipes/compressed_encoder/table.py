@@ -12,6 +12,7 @@ import matplotlib as mpl
 import pandas as pd
 
 from probing_bridge.formats.files import written_beside
+from probing_bridge.report.markdown import to_markdown
 from probing_bridge.results.folder import read_results
 from probing_bridge.results.naming import task_label, task_order
 from probing_bridge.results.probing import probed
@@ -47,10 +48,7 @@ def levels_table(scores: pd.DataFrame) -> pd.DataFrame:
 
 def markdown(table: pd.DataFrame) -> str:
     """A table as Markdown, numbers with three digits."""
-    cells = [list(table.columns), ["---"] * len(table.columns)]
-    for row in table.itertuples(index=False):
-        cells.append([f"{value:.3f}" if isinstance(value, float) else str(value) for value in row])
-    return "".join(f"| {' | '.join(row)} |\n" for row in cells)
+    return to_markdown(table.map(lambda value: f"{value:.3f}" if isinstance(value, float) else str(value)))
 
 
 def write(path: Path, text: str) -> None:
