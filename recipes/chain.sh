@@ -57,6 +57,10 @@ done
     refuse "SOURCE=$SOURCE TARGET=$TARGET: give two codes of languages, as in SOURCE=de TARGET=en"
 [[ ${#REWIND[@]} = 1 || ${#REWIND[@]} = "$ITERATIONS" ]] ||
     refuse "REWIND='${REWIND[*]}': give one epoch, or one for each of the $ITERATIONS prunings"
+for level in ${CONTROL_LEVELS-} ${MLP_LEVELS-}; do
+    [[ $level =~ ^[0-9]+$ && $level -le $ITERATIONS ]] ||
+        refuse "CONTROL_LEVELS='${CONTROL_LEVELS-}' MLP_LEVELS='${MLP_LEVELS-}': levels are 0 to $ITERATIONS"
+done
 [ "${AVERAGE:-0}" = 0 ] || [[ " $EXPERIMENTS " != *" weights "* ]] || refuse "AVERAGE=$AVERAGE trains LTH0 apart, which" \
     "leaves no point for the experiment weights to rewind to: take one or the other"
 
@@ -81,6 +85,14 @@ levels_of() {
     local k
     for k in ${SLURM_ARRAY_TASK_ID:-$(seq 0 "$ITERATIONS")}; do
         if [ "$k" -gt 0 ] || [ "$1" = magnitude ]; then echo "$k"; fi
+    done
+}
+
+# analysed_levels EXPERIMENT: those of its own levels that are dumped, probed and compared.
+analysed_levels() {
+    local k
+    for k in $(levels_of "$1"); do
+        if [ "$1" = magnitude ] || [[ " ${CONTROL_LEVELS:-$k} " = *" $k "* ]]; then echo "$k"; fi
     done
 }
 

@@ -49,6 +49,7 @@ OPTIMISATION=(--optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 0.0 --lr-s
 # Evaluation (fairseq 0.12.3 drops a last batch of fewer than 8 sentences unless the multiple is 1)
 GENERATE=(--beam 4 --lenpen 0.6 --max-tokens 4000 --required-batch-size-multiple 1)
 ANALYSED=${ANALYSED:-$EXPERIMENTS}          # which experiments are also dumped, probed and compared layer by layer
+CONTROL_LEVELS=${CONTROL_LEVELS-4 8}        # levels of all but magnitude that are; empty: all
 DUMP=(--max-tokens 4000)
 OUTPUT_K=${OUTPUT_K:-16}                    # most probable tokens that a dump keeps at each target position; 0: none
 MLP_TASKS=(ps_fxn ps_role coref syn_arc_prediction sem_arc_prediction)
@@ -60,7 +61,7 @@ SIMILARITY=(--pairs within dense)           # what the paper looks at: each leve
 if [ -n "${SMOKE-}" ]; then
     PAIRS=(train=multi30k/train:150 train=news_en_de/train:150 train=tatoeba_en_de/train:100 valid=multi30k/val:20
         valid=newstest/newstest2013:20 test=multi30k/test_2016_flickr:40 test1=newstest/newstest2014:20)
-    BPE_SIZE=400 EPOCHS=2 REWIND=(1) ITERATIONS=2 CALIBRATION=2
+    BPE_SIZE=400 EPOCHS=2 REWIND=(1) ITERATIONS=2 CALIBRATION=2 CONTROL_LEVELS='1 2' MLP_LEVELS='0 2'
     OPTIMISATION+=(--warmup-updates 20)
     GENERATE+=(--max-len-a 0 --max-len-b 20)
 fi

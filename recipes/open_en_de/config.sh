@@ -15,7 +15,7 @@ METRICS=(sacrebleu chrf++)
 
 # Training: 12 dense epochs; eight times pruning of 20 %, the learning rate rewound to epoch 10, and 2 epochs more.
 # Pre-norm, unlike the paper: on this little data six post-norm layers had not learnt to read the source in 5 epochs.
-EXPERIMENTS=${EXPERIMENTS:-magnitude random}
+EXPERIMENTS=${EXPERIMENTS:-magnitude control shuffle random}
 SEED=${SEED:-1}
 EPOCHS=12 REWIND=(10) ITERATIONS=8 RATE=0.2
 CALIBRATION=32                              # batches that wanda and gradient look at
@@ -32,20 +32,21 @@ DEVICE=(--cpu)
 
 # Evaluation (fairseq 0.12.3 drops a last batch of fewer than 8 sentences unless the multiple is 1)
 GENERATE=(--beam 4 --lenpen 0.6 --max-tokens 4000 --required-batch-size-multiple 1)
-ANALYSED=${ANALYSED:-magnitude random}      # which experiments are also dumped, probed and compared layer by layer
+ANALYSED=${ANALYSED:-$EXPERIMENTS}          # which experiments are also dumped, probed and compared layer by layer
+CONTROL_LEVELS=${CONTROL_LEVELS-4 8}        # levels of all but magnitude that are; empty: all
 DUMP=(--max-tokens 4000)
 OUTPUT_K=${OUTPUT_K:-16}                    # most probable tokens that a dump keeps at each target position; 0: none
 MLP_TASKS=(ps_fxn ps_role coref syn_arc_prediction sem_arc_prediction)
 PROBE=(--layers 0 1 2 3 4 5 6)              # not the final norm, which the paper's post-norm models do not have
 MLP_PROBE=(--layers 6)                      # the last only: an MLP on 400,000 arcs takes minutes a layer
-MLP_LEVELS=${MLP_LEVELS-}                   # levels that have MLP probes, as in "0 8"; empty: all
+MLP_LEVELS=${MLP_LEVELS-0 8}                # levels that have MLP probes; empty: all
 TAGS=(pos st)                               # tasks whose tags group the tokens that levels are compared on
 SIMILARITY=(--pairs within dense)              # what the paper looks at: each level by itself, and with LTH0
 
 # SMOKE=1: every step in minutes, on the first sentences of the same files.
 if [ -n "${SMOKE-}" ]; then
     PAIRS=(train=multi30k/train:400 valid=multi30k/val:40 test=multi30k/test_2016_flickr:40)
-    BPE_SIZE=400 EPOCHS=2 REWIND=(1) ITERATIONS=2 CALIBRATION=2
+    BPE_SIZE=400 EPOCHS=2 REWIND=(1) ITERATIONS=2 CALIBRATION=2 CONTROL_LEVELS='1 2' MLP_LEVELS='0 2'
     OPTIMISATION+=(--warmup-updates 20)
     GENERATE+=(--max-len-a 0 --max-len-b 20)
 fi

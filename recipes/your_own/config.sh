@@ -32,6 +32,7 @@ DEVICE=(--cpu)
 # Evaluation (fairseq 0.12.3 drops a last batch of fewer than 8 sentences unless the multiple is 1)
 GENERATE=(--beam 4 --lenpen 0.6 --max-tokens 4000 --required-batch-size-multiple 1)
 ANALYSED=${ANALYSED:-magnitude}
+CONTROL_LEVELS=${CONTROL_LEVELS-}
 DUMP=(--max-tokens 4000)
 OUTPUT_K=${OUTPUT_K:-16}
 PROBE=()

@@ -99,11 +99,14 @@ def test_dry_run_is_the_chain_of_the_paper(tmp_path, run):
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "state").exists()
     commands = [shlex.split(line) for line in done.stdout.splitlines() if line and not line.startswith("#")]
-    dense, random = (words for words in commands if words[0] == "fairseq-train")
+    dense, control, *_ = (words for words in commands if words[0] == "fairseq-train")
     expected = {"--max-epoch": "12", "--imp-rewind-epoch": "10", "--imp-iterations": "8", "--encoder-layers": "6"}
     assert {flag: dense[dense.index(flag) + 1] for flag in expected} == expected
-    assert random[random.index("--restore-file") + 1].endswith("magnitude/levels/checkpoint_lth0.pt")
-    assert sum(words[:1] == ["fairseq-generate"] for words in commands) == 17
+    assert control[control.index("--restore-file") + 1].endswith("magnitude/levels/checkpoint_lth0.pt")
+    assert sum(words[:1] == ["fairseq-generate"] for words in commands) == 9 + 3 * 8
+    assert sum("--dump-activations" in words for words in commands) == 9 + 3 * 2
+    refused = run("bash", RECIPE / "run_all.sh", "--dry-run", CONTROL_LEVELS="4 9")
+    assert refused.returncode == 2 and refused.stderr.splitlines()[-1].endswith("levels are 0 to 8")
 
 
 @pytest.mark.parametrize("size", ["small", "base"])
@@ -130,7 +133,13 @@ def test_general_text_has_two_test_sets_and_controls(tmp_path, run, size):
 def test_controls_branch_off_the_dense_level_and_have_pages_of_their_own(tmp_path, run):
     names = "magnitude shuffle-3 control reinit random-2 wanda gradient-2"
     done = run(
-        "bash", RECIPE / "run_all.sh", "--dry-run", STATE=tmp_path, EXPERIMENTS=names, ANALYSED="magnitude control"
+        "bash",
+        RECIPE / "run_all.sh",
+        "--dry-run",
+        STATE=tmp_path,
+        EXPERIMENTS=names,
+        ANALYSED="magnitude control",
+        CONTROL_LEVELS="",
     )
     assert done.returncode == 0, done.stderr
     commands = [shlex.split(line) for line in done.stdout.splitlines() if line and not line.startswith("#")]
