@@ -1,5 +1,7 @@
 # make setup      a virtual environment in .venv with everything installed into it that is not under the GPL;
 #                 make setup EXTRAS=jiant-runtime adds what jiant needs, in which Levenshtein is under the GPL
+# make bundle     code, wheels and the data in DATA (default: ../shared/data) in build/bundle.tar.gz, for a machine without network
+#                 (docs/cluster.md); make bundle PYTHON=python3.12 for that Python
 # make quickstart train, prune, probe and compare a small Transformer on real text (recipes/quickstart)
 # make test       ruff, mypy, import contracts and pytest; make test PYTHON=python3.12 likewise with that interpreter, and
 #                 with Python 3.13, for which there is no fairseq, what the bridge is without it
@@ -17,12 +19,16 @@ STAMP := $(VENV)/.installed$(if $(EXTRAS),-$(EXTRAS))
 # What tests start reads what was compiled before it.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup quickstart test test-faults fuzz test-slurm
+.PHONY: setup bundle quickstart test test-faults fuzz test-slurm
 setup: $(STAMP)
 
 $(STAMP): setup.py constraints.txt tools/setup.sh
 	bash tools/setup.sh "$(PYTHON)" "$(VENV)" "$(EXTRAS)"
 	touch "$@"
+
+bundle: DATA ?= ../shared/data
+bundle: $(STAMP)
+	$(BIN)/python tools/bundle.py --data $(DATA) --output build/bundle.tar.gz
 
 quickstart: $(STAMP)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/quickstart/run.sh

@@ -4,6 +4,7 @@
 # Seed 1 is in STATE, seed N in STATE/seedN, where runs of one seed are too, and the page in STATE/study/report.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+trap : TERM  # as in run_all.sh
 folder=$1 seeds=$SEED mode=()
 shift
 if [ "${1-}" = slurm ] || [ "${1-}" = local ]; then mode=("$1"); shift; fi

@@ -2,6 +2,8 @@
 # setup.sh PYTHON VENV [EXTRAS]: makes the virtual environment with the tested versions. Run by `make setup`. EXTRAS are
 # extras of setup.py with commas between, beyond `dev`, `hf` and `train`, in which there is nothing under the GPL. `train`
 # is left out where there is no fairseq for the Python: from 3.13 on the bridge stands alone.
+# Unpacked from a bundle (make bundle), it installs the wheels that came with it, asks no network, and takes what is not
+# among them from the Python itself.
 set -euo pipefail
 python=$1 venv=$2 extras=${3:-}
 
@@ -12,6 +14,14 @@ fi
 if [ -z "$python" ] || ! "$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))'; then
     echo "setup: '$1' is not a Python 3.11 or later with venv; name one with PYTHON=..." >&2
     exit 1
+fi
+if [ -d wheels ]; then
+    echo "setup: installing what is in wheels/ into $venv, the rest is that of $python"
+    "$python" -m venv "$venv"
+    "$venv/bin/python" -m pip --disable-pip-version-check install -qq --no-index --no-deps wheels/*.whl
+    "$python" -c 'import sys; print(*(path for path in sys.path if path.endswith("-packages")), sep="\n")' |
+        "$venv/bin/python" tools/offline.py
+    exit
 fi
 [ -x "$venv/bin/pip" ] || "$python" -m venv "$venv"
 taken=dev,hf

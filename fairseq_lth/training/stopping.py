@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import signal
 import threading
 from typing import Any
@@ -31,6 +32,7 @@ def stop_when_asked() -> None:
     if Trainer in _wrapped:
         return
     _wrapped.add(Trainer)
+    os.register_at_fork(after_in_child=_heed_parent_alone)
     step = Trainer.train_step
 
     @functools.wraps(step)
@@ -40,6 +42,21 @@ def stop_when_asked() -> None:
         return result
 
     Trainer.train_step = stepped
+
+
+def _heed_parent_alone() -> None:
+    """In a process that loads batches: SIGTERM ends it only if the training sends it.
+
+    Schedulers send it to every process of a job, and a training whose loaders end stops there, with nothing saved.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_await_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _await_parent(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)
 
 
 def _note(number: int, frame: Any) -> None:

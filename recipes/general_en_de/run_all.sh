@@ -10,6 +10,7 @@
 # is that of recipes/open_en_de, the others are those of recipes/wmt16_en_de.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+trap : TERM  # the step at work is told as well, and waited for until it has saved
 case ${SEED-} in *,*) exec bash recipes/study.sh recipes/general_en_de "$@" ;; esac
 export CONFIG=${CONFIG:-recipes/general_en_de/config.sh}
 bash recipes/open_en_de/00_data.sh "$@"

@@ -9,6 +9,7 @@
 # is finished is not done again. Disk: 6 GB. The steps after the data are those of recipes/wmt16_en_de.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+trap : TERM  # the step at work is told as well, and waited for until it has saved
 case ${SEED-} in *,*) exec bash recipes/study.sh recipes/open_en_de "$@" ;; esac
 export CONFIG=${CONFIG:-recipes/open_en_de/config.sh}
 bash recipes/open_en_de/00_data.sh "$@"

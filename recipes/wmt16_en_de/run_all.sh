@@ -27,6 +27,7 @@ disk() {
 }
 [ -z "$DRY_RUN" ] || disk
 if [ "$mode" = local ]; then
+    trap : TERM  # the step at work is told as well, and waited for until it has saved
     for script in 00_data 10_train 15_average 20_generate 30_dump 40_probe 50_similarity 60_report; do
         env "${given[@]}" bash $here/$script.sh  # the words of arrays, which Bash does not export
     done

@@ -10,6 +10,7 @@
 set -euo pipefail
 here=recipes/$(basename "$(cd "$(dirname "$0")" && pwd)")
 cd "$(dirname "$0")/../.."
+trap : TERM  # the step at work is told as well, and waited for until it has saved
 case ${SEED-} in *,*) exec bash recipes/study.sh "$here" "$@" ;; esac
 export CONFIG=${CONFIG:-$here/config.sh}
 bash "$here/00_data.sh" "$@"

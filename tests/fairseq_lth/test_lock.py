@@ -39,7 +39,10 @@ def test_two_trainings_started_one_after_the_other(start, flags, dense, same_lev
     both = [first.wait, start([*flags, "--save-dir", tmp_path]).wait]
     ended, refused = sorted((wait() for wait in both), key=lambda training: training.status)
     ended.succeed()
-    assert "another training is writing here" in refused.error()
+    if seconds > 1 and refused.status == 0:  # on a fast machine the first may have ended by then
+        assert "all 2 levels after level 0 are there: nothing is left to train" in ended.output + refused.output
+    else:
+        assert "another training is writing here" in refused.error()
     assert not (tmp_path / "training.lock").exists()
     for level in range(3):
         same_level(dense / f"checkpoint_lth{level}.pt", tmp_path / f"checkpoint_lth{level}.pt")

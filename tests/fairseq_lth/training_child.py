@@ -6,10 +6,13 @@ every update that pruned weights, their masters, gradients and optimizer states 
 
 import importlib
 import json
+import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +33,19 @@ class Reaper:
         if self._signal == "SIGKILL":
             signal.pause()
 
+    def end_all(self) -> None:
+        """Of a process that loads batches: the signal goes to the training, which waits for it, and to itself."""
+        time.sleep(1)
+        subprocess.run(["kill", f"-{self._signal}", str(os.getppid()), str(os.getpid())], check=True)
+        time.sleep(1)
+
     def before(self, owner: Any, name: str, kind: str) -> None:
         """Makes every call of a function an event."""
         original = getattr(owner, name)
 
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             if self.is_due(kind):
-                self.end()
+                (self.end_all if kind == "load" else self.end)()
             return original(*args, **kwargs)
 
         setattr(owner, name, wrapped)
@@ -142,14 +151,17 @@ def run(request: dict[str, Any]) -> None:
     os.dup2(log, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
     import torch
+    from fairseq.data import LanguagePairDataset
     from fairseq.trainer import Trainer
 
     torch.set_num_threads(1)
+    multiprocessing.set_start_method("fork", force=True)  # as in a command of its own; the fixture's is another
     reaper = Reaper(*(request["die"] or ("", 0)), request["signal"])
     watch_files(reaper)
     for owner, name, kind in (
         (os, "replace", "replace"), (os, "link", "link"), (Trainer, "begin_epoch", "epoch"),
         (Trainer, "lr_step", "lr_step"), (Trainer, "valid_step", "valid"), (Trainer, "train_step", "update"),
+        (LanguagePairDataset, "collater", "load"),
     ):  # fmt: skip
         reaper.before(owner, name, kind)
     rates = note_rates()

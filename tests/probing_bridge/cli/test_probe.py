@@ -176,7 +176,7 @@ def test_three_runners_wait_for_the_tables(inputs: tuple[Path, list[Path]], tmp_
         runner.join(120)
         assert runner.exitcode == 0
     whole = read_results(output)["probes"]
-    assert len(whole) == 2 * (2 + 2 * len(LAYERS)) and set(whole["layer"]) == {"-", *LAYERS}
+    assert len(whole) == 2 * (2 + 2 * len(LAYERS) + 2 * (len(LAYERS) - 1)) and set(whole["layer"]) == {"-", *LAYERS}
 
 
 def test_more_bootstrap_samples_need_no_new_training(inputs: tuple[Path, list[Path]], tmp_path: Path) -> None:
