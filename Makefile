@@ -6,7 +6,7 @@
 # make test       ruff, mypy, import contracts and pytest; make test PYTHON=python3.12 likewise with that interpreter, and
 #                 with Python 3.13, for which there is no fairseq, what the bridge is without it
 # make test-faults  every command under injected faults (full disk, kill, ...), and their table in docs/faults.md
-# make fuzz       coverage-guided fuzzing of what reads strangers' files, ten minutes for each of six targets;
+# make fuzz       coverage-guided fuzzing of what reads strangers' files, an hour over seven targets;
 #                 make fuzz SECONDS=60 TARGETS="readers suites" for other times and some of them
 # make test-slurm a Slurm of its own is started, and jobs are run, killed and stopped on it; installs what it needs of Debian
 SHELL := /bin/bash
@@ -43,7 +43,7 @@ test: $(STAMP)
 test-faults: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/table.py docs/faults.md
 
-fuzz: SECONDS := 600
+fuzz: SECONDS := 520
 fuzz: $(STAMP)
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) $(TARGETS)

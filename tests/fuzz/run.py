@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of what reads strangers' files (atheris; `make fuzz`).
 
-    python tests/fuzz/run.py [--seconds 600] [TARGET ...]
+    python tests/fuzz/run.py [--seconds 520] [TARGET ...]
 
 Each target runs in a process of its own, one after the other. A finding is any exception but the project's error in
 one line, an input that takes more than MOST_SECONDS, and more than MOST_MEGABYTES beyond what the process had at its
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"some of {', '.join(TARGETS)}; all by default")
-    parser.add_argument("--seconds", type=int, default=600, help="for each target (default: %(default)s)")
+    parser.add_argument("--seconds", type=int, default=520, help="for each target (default: %(default)s)")
     arguments = parser.parse_args(argv)
     if unknown := set(arguments.targets) - TARGETS.keys():
         parser.error(f"no such target: {', '.join(sorted(unknown))}")

@@ -34,9 +34,11 @@ from fairseq_lth.levels.state import sample_hash  # noqa: E402
 from probing_bridge.corpora.readers.formats import BIOUL  # noqa: E402
 from probing_bridge.corpora.suite import load_suite  # noqa: E402
 from probing_bridge.corpora.tasks import PAPER_TASKS, TASKS, read_instances  # noqa: E402
+from probing_bridge.exchange.liu import write_words  # noqa: E402
 from probing_bridge.formats.activations.reader import ActivationFile, ActivationWriter  # noqa: E402
 from probing_bridge.formats.columns import TABLES  # noqa: E402
 from probing_bridge.formats.origin import Origin  # noqa: E402
+from probing_bridge.formats.representations import Representations, RepresentationWriter  # noqa: E402
 from probing_bridge.formats.tables import read_table  # noqa: E402
 from probing_bridge.pruning.masks import Mask  # noqa: E402
 
@@ -130,21 +132,40 @@ def write_dump(path: Path) -> None:
             dump.write_attention("encoder_self", "1", [number], torch.full((size * size, 2), 1 / size).numpy())
 
 
+def write_representations(path: Path) -> None:
+    """Two sentences in two layers."""
+    with RepresentationWriter(path, [["a"], ["b", "c"]], ["0", "1"], 2, Origin(level=1, sparsity=0.2)) as writer:
+        writer.add(["a"], np.ones((2, 1, 2), np.float32))
+        writer.add(["b", "c"], np.ones((2, 2, 2), np.float32))
+
+
+def write_liu(path: Path) -> None:
+    """The same in the layout of Liu et al. (2019)."""
+    write_representations(path.with_suffix(".own"))
+    with Representations(path.with_suffix(".own")) as source:
+        write_words(source, path)
+
+
+GOOD = {"dump": write_dump, "representations": write_representations, "liu": write_liu}
+# Datasets and groups that good files need not have.
+MORE = {"dump": ["means/states/encoder/0", "states/encoder/norm", "states/decoder", "sentences"]}
+
+
 @functools.cache
-def good_dump() -> bytes:
-    """The bytes of such a dump."""
+def good_file(kind: str) -> bytes:
+    """The bytes of a file of one of the kinds of GOOD."""
     with tempfile.TemporaryDirectory() as folder:
-        write_dump(Path(folder) / "dump.h5")
-        return (Path(folder) / "dump.h5").read_bytes()
+        GOOD[kind](Path(folder) / "good.h5")
+        return (Path(folder) / "good.h5").read_bytes()
 
 
 @functools.cache
-def dump_names() -> list[str]:
+def names_in(kind: str) -> list[str]:
     """The attributes of its root, and its datasets, whose names have a slash."""
-    with h5py.File(io.BytesIO(good_dump())) as file:
+    with h5py.File(io.BytesIO(good_file(kind))) as file:
         names = list(file.attrs)
-        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-    return [*names, "means/states/encoder/0", "states/encoder/norm", "states/decoder", "sentences"]
+        file.visititems(lambda name, item: names.append(f"/{name}") if isinstance(item, h5py.Dataset) else None)
+    return [*names, *MORE.get(kind, [])]
 
 
 VALUES: list[Callable[[bytes], Any]] = [
@@ -159,18 +180,23 @@ VALUES: list[Callable[[bytes], Any]] = [
 ]
 
 
-def read_dump(data: bytes, folder: Path) -> None:
-    """A whole file, or changes to a good dump: a byte for the name, a byte for the kind of value and its length."""
-    path = folder / "dump.h5"
+def put_file(data: bytes, kind: str, path: Path) -> None:
+    """A whole file, or changes to a good one: a byte for the name, a byte for the kind of value and its length."""
     if data.startswith(b"\x89HDF"):
         path.write_bytes(data)
-    else:
-        path.write_bytes(good_dump())
-        stream = io.BytesIO(data)
-        with h5py.File(path, "r+") as file:
-            while len(head := stream.read(2)) == 2:
-                value = VALUES[head[1] >> 5](stream.read(head[1] & 31))
-                _change(file, dump_names()[head[0] % len(dump_names())], value)
+        return
+    path.write_bytes(good_file(kind))
+    stream, names = io.BytesIO(data), names_in(kind)
+    with h5py.File(path, "r+") as file:
+        while len(head := stream.read(2)) == 2:
+            value = VALUES[head[1] >> 5](stream.read(head[1] & 31))
+            _change(file, names[head[0] % len(names)], value)
+
+
+def read_dump(data: bytes, folder: Path) -> None:
+    """A dump, as put_file has it: all that is in it is read."""
+    path = folder / "dump.h5"
+    put_file(data, "dump", path)
     with ActivationFile(path) as dump:
         for side in ("source", "target"):
             dump.symbols(side)
@@ -195,13 +221,33 @@ def _change(file: h5py.File, name: str, value: Any) -> None:
             place[name] = value
 
 
+def read_representations(data: bytes, folder: Path) -> None:
+    """Representations, as put_file has them; the first byte chooses the layout."""
+    path = folder / "reps.hdf5"
+    put_file(data[1:], "liu" if data[:1] == b"\1" else "representations", path)
+    with Representations(path) as reps:
+        for tokens in reps.sentences():
+            reps.read(tokens)
+
+
+def file_seeds(kind: str, first: bytes = b"") -> Iterator[bytes]:
+    """A good file, and every kind of value in the place of each of its attributes and datasets."""
+    yield first + good_file(kind)
+    yield first
+    for name in range(len(names_in(kind))):
+        for value in range(len(VALUES)):
+            yield first + bytes([name, value << 5 | 4, 1, 0, 0, 0])
+
+
 def dump_seeds(folder: Path) -> Iterator[bytes]:
-    """A dump, and every kind of value in the place of each of its attributes and datasets."""
-    yield good_dump()
-    yield b""
-    for name in range(len(dump_names())):
-        for kind in range(len(VALUES)):
-            yield bytes([name, kind << 5 | 4, 1, 0, 0, 0])
+    """Of a dump."""
+    return file_seeds("dump")
+
+
+def representation_seeds(folder: Path) -> Iterator[bytes]:
+    """Of both layouts."""
+    yield from file_seeds("representations", b"\0")
+    yield from file_seeds("liu", b"\1")
 
 
 def checkpoint() -> dict[str, Any]:
@@ -316,5 +362,6 @@ TARGETS = {
     "tables": Target(read_any_table, table_seeds),
     "compact": Target(read_compact, compact_seeds),
     "dump": Target(read_dump, dump_seeds),
+    "representations": Target(read_representations, representation_seeds),
     "checkpoint": Target(read_checkpoint, checkpoint_seeds),
 }
