@@ -12,14 +12,17 @@ from probing_bridge.cluster.jobs import Cluster
 from probing_bridge.errors import BridgeError, Faults, InputError
 from probing_bridge.progress import Progress
 from probing_bridge.similarity.measures.registry import MEASURES
+from probing_bridge.similarity.run.cuts import SCRATCH_AT_ONCE, AnyTile, Tile, plan_tiles
 from probing_bridge.similarity.run.dumps import DumpSet
 from probing_bridge.similarity.run.frequencies import check_frequencies
 from probing_bridge.similarity.run.group_tile import check_tags
 from probing_bridge.similarity.run.made import missing, pieces_of, read_made, require_same
-from probing_bridge.similarity.run.plan import AnyTile, Plan, level_pairs, plan_tiles
+from probing_bridge.similarity.run.plan import Plan, level_pairs
 from probing_bridge.similarity.run.rows import collect
 from probing_bridge.similarity.run.tile import TileRunner
 from probing_bridge.similarity.run.work import clear_work, finish, open_work, read_plan, sole_run
+
+MOST_JOBS = 1000  # of an array, as Slurm is set unless a site says otherwise (MaxArraySize)
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,8 @@ def do(tiles: Sequence[AnyTile], plan: Plan, dumps: DumpSet, work: Path, cluster
             for tile in tiles:
                 bar.set_description_str(f"{tile.name} ", refresh=False)
                 runner.run(tile, partial(_advance, bar, _cost(tile, dumps, wanted)))
-        else:  # tiles of two spans of levels need those of one: two rounds
+        else:  # tiles of two spans need those of one: two rounds
+            cluster = replace(cluster, at_once=_at_once(cluster.at_once, tiles, dumps, wanted))
             for own in (True, False):
                 for tile in _run_on(cluster, work, [tile for tile in tiles if tile.own is own]):
                     bar.update(_cost(tile, dumps, wanted))
@@ -144,12 +148,20 @@ def _run_on(cluster: Cluster, work: Path, tiles: Sequence[AnyTile]) -> Iterator[
         BridgeError: The jobs cannot be submitted, or some failed; finished tiles are kept.
     """
     failed = []
-    for ended in cluster.run(run_tile, [(work.resolve(), tile.name) for tile in tiles], work / "jobs"):
-        if ended.failure:
-            failed.append(f"{tiles[ended.place].name}: {ended.failure}")
-        yield tiles[ended.place]
+    for first in range(0, len(tiles), MOST_JOBS):
+        some = tiles[first : first + MOST_JOBS]
+        for ended in cluster.run(run_tile, [(work.resolve(), tile.name) for tile in some], work / "jobs"):
+            if ended.failure:
+                failed.append(f"{some[ended.place].name}: {ended.failure}")
+            yield some[ended.place]
     if failed:
         raise BridgeError("; ".join([*failed, "run the same command again"]))
+
+
+def _at_once(most: int, tiles: Sequence[AnyTile], dumps: DumpSet, wanted: set[tuple[int, int]]) -> int:
+    """How many tiles a cluster may compute at the same time so that their products in files fit in SCRATCH_AT_ONCE."""
+    largest = max((tile.scratch(dumps, wanted) for tile in tiles if isinstance(tile, Tile)), default=0.0)
+    return most if not largest else max(1, min(most, int(SCRATCH_AT_ONCE // largest)))
 
 
 def _cost(tile: AnyTile, dumps: DumpSet, wanted: set[tuple[int, int]]) -> float:

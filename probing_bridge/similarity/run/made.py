@@ -16,17 +16,9 @@ from probing_bridge import __version__
 from probing_bridge.errors import InputError
 from probing_bridge.formats.activations.reader import SIDES
 from probing_bridge.formats.files import file_hash, written_beside
+from probing_bridge.similarity.run.cuts import AnyTile, GroupTile, OutputTile, Tile, plan_tiles
 from probing_bridge.similarity.run.dumps import DumpSet
-from probing_bridge.similarity.run.plan import (
-    AnyTile,
-    GroupTile,
-    OutputTile,
-    Plan,
-    Tile,
-    file_states,
-    level_pairs,
-    plan_tiles,
-)
+from probing_bridge.similarity.run.plan import Plan, file_states, level_pairs
 from probing_bridge.similarity.run.rows import RESULT_TABLES
 
 MANIFEST = ".similarity.json"
@@ -180,10 +172,10 @@ def _pieces(tile: AnyTile, plan: Plan, dumps: DumpSet) -> frozenset[Piece]:
     measures = (HEADS,) if dumps.components[tile.component].is_attention else plan.measures
     pairs = [
         Piece(tile.component, levels[a], levels[b], measure)
-        for a in tile.first
-        for b in tile.second
+        for a in tile.first.places
+        for b in tile.second.places
         if (a, b) in wanted
         for measure in measures
     ]
-    alone = [Piece(tile.component, levels[a], levels[a], ALONE) for a in tile.first] if tile.own else []
+    alone = [Piece(tile.component, levels[a], levels[a], ALONE) for a in tile.first.places] if tile.own else []
     return frozenset([*pairs, *alone])

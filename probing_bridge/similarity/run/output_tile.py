@@ -12,11 +12,12 @@ from probing_bridge.errors import BridgeError
 from probing_bridge.formats.activations.output import Output
 from probing_bridge.similarity.measures.outputs import OutputMeasure
 from probing_bridge.similarity.measures.registry import OUTPUT_MEASURES
+from probing_bridge.similarity.run.cuts import OutputTile
 from probing_bridge.similarity.run.dumps import DumpSet
 from probing_bridge.similarity.run.frequencies import frequency_counts
 from probing_bridge.similarity.run.group_tile import FEWEST
 from probing_bridge.similarity.run.groups import frequency_groups
-from probing_bridge.similarity.run.plan import CHUNK_ROWS, OutputTile, Plan
+from probing_bridge.similarity.run.plan import CHUNK_ROWS, Plan
 from probing_bridge.similarity.run.rows import RowMaker, TileRows
 from probing_bridge.similarity.run.scoring import with_interval
 from probing_bridge.similarity.sums.blocks import N_BLOCKS, cut_blocks

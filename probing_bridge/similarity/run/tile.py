@@ -19,19 +19,11 @@ from probing_bridge.similarity.measures.attention_distributions import Distribut
 from probing_bridge.similarity.measures.neuron_sim import own_index_share
 from probing_bridge.similarity.measures.random_attention import random_best_match
 from probing_bridge.similarity.measures.registry import DISTRIBUTION_MEASURES, HEAD_MEASURES, MEASURES, Measure
+from probing_bridge.similarity.run.cuts import AnyTile, GroupTile, OutputTile, Tile
 from probing_bridge.similarity.run.dumps import Component, DumpSet
 from probing_bridge.similarity.run.group_tile import group_scores, token_groups
 from probing_bridge.similarity.run.output_tile import run_output
-from probing_bridge.similarity.run.plan import (
-    ATTENTION_ROWS,
-    CHUNK_ROWS,
-    AnyTile,
-    GroupTile,
-    OutputTile,
-    Plan,
-    Tile,
-    level_pairs,
-)
+from probing_bridge.similarity.run.plan import ATTENTION_ROWS, CHUNK_ROWS, Plan, level_pairs
 from probing_bridge.similarity.run.rows import RowMaker, TileRows
 from probing_bridge.similarity.run.scoring import Scored, Scorer, describe_layer, score_spectrum, with_interval
 from probing_bridge.similarity.sums.blocks import N_BLOCKS, MomentsError, cut_blocks
@@ -66,7 +58,7 @@ class TileRunner:
         """Computes a tile, unless it is there.
 
         Args:
-            tile: The tile; if of two spans of levels, the tiles of each span must be there.
+            tile: The tile; if of two spans, the tiles of each span must be there.
             advance: Called with the share of the tile that has been done since the last call.
 
         Raises:
@@ -100,8 +92,7 @@ class TileRunner:
         component = self._dumps.components[tile.component]
         max_rows = ATTENTION_ROWS if component.is_attention else CHUNK_ROWS
         blocks = cut_blocks(component.offsets, N_BLOCKS, component.units, max_rows)
-        keys = [(place, layer) for place in tile.places for layer in component.layers]
-        layers = [self._dumps.layer(component.name, place, layer) for place, layer in keys]
+        layers = [self._dumps.layer(component.name, place, layer) for place, layer in tile.keys]
         counter = sampler = None
         if any(MEASURES[name].keep_sample for name in self._plan.measures) and not component.is_attention and tile.own:
             sampler = Sampler(layers, blocks.borders)
@@ -114,14 +105,14 @@ class TileRunner:
                 layers,
                 [take_pilot(layer, component.n_rows) for layer in layers],
                 blocks,
-                tile.pairs(component, self._wanted),
+                tile.pairs(self._wanted),
                 self._gemm,
                 folder=Path(products) if tile.on_disk else None,
                 on_chunk=counter or sampler,
                 on_block=lambda rows: advance(rows / component.n_rows),
             )
             weights = leave_one_out(blocks.n_blocks)
-            scoring = _TileScoring(self._plan, self._dumps, self._work, component, keys, moments, weights, sampler)
+            scoring = _TileScoring(self._plan, self._dumps, self._work, component, tile.keys, moments, weights, sampler)
             with one_thread():
                 return scoring.rows(tile.own, counter)
 

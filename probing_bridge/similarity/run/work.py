@@ -15,9 +15,10 @@ from pathlib import Path
 from probing_bridge.errors import InputError
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.locks import holder, take
+from probing_bridge.similarity.run.cuts import plan_tiles
 from probing_bridge.similarity.run.dumps import DumpSet
 from probing_bridge.similarity.run.made import Made
-from probing_bridge.similarity.run.plan import Plan, level_pairs, plan_tiles
+from probing_bridge.similarity.run.plan import Plan, level_pairs
 from probing_bridge.similarity.sums.gemm import choose_gemm
 
 WORK = ".similarity"

@@ -1,5 +1,6 @@
 """The command on dumps: numbers, tables, stopping and going on, shards, jobs, bad input."""
 
+import itertools
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.tables import read_table
 from probing_bridge.similarity.measures.registry import MEASURES
-from probing_bridge.similarity.run import plan as planning
+from probing_bridge.similarity.run import cuts
 from probing_bridge.similarity.run import tile as runner
 
 TABLE_NAMES = ("similarity", "neurons", "heads", "spectrum")
@@ -46,7 +47,7 @@ def cka(x: np.ndarray, y: np.ndarray) -> float:
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """One level a tile and files for products, as at full scale."""
-    monkeypatch.setattr(planning, "STORE_BYTES", 1.0)
+    monkeypatch.setattr(cuts, "STORE_BYTES", 1.0)
 
 
 def test_every_score_is_that_of_the_arrays(make_dumps: Callable[..., Any], tmp_path: Path) -> None:
@@ -150,6 +151,31 @@ def test_shards_give_the_same_tables(make_dumps: Callable[..., Any], tmp_path: P
     shards = tables(tmp_path / "two")
     for name, table in tables(tmp_path / "one").items():
         pd.testing.assert_frame_equal(table, shards[name], check_exact=True)
+
+
+def test_tiles_of_layers_give_the_rows_of_whole_levels(
+    make_dumps: Callable[..., Any], tmp_path: Path, small_tiles: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = make_dumps(n_sentences=20, n_layers=2, components=("encoder", "encoder_self"), width=8)
+    dumps = [maker.level(k).path for k in range(2)]
+    assert similarity(dumps, tmp_path / "levels") == 0
+    computed: list[str] = []
+    work = runner.TileRunner.run
+    monkeypatch.setattr(
+        runner.TileRunner, "run", lambda self, tile, *rest: computed.append(tile.name) or work(self, tile, *rest)
+    )
+    monkeypatch.setattr(cuts, "SCRATCH_BYTES", 4 * 20 * (2 * 8) ** 2)  # products of two layers
+    assert similarity(dumps, tmp_path / "layers") == 0
+    spans = ["0-0@0-1", "0-0@2-2", "1-1@0-1", "1-1@2-2"]
+    across = [f"encoder.{a}.{b}" for a, b in itertools.combinations(spans, 2)]
+    assert sorted(name for name in computed if name.startswith("encoder.")) == sorted(
+        [f"encoder.{span}" for span in spans] + across
+    )
+    one, two = (tables(tmp_path / folder) for folder in ("levels", "layers"))
+    for name in TABLE_NAMES:
+        columns = [column for column, kind in one[name].dtypes.items() if kind.kind in "Oi"]
+        rows = [table[name].sort_values(columns, ignore_index=True) for table in (one, two)]
+        pd.testing.assert_frame_equal(*rows, rtol=0, atol=1e-9)
 
 
 def test_a_stopped_run_goes_on(
