@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -24,7 +24,8 @@ import yaml
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers.conllu import feature_values
 from probing_bridge.corpora.readers.formats import BIOUL
-from probing_bridge.corpora.tasks import FEATURES, TASKS, choose_format, read_instances
+from probing_bridge.corpora.readers.source import Sources
+from probing_bridge.corpora.tasks import FEATURES, TASKS, choose_format, instances_of
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.formats.text import file_bytes, plain_text
 
@@ -51,6 +52,7 @@ class SuiteTask:
         test: The file that is scored.
         format: A key of FORMATS for all three; None if their names tell it.
         compat: Whether to follow the code of Liu et al. (2019), faults included.
+        sources: The files of all tasks of the suite.
     """
 
     task: str
@@ -59,6 +61,7 @@ class SuiteTask:
     test: Path
     format: str | None = None
     compat: bool = False
+    sources: Sources = field(default_factory=Sources, compare=False, repr=False)
 
     def path(self, split: str) -> Path:
         """The file of a split: "train", "dev" or "test"."""
@@ -66,7 +69,15 @@ class SuiteTask:
 
     def read(self, split: str) -> list[Instance]:
         """Reads a split: "train", "dev" or "test"; see read_instances."""
-        return read_instances(self.task, self.path(split), compat=self.compat, format=self.format)
+        return instances_of(self.task, self.sources.get(*self._source(split), compat=self.compat))
+
+    def expect_files(self) -> None:
+        """Has the sources hold its files until it has read each."""
+        for split in SPLITS:
+            self.sources.expect(*self._source(split), compat=self.compat)
+
+    def _source(self, split: str) -> tuple[Path, str]:
+        return self.path(split), choose_format(TASKS[self.task], self.path(split), self.format)
 
 
 @dataclass(frozen=True)
@@ -199,10 +210,11 @@ def _read_suite(node: yaml.Node, root: Path, faults: LineFaults) -> tuple[dict[s
         if isinstance(node, yaml.MappingNode):
             faults.append((None, "has no key `tasks`, and no `treebank`"))
         return said, {}
-    tasks = _read_treebank(*top["treebank"], root, faults) if "treebank" in top else {}
+    sources = Sources()
+    tasks = _read_treebank(*top["treebank"], root, sources, faults) if "treebank" in top else {}
     named = _entries(top["tasks"][0], "tasks", tuple(TASKS), faults) if "tasks" in top else ()
     for name, value, line in named:
-        task = _read_task(name, value, line, root, compat, faults)
+        task = _read_task(name, value, line, root, sources, compat, faults)
         if name in tasks:
             faults.append((line, f"{name} is a task of the treebank already"))
         elif task is not None:
@@ -212,21 +224,30 @@ def _read_suite(node: yaml.Node, root: Path, faults: LineFaults) -> tuple[dict[s
     return said, tasks
 
 
-def _read_treebank(node: yaml.Node, line: int, root: Path, faults: LineFaults) -> dict[str, SuiteTask]:
+def _read_treebank(
+    node: yaml.Node, line: int, root: Path, sources: Sources, faults: LineFaults
+) -> dict[str, SuiteTask]:
     """The tasks of a treebank: parts of speech, arcs, relations, and each feature that tells words apart in it."""
-    pos = _read_task("pos", node, line, root, False, faults)
+    pos = _read_task("pos", node, line, root, sources, False, faults)
     if pos is None or faults:
         return {}
     try:
-        values = [feature_values(pos.path(split)) for split in SPLITS]
+        for split in SPLITS:
+            sources.expect(pos.path(split), "conllu", compat=False)
+        values = [feature_values(sources.get(pos.path(split), "conllu", compat=False)) for split in SPLITS]
     except BridgeError as error:
         faults.append((line, str(error)))
         return {}
     known = [task for task, name in FEATURES.items() if all(name in one for one in values) and len(values[0][name]) > 1]
-    return {name: replace(pos, task=name) for name in (*TREEBANK, *known)}
+    others = {name: replace(pos, task=name) for name in (*TREEBANK, *known) if name != pos.task}
+    for task in others.values():
+        task.expect_files()
+    return {pos.task: pos} | others
 
 
-def _read_task(name: str, node: yaml.Node, line: int, root: Path, compat: bool, faults: LineFaults) -> SuiteTask | None:
+def _read_task(
+    name: str, node: yaml.Node, line: int, root: Path, sources: Sources, compat: bool, faults: LineFaults
+) -> SuiteTask | None:
     entries = {key: (value, at) for key, value, at in _entries(node, f"task {name}", TASK_KEYS, faults)}
     if "compat" in entries:
         compat = _compat(entries["compat"][0], faults)
@@ -250,7 +271,12 @@ def _read_task(name: str, node: yaml.Node, line: int, root: Path, compat: bool, 
                 choose_format(TASKS[name], paths[split])
             except BridgeError as error:
                 faults.append((at, str(error)))
-    return SuiteTask(name, **paths, format=format, compat=compat) if len(paths) == len(SPLITS) else None
+    if len(paths) < len(SPLITS):
+        return None
+    task = SuiteTask(name, **paths, format=format, compat=compat, sources=sources)
+    if not faults:
+        task.expect_files()
+    return task
 
 
 def _check_path(path: Path, root: Path, line: int, faults: LineFaults) -> bool:

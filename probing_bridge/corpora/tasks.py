@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from probing_bridge.corpora.instances import Instance
@@ -188,12 +189,15 @@ def read_instances(task: str, path: str | Path, *, compat: bool = False, format:
         InputError: A fault of the file, with its line.
         BridgeError: No such task.
     """
+    return instances_of(task, read_source(path, choose_format(find_task(task), path, format), compat=compat))
+
+
+def instances_of(task: str, source: Source) -> list[Instance]:
+    """What a probe will see of a file that has been read; see read_instances."""
     row = find_task(task)
-    source = read_source(path, choose_format(row, path, format), compat=compat)
-    instances = row.readers[source.format](source)
+    found = source.once(row.readers[source.format])
     if row.sample is not None:
-        instances = row.sample(instances)
-    found = list(instances)
+        found = list(row.sample(found))
     if not found:
         raise source.nothing("there is no word")
     return found
@@ -210,7 +214,5 @@ def label_vocabulary(*splits: Iterable[Instance]) -> tuple[str, ...]:
     Returns:
         Each label once; empty for a regression.
     """
-    counts = Counter(
-        label for split in splits for instance in split for label in instance.labels if isinstance(label, str)
-    )
-    return tuple(label for label, _ in counts.most_common())
+    counts = Counter(chain.from_iterable(instance.labels for split in splits for instance in split))
+    return tuple(label for label, _ in counts.most_common() if isinstance(label, str))

@@ -21,7 +21,7 @@ from probing_bridge.formats.origin import lineage
 from probing_bridge.formats.tables import empty_table, write_table
 from probing_bridge.probes.intervals import N_RESAMPLES, Resampled, over_seeds, resample, resampled, resampled_score
 from probing_bridge.probes.measures import CODE_SCORES, GAIN, MEASURES, SELECTIVITY
-from probing_bridge.probes.metrics import METRICS, Predictions, label_statistics, score
+from probing_bridge.probes.metrics import METRICS, Predictions, label_sums, score
 from probing_bridge.probes.parts import Part, PartKey, all_parts, load_part
 
 _LABEL_SCORES = {name: METRICS[f"{name}_i"].score for name in ("precision", "recall", "f1")}
@@ -51,8 +51,9 @@ def detail_rows(predictions: Predictions, metric: str) -> list[dict[str, Any]]:
         {"label": "", "metric": METRICS[key].name, "score": _finite(score(key, predictions)), "n": predictions.n_items}
         for key in keys
     ]
-    for label in predictions.labels or ():
-        sums = label_statistics(label)(predictions).sum(axis=0)
+    if predictions.labels is None:
+        return rows
+    for label, sums in zip(predictions.labels, label_sums(predictions), strict=True):
         rows += [
             {"label": label, "metric": name, "score": _finite(float(of(sums))), "n": int(sums[2])}
             for name, of in _LABEL_SCORES.items()

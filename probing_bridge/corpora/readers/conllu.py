@@ -11,11 +11,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
+from itertools import compress
+from sys import intern
 
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers.arcs import Arc, arc_instance
-from probing_bridge.corpora.readers.source import Block, Source, read_source
+from probing_bridge.corpora.readers.source import Source
 from probing_bridge.corpora.readers.words import NO_ANNOTATION, not_annotated
 
 ID, FORM, UPOS, FEATS, HEAD, DEPREL = 0, 1, 3, 5, 6, 7
@@ -23,8 +26,24 @@ N_COLUMNS = 10
 SIGNS = ("PUNCT", "SYM", "X")  # what an underscore of the text may be
 NUMBER = re.compile("[0-9]{1,9}")
 SEPARATORS = re.compile(r"\t| {2,}")  # of the original
+ABSENT = "\t"  # in a column that a line does not have
 
-Row = tuple[int, list[str]]  # (line number, columns)
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """The words of a sentence, column by column.
+
+    Attributes:
+        numbers: (n_words,) the line of each.
+        columns: Column -> (n_words,) cells; of those that a task needs.
+    """
+
+    numbers: tuple[int, ...]
+    columns: dict[int, tuple[str, ...]]
+
+    def __getitem__(self, column: int) -> tuple[str, ...]:
+        """The cells of a column."""
+        return self.columns[column]
 
 
 def read_pos(source: Source) -> Iterator[Instance]:
@@ -39,12 +58,9 @@ def read_pos(source: Source) -> Iterator[Instance]:
     Raises:
         InputError: A malformed line, or a word without annotation or withheld.
     """
-    for block in source.blocks(comments=True):
-        rows = _split(source, block, UPOS) if source.compat else words(source, block, N_COLUMNS)
-        if rows:
-            annotated = [row for row in rows if not _is_extra(row[1][ID])] if source.compat else rows
-            _check_labels(source, annotated, UPOS, "UPOS (column 4)")
-            yield Instance(forms(source, rows), tuple(row[UPOS] for _, row in rows), None)
+    for sentence in source.once(_read_loosely if source.compat else _read_words):
+        _check_labels(source, _annotated(source, sentence, UPOS), UPOS, "UPOS (column 4)")
+        yield Instance(forms(source, sentence), sentence[UPOS], None)
 
 
 def read_arcs(source: Source) -> Iterator[Instance]:
@@ -61,14 +77,11 @@ def read_arcs(source: Source) -> Iterator[Instance]:
             with an arc, or (not in compat) two roots or a cycle.
     """
     found = False
-    for block in source.blocks(comments=True):
-        if source.compat:
-            rows = [row for row in _split(source, block, DEPREL) if not _is_extra(row[1][ID])]
-        else:
-            rows = words(source, block, N_COLUMNS)
-        arcs = _arcs(source, rows)
+    for whole in source.once(_read_loosely if source.compat else _read_words):
+        sentence = _annotated(source, whole, DEPREL)
+        arcs = _arcs(source, sentence)
         if arcs:
-            yield arc_instance(forms(source, rows), arcs)
+            yield arc_instance(forms(source, sentence), arcs)
             found = True
     if not found:
         raise source.nothing("every word has head 0, and a root is no arc")
@@ -88,82 +101,96 @@ def read_feature(source: Source, feature: str) -> Iterator[Instance]:
         InputError: A malformed line or column 6, withheld words, or a file without the feature.
     """
     found = False
-    for block in source.blocks(comments=True):
-        rows = words(source, block, N_COLUMNS)
+    for sentence in source.once(_read_words):
         items = [
             (position, value)
-            for position, (number, row) in enumerate(rows)
-            if (value := features(source, number, row).get(feature)) is not None
+            for position, of_word in enumerate(_features(source, sentence))
+            if (value := of_word.get(feature)) is not None
         ]
         if items:
-            yield Instance(forms(source, rows), tuple(value for _, value in items), tuple(at for at, _ in items))
+            yield Instance(forms(source, sentence), tuple(value for _, value in items), tuple(at for at, _ in items))
             found = True
     if not found:
         raise source.nothing(f"no word has the feature {feature} in column 6")
 
 
-def feature_values(path: str | Path) -> dict[str, set[str]]:
+def feature_values(source: Source) -> dict[str, set[str]]:
     """The features that a file has, and their values.
 
     Raises:
         InputError: See read_feature.
     """
-    source, found = read_source(path, "conllu", compat=False), defaultdict[str, set[str]](set)
-    for block in source.blocks(comments=True):
-        for number, row in words(source, block, N_COLUMNS):
-            for name, value in features(source, number, row).items():
+    found = defaultdict[str, set[str]](set)
+    for sentence in source.once(_read_words):
+        for of_word in _features(source, sentence):
+            for name, value in of_word.items():
                 found[name].add(value)
     return dict(found)
 
 
-def features(source: Source, number: int, row: Sequence[str]) -> dict[str, str]:
-    """Column 6 of a word: its features and their values.
+def _features(source: Source, sentence: Sentence) -> Iterator[dict[str, str]]:
+    """Column 6 of each word: its features and their values.
 
     Raises:
         InputError: Not of the form Name=Value|Name=Value or `_`.
     """
-    if row[FEATS] == NO_ANNOTATION:
-        return {}
-    pairs = [part.partition("=") for part in row[FEATS].split("|")]
-    if not all(name and value for name, _, value in pairs):
-        raise source.fault(f"expected features such as Case=Nom|Number=Sing in column 6, found {row[FEATS]!r}", number)
-    return {name: value for name, _, value in pairs}
+    for number, cell in zip(sentence.numbers, sentence[FEATS], strict=True):
+        pairs = [] if cell == NO_ANNOTATION else [part.partition("=") for part in cell.split("|")]
+        if not all(name and value for name, _, value in pairs):
+            raise source.fault(f"expected features such as Case=Nom|Number=Sing in column 6, found {cell!r}", number)
+        yield {name: value for name, _, value in pairs}
 
 
-def words(source: Source, block: Block, n_columns: int) -> list[Row]:
-    """The lines of a block that are words, checked.
+def read_words(source: Source, n_columns: int, kept: Sequence[int]) -> Iterator[Sentence]:
+    """The sentences of a file, checked, without multiword tokens and empty nodes.
 
     Args:
-        source: For errors.
-        block: The lines of a sentence without comments.
+        source: The file.
         n_columns: How many columns there must be.
+        kept: Which of them to keep.
 
-    Returns:
-        Line number and columns of each word.
+    Yields:
+        The sentences that have a word.
 
     Raises:
         InputError: Another number of columns, an empty word, or words not numbered 1, 2, ...
     """
-    rows: list[Row] = []
-    for number, line in block:
-        row = line.split("\t")
-        if len(row) != n_columns:
-            raise source.fault(f"expected {n_columns} columns with tabs between, found {len(row)}", number)
-        if row[ID] == str(len(rows) + 1):
-            if not row[FORM]:
-                raise source.fault("the word (column 2) is empty", number)
-            rows.append((number, row))
-        elif not _is_extra(row[ID]):
-            raise source.fault(f"expected word number {len(rows) + 1} in column 1, found {row[ID]!r}", number)
-    return rows
+    for block in source.blocks(comments=True):
+        rows: list[list[str]] = []
+        numbers: list[int] = []
+        for number, line in block:
+            row = line.split("\t")
+            if len(row) != n_columns:
+                raise source.fault(f"expected {n_columns} columns with tabs between, found {len(row)}", number)
+            if row[ID] == str(len(rows) + 1):
+                if not row[FORM]:
+                    raise source.fault("the word (column 2) is empty", number)
+                rows.append(row)
+                numbers.append(number)
+            elif not _is_extra(row[ID]):
+                raise source.fault(f"expected word number {len(rows) + 1} in column 1, found {row[ID]!r}", number)
+        if rows:
+            columns = list(zip(*rows, strict=True))
+            yield Sentence(tuple(numbers), {column: tuple(map(intern, columns[column])) for column in kept})
 
 
-def forms(source: Source, rows: Sequence[Row]) -> tuple[str, ...]:
+_read_words = partial(read_words, n_columns=N_COLUMNS, kept=(ID, FORM, UPOS, FEATS, HEAD, DEPREL))
+
+
+def _read_loosely(source: Source) -> Iterator[Sentence]:
+    """The sentences of a file as the original splits its lines, whatever they are."""
+    nothing = [ABSENT] * (DEPREL + 1)
+    for block in source.blocks(comments=True):
+        rows = [(SEPARATORS.split(line) + nothing)[: DEPREL + 1] for _, line in block]
+        yield Sentence(tuple(number for number, _ in block), dict(enumerate(zip(*rows, strict=True))))
+
+
+def forms(source: Source, sentence: Sentence) -> tuple[str, ...]:
     """The words of a sentence.
 
     Args:
         source: For errors.
-        rows: Its lines.
+        sentence: Its columns FORM and UPOS count.
 
     Returns:
         See Source.words.
@@ -171,20 +198,20 @@ def forms(source: Source, rows: Sequence[Row]) -> tuple[str, ...]:
     Raises:
         InputError: The words are withheld: an underscore is the word of a NOUN, a VERB or the like.
     """
-    words = [row[FORM] for _, row in rows]
+    words = sentence[FORM]
     if NO_ANNOTATION in words:
-        for number, row in rows:
-            if row[FORM] == NO_ANNOTATION and row[UPOS] not in SIGNS and not _is_extra(row[ID]):
-                message = f"the word (column 2) is withheld: {row[UPOS]} '_'; fill it in from the licensed text"
-                raise source.fault(message, number)
-    return source.words(words, rows[0][0])
+        for line, number, word, upos in zip(sentence.numbers, sentence[ID], words, sentence[UPOS], strict=True):
+            if word == NO_ANNOTATION and upos not in SIGNS and not _is_extra(number):
+                message = f"the word (column 2) is withheld: {upos} '_'; fill it in from the licensed text"
+                raise source.fault(message, line)
+    return source.words(words, sentence.numbers[0])
 
 
-def _check_labels(source: Source, rows: Sequence[Row], column: int, name: str) -> None:
+def _check_labels(source: Source, sentence: Sentence, column: int, name: str) -> None:
     """Refuses cells of a column that are not annotated."""
-    labels = [row[column] for _, row in rows]
+    labels = sentence[column]
     if (at := not_annotated(labels)) is not None:
-        raise source.blank_label(name, labels[at], rows[at][0])
+        raise source.blank_label(name, labels[at], sentence.numbers[at])
 
 
 def _is_extra(number: str) -> bool:
@@ -192,30 +219,37 @@ def _is_extra(number: str) -> bool:
     return re.fullmatch(r"\d+[-.]\d+", number) is not None
 
 
-def _split(source: Source, block: Block, last: int) -> list[Row]:
-    """Lines as the original splits them; only the columns that are needed must be there."""
-    rows = [(number, SEPARATORS.split(line)) for number, line in block]
-    for number, row in rows:
-        if len(row) <= last:
-            raise source.fault(f"expected at least {last + 1} columns, found {len(row)}", number)
-    return rows
+def _annotated(source: Source, sentence: Sentence, last: int) -> Sentence:
+    """The words that have an annotation, in compat too, where only the columns up to that must be there."""
+    if not source.compat:
+        return sentence
+    if ABSENT in sentence[last]:
+        at = sentence[last].index(ABSENT)
+        n_columns = sum(cells[at] != ABSENT for cells in sentence.columns.values())
+        raise source.fault(f"expected at least {last + 1} columns, found {n_columns}", sentence.numbers[at])
+    words = [not _is_extra(number) for number in sentence[ID]]
+    columns = {column: tuple(compress(cells, words)) for column, cells in sentence.columns.items()}
+    return Sentence(tuple(compress(sentence.numbers, words)), columns)
 
 
-def _arcs(source: Source, rows: Sequence[Row]) -> list[Arc]:
+def _arcs(source: Source, sentence: Sentence) -> list[Arc]:
     heads: list[int] = []
-    for number, row in rows:
-        if not NUMBER.fullmatch(row[HEAD]) or int(row[HEAD]) > len(rows):
-            raise source.fault(f"expected a head from 0 to {len(rows)} in column 7, found {row[HEAD]!r}", number)
-        heads.append(int(row[HEAD]))
-    _check_labels(source, rows, DEPREL, "DEPREL (column 8)")
+    for line, head in zip(sentence.numbers, sentence[HEAD], strict=True):
+        if not NUMBER.fullmatch(head) or int(head) > len(sentence.numbers):
+            message = f"expected a head from 0 to {len(sentence.numbers)} in column 7, found {head!r}"
+            raise source.fault(message, line)
+        heads.append(int(head))
+    _check_labels(source, sentence, DEPREL, "DEPREL (column 8)")
     if not source.compat and heads.count(0) > 1:
         second = heads.index(0, heads.index(0) + 1)
-        raise source.fault(f"word {second + 1} is a second root (head 0); expected a tree with one", rows[second][0])
+        message = f"word {second + 1} is a second root (head 0); expected a tree with one"
+        raise source.fault(message, sentence.numbers[second])
     if not source.compat and (word := _on_cycle(heads)) is not None:
-        raise source.fault(f"the heads from word {word} lead round in a cycle; expected a tree", rows[word - 1][0])
+        message = f"the heads from word {word} lead round in a cycle; expected a tree"
+        raise source.fault(message, sentence.numbers[word - 1])
     return [
-        (child, head - 1, row[DEPREL])
-        for child, (head, (_, row)) in enumerate(zip(heads, rows, strict=True))
+        (child, head - 1, relation)
+        for child, (head, relation) in enumerate(zip(heads, sentence[DEPREL], strict=True))
         if head != 0
     ]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from probing_bridge.corpora.instances import Instance
-from probing_bridge.corpora.readers.conllu import forms, words
+from probing_bridge.corpora.readers.conllu import FORM, ID, UPOS, forms, read_words
 from probing_bridge.corpora.readers.source import Source
 from probing_bridge.corpora.readers.words import not_annotated
 
@@ -33,22 +33,24 @@ def read_supersenses(source: Source, column: int) -> Iterator[Instance]:
             role and function, or no item at all.
     """
     found = False
-    for block in source.blocks(comments=True):
-        rows = words(source, block, N_COLUMNS)
+    for sentence in source.once(_read_words):
+        expressions, roles, functions = (sentence[kind] for kind in (SMWE, ROLE, FUNCTION))
         single = [
-            (position, number, row[column])
-            for position, (number, row) in enumerate(rows)
-            if row[SMWE] == "_" and (row[ROLE].startswith("p.") or row[FUNCTION].startswith("p."))
+            (position, sentence[column][position])
+            for position, (expression, *senses) in enumerate(zip(expressions, roles, functions, strict=True))
+            if expression == "_" and any(sense.startswith("p.") for sense in senses)
         ]
-        if (at := not_annotated([label for *_, label in single])) is not None:
-            raise source.blank_label(f"column {column + 1}", single[at][2], single[at][1])
-        items = [(position, label) for position, _, label in single if label.startswith("p.")]
+        if (at := not_annotated([label for _, label in single])) is not None:
+            position, label = single[at]
+            raise source.blank_label(f"column {column + 1}", label, sentence.numbers[position])
+        items = [(position, label) for position, label in single if label.startswith("p.")]
         if items:
-            yield Instance(forms(source, rows), tuple(label for _, label in items), tuple(i for i, _ in items))
+            yield Instance(forms(source, sentence), tuple(label for _, label in items), tuple(i for i, _ in items))
             found = True
     if not found:
         raise source.nothing(f"no single word has a supersense p.* in column {column + 1}")
 
 
+_read_words = partial(read_words, n_columns=N_COLUMNS, kept=(ID, FORM, UPOS, SMWE, ROLE, FUNCTION))
 read_roles = partial(read_supersenses, column=ROLE)
 read_functions = partial(read_supersenses, column=FUNCTION)

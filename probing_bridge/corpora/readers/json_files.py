@@ -35,7 +35,7 @@ def read_factuality(source: Source) -> Iterator[Instance]:
             words, or no predicate in the whole file.
     """
     found = False
-    sentences = _load(source)
+    (sentences,) = source.once(_load)
     if not isinstance(sentences, dict):
         raise source.fault(f"expected one JSON object with a key per sentence, found {_kind(sentences)}", 1)
     for name, sentence in sentences.items():
@@ -76,7 +76,7 @@ def read_supersenses(source: Source, column: str) -> Iterator[Instance]:
             role and function (not in compat), or no supersense in the whole file.
     """
     found = False
-    sentences = _load(source)
+    (sentences,) = source.once(_load)
     if not isinstance(sentences, list):
         raise source.fault(f"expected a JSON array of sentences, found {_kind(sentences)}", 1)
     for position, sentence in enumerate(sentences, 1):
@@ -114,8 +114,8 @@ def _check_other(source: Source, name: object, where: str, key: str, expression:
         raise _fault(source, name, f"{where}: word {key[:9]} of swes has {other} but no {column!r}: not annotated")
 
 
-def _load(source: Source) -> Any:
-    """The JSON value of a file."""
+def _load(source: Source) -> list[Any]:
+    """The one JSON value of a file."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values = dict(pairs)
@@ -129,7 +129,7 @@ def _load(source: Source) -> Any:
         raise source.fault(f"{word} is not a number of JSON", source.text.count("\n", 0, source.text.find(word)) + 1)
 
     try:
-        return json.loads(source.text, parse_constant=no_number, object_pairs_hook=None if source.compat else unique)
+        return [json.loads(source.text, parse_constant=no_number, object_pairs_hook=None if source.compat else unique)]
     except json.JSONDecodeError as error:
         raise source.fault(f"expected JSON: {error.msg}", error.lineno) from error
     except RecursionError as error:

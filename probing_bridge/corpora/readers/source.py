@@ -5,9 +5,11 @@ How bytes become text is decided by probing_bridge.formats.text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from probing_bridge.corpora.readers.formats import FORMATS, guess_format
 from probing_bridge.corpora.readers.words import plain_words, withheld
@@ -18,6 +20,7 @@ MAX_JSON = 24 << 20  # bytes, which may all be one line; STREUSLE's has 7 millio
 MAX_MESSAGE = 300  # characters; a column of a file that is no corpus may be endless
 
 Block = list[tuple[int, str]]  # (1-based line number, line)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,23 @@ class Source:
     format: str
     text: str
     compat: bool
+    _parsed: dict[Callable[..., Any], list[Any]] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, parse: Callable[[Source], Iterable[T]]) -> list[T]:
+        """What a parser makes of this file, made once however many tasks are on it.
+
+        Args:
+            parse: Makes it.
+
+        Returns:
+            All of it.
+
+        Raises:
+            InputError: From the parser, each time.
+        """
+        if parse not in self._parsed:
+            self._parsed[parse] = list(parse(self))
+        return self._parsed[parse]
 
     def fault(self, message: str, line: int | None = None) -> InputError:
         """The error for a fault of this file.
@@ -146,3 +166,25 @@ def read_source(path: str | Path, format: str, *, compat: bool = False) -> Sourc
     if not source.text.strip():
         raise InputError(f"is empty; expected {FORMATS[format].title}", path)
     return source
+
+
+class Sources:
+    """The corpus files of several tasks: each is read once, and let go when all who expect it have had it."""
+
+    def __init__(self) -> None:
+        """Nobody expects anything yet."""
+        self._expected: Counter[tuple[Path, str, bool]] = Counter()
+        self._held: dict[tuple[Path, str, bool], Source] = {}
+
+    def expect(self, path: Path, format: str, *, compat: bool) -> None:
+        """Says that one more will get a file; the arguments are those of read_source."""
+        self._expected[path, format, compat] += 1
+
+    def get(self, path: Path, format: str, *, compat: bool) -> Source:
+        """A file; see read_source."""
+        place = (path, format, compat)
+        source = self._held.pop(place, None) or read_source(path, format, compat=compat)
+        self._expected[place] -= 1
+        if self._expected[place] > 0:
+            self._held[place] = source
+        return source

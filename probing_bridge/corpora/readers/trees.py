@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from sys import intern
 
 from probing_bridge.corpora.instances import Instance
 from probing_bridge.corpora.readers.source import Source
@@ -24,6 +25,9 @@ ROOTS_OF_THE_ORIGINAL = {"", "TOP", "VROOT"}
 ROOTS = ROOTS_OF_THE_ORIGINAL | {"ROOT", "S1"}
 EMPTY_ELEMENT = "-NONE-"
 NO_ANCESTOR = "None"
+LEVELS = 3
+
+Words = tuple[int, tuple[str, ...], tuple[tuple[str, ...], ...]]  # line, words, their ancestors level by level
 
 
 @dataclass(slots=True)
@@ -51,21 +55,12 @@ def read_ancestors(source: Source, level: int) -> Iterator[Instance]:
             that is not annotated, or no word at all.
     """
     found = False
-    for number, line in enumerate(source.lines(), 1):
-        if line.startswith("#") or not line.strip(" \t"):
-            continue
-        nodes = _parse(source, number, line)
-        if not nodes:  # to the original, any white space makes a blank line
-            continue
-        tokens, labels = (_of_the_original if source.compat else _words)(source, number, nodes, level)
-        if tokens:
-            words = source.words(tokens, number)
-            if source.compat:
-                words = tuple(BRACKETS.get(word, word) for word in words)
-            if (at := not_annotated(labels)) is not None:
-                raise source.blank_label("the label of a bracket", labels[at], number)
-            yield Instance(words, tuple(labels), None)
-            found = True
+    for number, words, ancestors in source.once(_read_words):
+        labels = ancestors[level - 1]
+        if (at := not_annotated(labels)) is not None:
+            raise source.blank_label("the label of a bracket", labels[at], number)
+        yield Instance(words, labels, None)
+        found = True
     if not found:
         raise source.nothing(f"there is no word, only comments and {EMPTY_ELEMENT}")
 
@@ -73,6 +68,22 @@ def read_ancestors(source: Source, level: int) -> Iterator[Instance]:
 read_parents = partial(read_ancestors, level=1)
 read_grandparents = partial(read_ancestors, level=2)
 read_great_grandparents = partial(read_ancestors, level=3)
+
+
+def _read_words(source: Source) -> Iterator[Words]:
+    """The words of each tree that has any."""
+    for number, line in enumerate(source.lines(), 1):
+        if line.startswith("#") or not line.strip(" \t"):
+            continue
+        nodes = _parse(source, number, line)
+        if not nodes:  # to the original, any white space makes a blank line
+            continue
+        tokens, ancestors = (_of_the_original if source.compat else _words)(source, number, nodes)
+        if tokens:
+            words = source.words(tokens, number)
+            if source.compat:
+                words = tuple(BRACKETS.get(word, word) for word in words)
+            yield number, words, tuple(zip(*ancestors, strict=True))
 
 
 def _parse(source: Source, number: int, line: str) -> list[Node]:
@@ -99,9 +110,9 @@ def _parse(source: Source, number: int, line: str) -> list[Node]:
     return nodes
 
 
-def _words(source: Source, number: int, nodes: list[Node], level: int) -> tuple[list[str], list[str]]:
-    """Words and labels, every word under a bracket of its own."""
-    tokens, labels = [], []
+def _words(source: Source, number: int, nodes: list[Node]) -> tuple[list[str], list[list[str]]]:
+    """Words and their ancestors, every word under a bracket of its own."""
+    tokens, ancestors = [], []
     root = nodes[0] if nodes[0].label in ROOTS else None
     for node in nodes:
         if node.has_children and node.words:
@@ -114,28 +125,30 @@ def _words(source: Source, number: int, nodes: list[Node], level: int) -> tuple[
             raise source.fault(f"({node.label} ...) has {len(node.words)} words; expected (POS word) each", number)
         if node.label != EMPTY_ELEMENT:
             tokens.append(node.words[0])
-            labels.append(FUNCTION.sub("", _ancestor(node, level, root)))
-    return tokens, labels
+            ancestors.append([intern(FUNCTION.sub("", label)) for label in _ancestors(node, root)])
+    return tokens, ancestors
 
 
-def _of_the_original(source: Source, number: int, nodes: list[Node], level: int) -> tuple[list[str], list[str]]:
-    """Words and labels as the original takes them: these from brackets without brackets, those from anywhere."""
+def _of_the_original(source: Source, number: int, nodes: list[Node]) -> tuple[list[str], list[list[str]]]:
+    """Words and ancestors as the original takes them: these from brackets without brackets, those from anywhere."""
     root = None
     if nodes[0].label in ROOTS_OF_THE_ORIGINAL and len(nodes) > 1:
         root = nodes[0]
         children = [position for position, node in enumerate(nodes) if node.parent is root]
         nodes = nodes[1 : children[1] if len(children) > 1 else None]
     tokens = [word for node in nodes for word in node.words]
-    labels = [_ancestor(node, level, root) for node in nodes if not node.has_children]
-    if len(tokens) != len(labels):
-        found = f"found {len(tokens)} words but {len(labels)} parts of speech"
+    ancestors = [_ancestors(node, root) for node in nodes if not node.has_children]
+    if len(tokens) != len(ancestors):
+        found = f"found {len(tokens)} words but {len(ancestors)} parts of speech"
         raise source.fault(f"expected each word in a bracket (POS word) of its own, {found}", number)
-    return tokens, labels
+    return tokens, ancestors
 
 
-def _ancestor(node: Node, level: int, root: Node | None) -> str:
-    """The label `level` steps up, below a stripped root."""
+def _ancestors(node: Node, root: Node | None) -> list[str]:
+    """The labels one, two and three steps up, below a stripped root."""
+    labels: list[str] = []
     above: Node | None = node
-    for _ in range(level):
+    for _ in range(LEVELS):
         above = above.parent if above is not None else None
-    return NO_ANCESTOR if above is None or above is root else above.label
+        labels.append(NO_ANCESTOR if above is None or above is root else above.label)
+    return labels

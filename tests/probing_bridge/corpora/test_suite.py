@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from probing_bridge.corpora.suite import load_suite
+from probing_bridge.corpora.readers import source, trees
+from probing_bridge.corpora.suite import SPLITS, load_suite
+from probing_bridge.corpora.tasks import read_instances
 from probing_bridge.errors import BridgeError
 
 TAGS = "a\tB\n"
@@ -93,6 +95,40 @@ def test_a_treebank_is_a_source_of_tasks(suite, tmp_path):
     assert (one.labels, one.indices) == (("Nom", "Nom", "Acc"), (0, 1, 3))
     (one,) = found.tasks["syn_arc_classification"].read("test")
     assert sorted(one.labels) == ["det", "nsubj", "obj"]
+
+
+TREES = "(S (NP (DT the) (NN cat)) (VP (VBZ sleeps)))\n"
+ON_TREES = "".join(
+    f"  {task}: {{train: a.ptb, dev: a.ptb, test: b.ptb}}\n" for task in ("parent", "gparent", "ggparent")
+)
+
+
+def test_a_file_is_read_and_parsed_once_whatever_the_number_of_tasks(suite, tmp_path, monkeypatch):
+    """As many tasks as there may be on one treebank, and three on trees; what was read is let go with its last task."""
+    treebank(tmp_path)
+    for name in ("a.ptb", "b.ptb"):
+        (tmp_path / name).write_text(TREES)
+    read, parsed = [], []
+
+    def counted(function, calls):
+        def call(*arguments, **keywords):
+            calls.append(arguments[0])
+            return function(*arguments, **keywords)
+
+        return call
+
+    monkeypatch.setattr(source, "read_source", counted(source.read_source, read))
+    monkeypatch.setattr(source.Source, "blocks", counted(source.Source.blocks, parsed))
+    monkeypatch.setattr(trees, "_parse", counted(trees._parse, parsed))
+    tasks = suite(f"{TREEBANK}tasks:\n{ON_TREES}").tasks
+    assert len(tasks) == 7
+    found = {(task, split): tasks[task].read(split) for task in tasks for split in SPLITS}
+    assert [path.name for path in read] == ["tb.conllu", "a.ptb", "b.ptb"]
+    assert [one.path.name for one in parsed] == ["tb.conllu", "a.ptb", "b.ptb"]
+    (sources,) = {id(task.sources): task.sources for task in tasks.values()}.values()
+    assert not sources._held
+    alone = {(task, split): read_instances(task, tasks[task].path(split)) for task, split in found}
+    assert found == alone
 
 
 def test_faults_of_a_treebank_are_one_line(suite, tmp_path):

@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score, fbeta_score, precision_score, recall_score
 
 from probing_bridge.errors import BridgeError
 from probing_bridge.probes.intervals import Resampled, over_seeds, resample, resampled, resampled_score
-from probing_bridge.probes.metrics import METRICS, Predictions, label_statistics, score
+from probing_bridge.probes.metrics import METRICS, Predictions, label_statistics, label_sums, score
 from probing_bridge.probes.spans import find_spans
 
 SPAN_LABELS = ("O", "B-X", "I-X", "B-Y", "I-Y")
@@ -118,6 +118,7 @@ def test_label_scores_agree_with_scikit_learn(sentences: list[list[int]], rng: o
         }
     for name, value in expected.items():
         assert score(name, predictions) == pytest.approx(value, abs=1e-9)
+        assert METRICS[name].score(label_sums(predictions)[1]) == pytest.approx(value, abs=1e-9)
     assert score("accuracy", predictions) == pytest.approx((predictions.gold == predictions.predicted).mean())
 
 
