@@ -7,6 +7,7 @@ which names what is missing. Place in the flow: results -> numbers -> pruning, p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -18,6 +19,7 @@ from probing_bridge.claims.per_run import MissingRows, PerRun, collected, mean
 from probing_bridge.probes.measures import GAIN, side_metrics
 from probing_bridge.results import levels, similarity
 from probing_bridge.results.folder import RUN, Results
+from probing_bridge.results.kept import KeptPredictions
 from probing_bridge.results.naming import NORM, final_layers, layer_order, layers_below, model_layers, numbered_layers
 
 EMBEDDINGS = "0"
@@ -117,21 +119,25 @@ class Numbers:
         rows = self._own_metric("probes_differences")
         return self._of(rows[rows["other_level"] == 0], PROBED, "difference")
 
+    @cached_property
+    def kept(self) -> KeptPredictions:
+        """What the probes answered."""
+        return KeptPredictions(self.results["probes"], [run.folder for run in self.results.runs])
+
     def score(self, task: str, level: int, layer: str, probe: str = "linear") -> PerRun:
         """A score in points."""
         found = self.scores.get((probe, task, layer, level))
         if found is None:
             raise MissingRows(f"{probe} probes of {task}, LTH{level}, layer {layer}")
-        return found * 100.0
+        draws = self.kept.scores(probe, task, layer).get(level)
+        return (found if draws is None else replace(found, draws={task: draws})) * 100.0
 
     def change(self, task: str, level: int, layer: str, probe: str = "linear") -> PerRun:
-        """A score less LTH0's, in points: paired by sentence where the table has that."""
+        """A score less LTH0's, in points: paired by sentence where predictions were kept, or the table has that."""
         paired = self.paired.get((probe, task, layer, level))
-        return (
-            self.score(task, level, layer, probe) - self.score(task, 0, layer, probe)
-            if paired is None
-            else paired * 100.0
-        )
+        if paired is not None and not {0, level} <= set(self.kept.scores(probe, task, layer)):
+            return paired * 100.0
+        return self.score(task, level, layer, probe) - self.score(task, 0, layer, probe)
 
     @cached_property
     def probed(self) -> dict[tuple[str, str], tuple[set[int], list[str]]]:
@@ -179,19 +185,25 @@ class Numbers:
         return self._of(rows[(rows["metric"] == GAIN) & rows["level"].notna()], PROBED)
 
     def gain(self, task: str, level: int, probe: str = "linear") -> PerRun:
-        """What the chosen layer adds to the embeddings by the same probe, in points."""
+        """What the chosen layer adds to the embeddings by the same probe, in points: paired where that is known."""
         layer = self.chosen_layer(task, probe)
         paired = self.gains.get((probe, task, layer, level))
-        if paired is None:
-            return self.score(task, level, layer, probe) - self.score(task, level, EMBEDDINGS, probe)
-        return paired * 100.0
+        kept = [self.kept.scores(probe, task, one) for one in (layer, EMBEDDINGS)]
+        if paired is not None and np.isfinite(paired.errors).all() and not all(level in draws for draws in kept):
+            return paired * 100.0
+        return self.score(task, level, layer, probe) - self.score(task, level, EMBEDDINGS, probe)
 
     def _informative(self, task: str, probe: str = "linear") -> bool:
-        """Whether LTH0's probe finds more at its layer than at the embeddings; true where those were not probed."""
+        """Whether LTH0's probe finds more at its layer than at the embeddings; true where those were not probed.
+
+        Of a gain without a paired interval its sign decides, as in Table A2.
+        """
         if (probe, task, EMBEDDINGS, 0) not in self.scores:
             return True
         found = self.gain(task, 0, probe).estimate()
-        return bool(np.nan_to_num(found.interval()[0], nan=found.effect) > 0)
+        paired = self.gains.get((probe, task, self.chosen_layer(task, probe), 0))
+        told = paired is None or np.isfinite(paired.errors).all()
+        return bool(np.nan_to_num(found.interval()[0] if told else np.nan, nan=found.effect) > 0)
 
     # ---- similarity
 

@@ -1,20 +1,21 @@
 """A number of each run with its error over test sentences, and sums of such numbers.
 
 Sums and differences add their errors: the test sentences are shared, so the error of a difference is at most the sum of
-both, whatever they have in common. Place in the flow: numbers -> per_run -> estimates.
+both, whatever they have in common. Where the predictions were kept, what they have in common is known, and numbers
+are added sample by sample of the test sentences. Place in the flow: numbers -> per_run -> estimates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from probing_bridge.results.folder import RUN
-from probing_bridge.results.statistics import Estimate, fitted_weights, over_runs
+from probing_bridge.results.statistics import Draws, Estimate, fitted_weights, from_draws, over_runs
 
 WIDTH = 2 * 1.959964  # standard errors in a 95 % interval
 
@@ -30,26 +31,30 @@ class PerRun:
     Attributes:
         values: (R,); NaN for a run without it.
         errors: (R,) standard errors over test sentences; 0 where exact, NaN where not known.
+        draws: Task -> its part of the number in samples of the task's test sentences; empty where they are not known.
     """
 
     values: np.ndarray
     errors: np.ndarray
+    draws: Mapping[str, Draws] = field(default_factory=dict)
 
     def __add__(self, other: PerRun) -> PerRun:
         """Run by run."""
-        return PerRun(self.values + other.values, self.errors + other.errors)
+        return PerRun(self.values + other.values, self.errors + other.errors, _added((self, other), (1, 1)))
 
     def __sub__(self, other: PerRun) -> PerRun:
         """Run by run, paired."""
-        return PerRun(self.values - other.values, self.errors + other.errors)
+        return PerRun(self.values - other.values, self.errors + other.errors, _added((self, other), (1, -1)))
 
     def __mul__(self, factor: float | np.ndarray) -> PerRun:
         """Times a number, or one of each run."""
-        return PerRun(self.values * factor, self.errors * np.abs(factor))
+        each = np.reshape(factor, (-1, 1))  # of each run, or of all
+        draws = {task: Draws(own.values * each, own.sentences) for task, own in self.draws.items()}
+        return PerRun(self.values * factor, self.errors * np.abs(factor), draws)
 
     def less(self, constant: float) -> PerRun:
         """Less a number that is exact."""
-        return PerRun(self.values - constant, self.errors)
+        return replace(self, values=self.values - constant)
 
     def estimate(self) -> Estimate:
         """The mean over runs and how sure it is.
@@ -59,14 +64,26 @@ class PerRun:
         """
         if not np.isfinite(self.values).any():
             raise MissingRows("scores that are numbers")
-        return over_runs(self.values, self.errors)
+        return from_draws(self.values, list(self.draws.values())) if self.draws else over_runs(self.values, self.errors)
 
 
 def weighted(numbers: Sequence[PerRun], weights: Iterable[float]) -> PerRun:
     """The sum of numbers times weights."""
     factors = np.asarray(list(weights))
     values, errors = (np.stack([getattr(n, name) for n in numbers]) for name in ("values", "errors"))
-    return PerRun(factors @ values, np.abs(factors) @ errors)
+    return PerRun(factors @ values, np.abs(factors) @ errors, _added(numbers, factors))
+
+
+def _added(numbers: Sequence[PerRun], factors: Iterable[float]) -> dict[str, Draws]:
+    """The sum of their draws times factors, by task; nothing where one has none."""
+    found: dict[str, Draws] = {}
+    if not all(number.draws for number in numbers):
+        return found
+    for number, factor in zip(numbers, factors, strict=True):
+        for task, own in number.draws.items():
+            before = found[task].values if task in found else 0.0
+            found[task] = Draws(before + factor * own.values, own.sentences)
+    return found
 
 
 def of_levels(changes: Sequence[PerRun], weights: Sequence[float] | np.ndarray) -> PerRun:
@@ -86,7 +103,8 @@ def of_levels(changes: Sequence[PerRun], weights: Sequence[float] | np.ndarray) 
         raise MissingRows("at least two levels")
     factors = np.asarray(weights, dtype=np.float64)
     values, errors = (np.stack([getattr(n, name) for n in changes]) for name in ("values", "errors"))
-    return PerRun(factors[1:] @ values, np.abs(factors).sum() / 2 * errors.max(axis=0))
+    reach = np.abs(factors).sum() / 2 * errors.max(axis=0)
+    return PerRun(factors[1:] @ values, reach, _added(changes, factors[1:]))
 
 
 def mean(numbers: Sequence[PerRun], what: str = "rows to average") -> PerRun:

@@ -19,6 +19,8 @@ from probing_bridge.claims import truths
 from probing_bridge.claims.numbers import Numbers
 from probing_bridge.claims.per_run import PerRun, mean
 from probing_bridge.claims.truths import LAYERS, LEVELS, Truth, World
+from probing_bridge.formats.tables import empty_table
+from probing_bridge.results.kept import KeptPredictions
 from probing_bridge.results.paper import PROBES, SPARSITY
 
 Drawn = dict[tuple[Any, ...], PerRun]
@@ -41,6 +43,7 @@ class Study(Numbers):
         self.gains, self.choosing = {}, self.scores
         tables, control = self._similarity()
         self._pairs = lambda measure: tables[measure]  # type: ignore[method-assign]
+        self.kept = KeptPredictions(empty_table("probes"), [])
         self._index()
         self.control = Numbers.__new__(Numbers)
         self.control._pairs = lambda measure: control[measure]  # type: ignore[method-assign]

@@ -194,8 +194,15 @@ class NpzVectors:
         return np.stack([layer[first:last] for layer in self._states])
 
 
-def _check_sizes(path: str | Path) -> None:
-    """Refuses arrays that are not as large as their headers say, or that a few bytes would unpack to."""
+def check_sizes(path: str | Path) -> None:
+    """Refuses arrays that are not as large as their headers say, or that a few bytes would unpack to.
+
+    Args:
+        path: An npz archive.
+
+    Raises:
+        InputError: One of these, or a member that is no array.
+    """
     with zipfile.ZipFile(path) as archive:
         seen: set[str] = set()
         for member in archive.infolist():
@@ -216,7 +223,7 @@ def _check_sizes(path: str | Path) -> None:
 
 def _load(path: str | Path) -> dict[str, np.ndarray]:
     try:
-        _check_sizes(path)
+        check_sizes(path)
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:

@@ -107,6 +107,7 @@ FIGURES: dict[str, Exhibit] = {
         "Section 3.3", "BLEU against sparsity", "levels", levels.bleu_data, draw_bleu,
         "Test score of each level against its overall sparsity, one line an experiment.",
         "bleu", command="fairseq-generate and sacrebleu", wide=False, interval=_BARS, runs=LINES,
+        tables=("table_bleu_differences", "table_a1_levels"),
     ),
     "fig_a1_modules": Exhibit(
         "Fig. A1", "Sparsity of each module", "modules", levels.modules_data, draw_modules,
@@ -124,13 +125,13 @@ FIGURES: dict[str, Exhibit] = {
         lambda frame: f"Score at one encoder layer a task, {_chosen(frame)}, less its mean over the levels and "
         "divided by its standard deviation over them or, where that is larger, by the score's standard error (rows: "
         "sparsity grows downwards). Hatched: not run.",
-        "probes", _LINEAR, _PROBE,
+        "probes", _LINEAR, _PROBE, tables=("table_4_2_trends",),
     ),
     "table_a2_linear_scores": _as_table(
         "Table A2", "Raw scores of the linear probes", "probing", tables.show_scores, data=probing.linear_data,
         caption=lambda frame: f"Score on the test split at one encoder layer a task, {_chosen(frame)}; ± is the mean "
         "half width of the 95 % intervals. Gain: score less that of layer 0 by the same probe, with its paired "
-        "interval. " + _MARKS,
+        "interval, or the widest that both scores' allow where there is none. " + _MARKS,
         interval=_SENTENCES, source="probes", where=_LINEAR, command=_PROBE,
     ),
     "table_a2_best_on_test": _as_table(
@@ -147,6 +148,7 @@ FIGURES: dict[str, Exhibit] = {
     "fig_2_mlp_probes": Exhibit(
         "Fig. 2", "MLP probes", "probing", probing.mlp_data, draw_best,
         "As Fig. 1, with a probe that has one hidden layer.", "probes", _MLP, _PROBE, wide=False,
+        tables=("table_a3_mlp_scores",),
     ),
     "table_a3_mlp_scores": _as_table(
         "Table A3", "Raw scores of the MLP probes", "probing", tables.show_scores, data=probing.mlp_data,
@@ -212,8 +214,7 @@ FIGURES: dict[str, Exhibit] = {
         by_level=True,
     ),
     "fig_a7_spectrum": Exhibit(
-        "Fig. A7", "Variance in the first k directions", "activations", similarity.spectrum_data,
-        draw_spectrum,
+        "Fig. A7", "Variance in the first k directions", "activations", similarity.spectrum_data, draw_spectrum,
         _final("Cumulative variance of the final encoder and decoder layer over its principal directions; "
         "dotted: 80 %."),
         "spectrum", command=_SIMILARITY, runs=LINES,
@@ -243,8 +244,7 @@ FIGURES: dict[str, Exhibit] = {
         by_level=True,
     ),
     "fig_a8_decoder_attention": Exhibit(
-        "Fig. A8", "AttentionSim in the decoder", "attention", similarity.decoder_attention_data,
-        draw_pairs,
+        "Fig. A8", "AttentionSim in the decoder", "attention", similarity.decoder_attention_data, draw_pairs,
         _attention("As Fig. 6, for encoder-decoder attention (above) and decoder self-attention (below)."),
         "similarity", {"measure": ("attention_cka",), "component": ("encoder_decoder", "decoder_self")}, _SIMILARITY,
         by_level=True,

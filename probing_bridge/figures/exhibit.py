@@ -33,6 +33,7 @@ class Exhibit:
         runs: How several runs are shown: MEAN, LINES (the mean, and each run as a thin line) or ROWS (each for itself).
         wide: Whether it takes the full width of a page.
         by_level: Whether `data` also takes a level, of which it then gives the frame (by default the sparsest).
+        tables: Of a picture: keys of the tables that have its numbers in rows, the nearest first.
     """
 
     paper: str
@@ -49,6 +50,7 @@ class Exhibit:
     runs: str = MEAN
     wide: bool = True
     by_level: bool = False
+    tables: tuple[str, ...] = ()
 
     def __call__(self, frame: pd.DataFrame) -> matplotlib.figure.Figure:
         """Draws a frame with the style of the report."""

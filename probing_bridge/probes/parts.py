@@ -21,6 +21,7 @@ from probing_bridge.formats.origin import Origin
 from probing_bridge.probes.measures import Outcome
 from probing_bridge.probes.metrics import Predictions
 
+PARTS = "probes.parts"  # their folder, beside the tables
 _OF_PREDICTIONS = ("gold", "predicted", "offsets", "top3", "counted")
 
 

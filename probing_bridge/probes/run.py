@@ -17,6 +17,7 @@ from probing_bridge.probes.costs import announcement, seconds
 from probing_bridge.probes.executors import Executor, run_here, run_in_processes, run_on_cluster
 from probing_bridge.probes.grid import Job, ModelInfo, Unit, list_jobs, make_units, unfinished
 from probing_bridge.probes.measures import TaskData, TaskSpec
+from probing_bridge.probes.parts import PARTS
 from probing_bridge.probes.problem import Recipe
 from probing_bridge.probes.rows import write_tables
 from probing_bridge.probes.units import Ending
@@ -62,7 +63,7 @@ class Request:
     @property
     def folder(self) -> Path:
         """Where the parts of finished jobs are."""
-        return self.output / "probes.parts"
+        return self.output / PARTS
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ class Row:
         paper: The paper's, as text; empty if it gives none.
         decides: What would decide it; empty where it is decided; of what was not run, what it needs.
         details: What stands behind the verdict: see `details`.
+        place: Where its number links to: an id on the page; empty for nowhere.
     """
 
     anchor: str
@@ -63,6 +64,7 @@ class Row:
     paper: str
     decides: str
     details: str
+    place: str = ""
 
 
 def axis_of(verdicts: Sequence[Verdict], unit: str) -> Axis:

@@ -28,10 +28,19 @@ from probing_bridge.figures.style import THEME, drawn, level_labels, style
 from probing_bridge.figures.svg import inline_svg, to_bytes, to_svg
 from probing_bridge.formats.files import written_beside
 from probing_bridge.machine import cores
+from probing_bridge.report.anchors import Part, places_of, with_ids
 from probing_bridge.report.comparison import Comparison, exhibits
 from probing_bridge.report.layer_maps import LayerMap, maps_by_level
 from probing_bridge.report.markdown import to_markdown
-from probing_bridge.report.texts import different, headline, missing_tasks, provenance, title, what_was_run
+from probing_bridge.report.texts import (
+    different,
+    effects_of_probes,
+    headline,
+    missing_tasks,
+    provenance,
+    title,
+    what_was_run,
+)
 from probing_bridge.report.verdicts import plots, summary
 from probing_bridge.results.folder import Results, Run
 from probing_bridge.results.levels import known_levels
@@ -53,7 +62,7 @@ class Drawn:
     ready: bool
     svg: Markup
     alt: str
-    tables: Sequence[tuple[str, pd.DataFrame]]
+    tables: Sequence[Part]
     provenance: str
     needs: str
     note: str = ""
@@ -172,7 +181,7 @@ def _describe(
 ) -> Drawn:
     """Everything the page says about one figure or table."""
     rows = exhibit.rows(results) if len(frame) else pd.DataFrame()
-    tables = parts_of(exhibit.show(frame)) if exhibit.show and len(frame) else []
+    tables = with_ids(name, parts_of(exhibit.show(frame))) if exhibit.show and len(frame) else []
     caption = exhibit.describe(frame)
     return Drawn(
         name=name,
@@ -211,7 +220,7 @@ def draw_compared(comparison: Comparison, folder: Path, sprite: dict[str, str], 
         table = exhibit.show(frame) if exhibit.show else None
         markdown = None if table is None else to_markdown(table, 3)
         svg = _write_figure(folder / name, partial(drawn, exhibit.draw, frame), frame, markdown, forms)
-        tables = [] if table is None else parts_of(table)
+        tables = [] if table is None else with_ids(name, parts_of(table))
         picture = Markup(inline_svg(svg, name, sprite)) if svg and not tables else Markup("")
         alt = f"{exhibit.title}. {exhibit.caption} The values are in figures/{name}.csv."
         shown.append(
@@ -253,12 +262,12 @@ def _render(
         sprite=sorted(sprite.items()),
         headline=headline(results),
         what=what_was_run(results),
+        effects_of_probes=effects_of_probes(results),
         sections=sections,
-        ready={name for name, item in shown.items() if item.ready},
         levels={level: label.replace("\n", ", ") for level, label in level_labels(known_levels(results)).items()},
         layers=layers,
         judged=judged,
-        plots=plots(judged),
+        plots=plots(judged, _places(shown)),
         summary=summary(results, judged),
         counts=counts,
         comparison=comparison,
@@ -268,6 +277,14 @@ def _render(
         checkpoints=different(results, "hash_a", "hash_b", "reps_hash"),
         sentences=different(results, "sentence_hash"),
     )
+
+
+def _places(shown: Mapping[str, Drawn]) -> dict[str, dict[str, str]]:
+    """The rows of every figure and table of the page; of a picture those of its tables."""
+    rows = {name: places_of(item.tables) for name, item in shown.items() if item.ready}
+    return {
+        name: next((rows[table] for table in FIGURES[name].tables if table in rows), own) for name, own in rows.items()
+    }
 
 
 def _made_from(results: Results) -> list[tuple[str, tuple[Run, ...]]]:

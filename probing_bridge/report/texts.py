@@ -8,7 +8,9 @@ from __future__ import annotations
 import pandas as pd
 
 from probing_bridge.figures.style import number, percent
+from probing_bridge.probes.parts import PARTS
 from probing_bridge.results.folder import Results
+from probing_bridge.results.kept import KeptPredictions
 from probing_bridge.results.levels import experiment_name, known_levels, with_sparsity
 from probing_bridge.results.naming import NORM, TASK_NAMES, layer_order, metric_label, task_label
 from probing_bridge.results.runs import mean_of_runs
@@ -73,6 +75,21 @@ def what_was_run(results: Results) -> str:
         size = "" if pd.isna(tokens) else f" on up to {tokens:,} tokens"
         parts.append(f"Similarity: {', '.join(m.replace('_', ' ') for m in rows['measure'].unique())}{size}.")
     return " ".join(parts)
+
+
+def effects_of_probes(results: Results) -> str:
+    """What the intervals of effects of probes are made of; empty without probes."""
+    if not len(results["probes"]):
+        return ""
+    lacking = sorted(KeptPredictions(results["probes"], [run.folder for run in results.runs]).lacking())
+    if not lacking:
+        return "from the kept predictions of each test item, paired over levels, layers and probes (Multi-Bootstrap)"
+    names = ", ".join(str(number) for number in lacking)
+    which = "" if len(results.runs) == 1 else f" of run{'s' * (len(lacking) > 1)} {names}"
+    return (
+        f"from the intervals of the tables, which are wider than those of kept predictions; not all{which} are in "
+        f"{PARTS} beside the tables"
+    )
 
 
 def missing_tasks(frame: pd.DataFrame) -> str:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from probing_bridge.claims import Claim, Judgement
 from probing_bridge.figures.style import percent
+from probing_bridge.report.anchors import Places, place_of
 from probing_bridge.report.forest import Axis, Row, axis_of, row, scale
 from probing_bridge.results.folder import Results
 from probing_bridge.results.levels import known_levels
@@ -68,11 +69,12 @@ class Plot:
     statements: tuple[Statement, ...]
 
 
-def plots(judged: Sequence[tuple[Claim, Judgement]]) -> list[Plot]:
+def plots(judged: Sequence[tuple[Claim, Judgement]], places: Places) -> list[Plot]:
     """The claims by section of the paper and by unit, in the paper's order.
 
     Args:
         judged: Claims with what judge_all said; the first is the paper's headline.
+        places: The rows of the page.
 
     Returns:
         A plot for each section and unit.
@@ -86,7 +88,7 @@ def plots(judged: Sequence[tuple[Claim, Judgement]]) -> list[Plot]:
         parts = [part for index in members for part in judged[index][1].parts]
         axes = {part.unit: axis_of(parts, part.unit) for part in parts}
         axis = axes.get(unit) or axis_of([], unit)
-        statements = tuple(_statement(index, *judged[index], axes) for index in members)
+        statements = tuple(_statement(index, *judged[index], axes, places) for index in members)
         found.append(Plot(title, f"claims-{number}", axis, scale(axis), statements))
     return found
 
@@ -97,11 +99,12 @@ def _title(section: str) -> str:
     return known[0] if known else "Discussion"
 
 
-def _statement(index: int, claim: Claim, judgement: Judgement, axes: dict[str, Axis]) -> Statement:
+def _statement(index: int, claim: Claim, judgement: Judgement, axes: dict[str, Axis], places: Places) -> Statement:
     anchor = f"claim-{index + 1}"
     parts = _without_repeats(judgement.parts)
     rows = (row(f"{anchor}-{number}", part, axes[part.unit], claim.unit) for number, part in enumerate(parts, 1))
-    return Statement(anchor, claim, judgement, tuple(rows))
+    linked = (replace(one, place=place_of(one.verdict.name, claim.figure, places)) for one in rows)
+    return Statement(anchor, claim, judgement, tuple(linked))
 
 
 def _without_repeats(parts: Sequence[Verdict]) -> list[Verdict]:

@@ -32,11 +32,13 @@ class Run:
         experiment: Whose levels these are: the identity that training gave, of which the seed is a part; several, with
             ` + ` between, if they were mixed on purpose.
         hashes: File name -> sha256 of its bytes (unpacked), for those that are there.
+        folder: Where they were read; None if from no folder.
     """
 
     name: str
     experiment: str
     hashes: dict[str, str]
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def read_results(folder: str | Path, allow_mixed: bool = False, names: Sequence[
         if name not in tables:
             tables[name] = empty_table(name)
     hashes = {f"{name}.csv": hashlib.sha256(read).hexdigest() for name, read in contents.items()}
-    run = Run(folder.resolve().name, one or " + ".join(experiments), hashes)
+    run = Run(folder.resolve().name, one or " + ".join(experiments), hashes, folder)
     return Results({name: frame.assign(**{RUN: 1}) for name, frame in tables.items()}, (run,))
 
 

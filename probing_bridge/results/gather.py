@@ -2,11 +2,14 @@
 
 An experiment that branched off LTH0 of another (random pruning, weight rewinding) has no level 0 of its own. The rows
 about that level alone are taken from the tables of the experiment it came from, and keep its name, into tables that
-have no level 0 yet: the branch's levels may have been compared with the parent's LTH0 already.
+have no level 0 yet: the branch's levels may have been compared with the parent's LTH0 already. The predictions behind
+the scores of probes go with them, from which claims over several runs have their intervals.
 """
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -14,10 +17,13 @@ import pandas as pd
 
 from probing_bridge.errors import Faults, InputError
 from probing_bridge.formats.columns import TABLES
-from probing_bridge.formats.files import written_beside
+from probing_bridge.formats.files import folder_beside, written_beside
 from probing_bridge.formats.tables import parse_table
 from probing_bridge.formats.text import file_bytes
+from probing_bridge.probes.parts import PARTS, PartKey
+from probing_bridge.probes.problem import PROBES
 from probing_bridge.results.folder import table_file
+from probing_bridge.results.naming import rows_of
 
 FROM_TRAINING = ("lth", "lth_modules")
 DENSE = "0"
@@ -56,9 +62,28 @@ def gather(results: Path, output: Path, parent: Path | None = None) -> list[str]
                         tables[name].to_csv(beside, index=False)
                 else:
                     file.unlink(missing_ok=True)
+        if "probes" in tables and output.resolve() != results.resolve():
+            _copy_predictions(tables["probes"], [results, *([] if parent is None else [parent])], output)
     except OSError as error:
         raise InputError(f"cannot be written ({error.strerror or error})", output) from error
     return list(tables)
+
+
+def _copy_predictions(probes: pd.DataFrame, folders: Sequence[Path], output: Path) -> None:
+    """Copies the kept predictions of the levels' scores, those that are there."""
+    rows = probes[probes["level"].ne("") & probes["seed"].ne("") & probes["probe"].isin(PROBES)]
+    found: dict[Path, Path] = {}
+    for row in rows_of(rows.drop_duplicates(["experiment", "model", "task", "probe", "seed", "layer"])):
+        key = PartKey(row.experiment, row.model, row.task, row.probe, int(row.seed), "score", row.layer)
+        paths = (key.path(folder / PARTS) for folder in folders)
+        kept = next((path for path in paths if path.is_file()), None)
+        if kept is not None:
+            found[key.path(Path())] = kept
+    if found:
+        with folder_beside(output / PARTS) as made:
+            for name, kept in found.items():
+                (made / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(kept, made / name)
 
 
 def _text_tables(folder: Path, faults: Faults) -> dict[str, pd.DataFrame]:

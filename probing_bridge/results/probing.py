@@ -148,15 +148,17 @@ def probed(results: Results, probe: str) -> pd.DataFrame:
     """Every task at its chosen layer, and what a score has to be held against (Fig. 1, 2, Tables A2, A3).
 
     Returns:
-        The columns of chosen_layers, then gain, gain_low, gain_high (score less that of layer 0 by the same probe),
-        informative, best_layer and best_score (the paper's way, of each level), a column for each baseline,
-        below_words (whether the score is below the per-word majority).
+        The columns of chosen_layers, then gain, gain_low, gain_high (score less that of layer 0 by the same probe; if
+        the table has no paired interval, the widest that those of the two scores allow), informative, best_layer and
+        best_score (the paper's way, of each level), a column for each baseline, below_words (whether the score is below
+        the per-word majority).
     """
     scores = probe_scores(results, probe)
     rows, place = chosen_layers(scores), [RUN, "task", "level", "layer"]
     gains = probe_scores(results, probe, GAIN)[[*place, "score", "low", "high"]]
     rows = rows.merge(gains.set_axis([*place, "gain", "gain_low", "gain_high"], axis=1), on=place, how="left")
     rows["informative"] = rows["task"].map(is_informative(rows)).astype(bool)
+    rows = _with_widest(rows, scores[scores["layer"] == "0"])
     best = best_layers(scores)[[*place, "score"]]
     best = best.rename(columns={"layer": "best_layer", "score": "best_score"})
     rows = rows.merge(best, on=[RUN, "task", "level"], how="left")
@@ -166,6 +168,15 @@ def probed(results: Results, probe: str) -> pd.DataFrame:
         part = part.groupby([RUN, "task"], as_index=False).agg(**{baseline: ("score", "mean")})
         rows = rows.merge(part, on=[RUN, "task"], how="left").astype({baseline: "float64"})
     return rows.assign(below_words=rows["score"] < rows["word_majority"])
+
+
+def _with_widest(rows: pd.DataFrame, embeddings: pd.DataFrame) -> pd.DataFrame:
+    """Gains without an interval have the one as wide as those of both scores together."""
+    place = [RUN, "task", "level"]
+    below = rows[place].merge(embeddings[[*place, "low", "high"]], on=place, how="left")
+    reach = (rows["high"] - rows["low"] + below["high"] - below["low"]).astype("float64") / 2
+    ends = {"gain_low": rows["gain"] - reach, "gain_high": rows["gain"] + reach}
+    return rows.assign(**{name: rows[name].astype("float64").fillna(end) for name, end in ends.items()})
 
 
 def linear_data(results: Results) -> pd.DataFrame:

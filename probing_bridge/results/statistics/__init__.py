@@ -16,7 +16,14 @@ similarity) and is sharper, since it sees what the runs' errors have in common. 
 one statement about several tasks, layers or levels together. Place in the flow: arrays -> statistics -> claims, report.
 """
 
-from probing_bridge.results.statistics.estimates import Estimate, multi_bootstrap, multi_jackknife, over_runs
+from probing_bridge.results.statistics.estimates import (
+    Draws,
+    Estimate,
+    from_draws,
+    multi_bootstrap,
+    multi_jackknife,
+    over_runs,
+)
 from probing_bridge.results.statistics.holm import ALPHA, holm
 from probing_bridge.results.statistics.power import power, runs_needed
 from probing_bridge.results.statistics.questions import FALLS, KEPT, RISES, SAME, Question
@@ -46,6 +53,7 @@ __all__ = [
     "RISES",
     "SAME",
     "VERDICTS",
+    "Draws",
     "Estimate",
     "Question",
     "Verdict",
@@ -53,6 +61,7 @@ __all__ = [
     "decide_family",
     "fitted_change",
     "fitted_weights",
+    "from_draws",
     "holm",
     "multi_bootstrap",
     "multi_jackknife",

@@ -103,6 +103,43 @@ def over_runs(effects: Sequence[float] | np.ndarray, errors: Sequence[float] | n
     return _added(float(values.mean()), len(values), variance, 0.0, shared, math.inf)
 
 
+@dataclass(frozen=True)
+class Draws:
+    """An effect of each run in bootstrap samples of the sentences of one test set, the same samples for all runs.
+
+    Attributes:
+        values: (R, n_samples); NaN in a sample where it is not defined.
+        sentences: How many sentences the test set has.
+    """
+
+    values: np.ndarray
+    sentences: int
+
+
+def from_draws(effects: np.ndarray, draws: Sequence[Draws]) -> Estimate:
+    """An effect over runs and sentences, from what it is in samples of the sentences (the Multi-Bootstrap).
+
+    Args:
+        effects: (R,) the effect of each run.
+        draws: Of it, or of each of its terms that are of different test sets. What test sets have in common is not
+            known, so their errors add.
+
+    Returns:
+        The estimate; with one run over sentences alone.
+
+    Raises:
+        ValueError: The effect is not defined, in a run or in all samples but one.
+    """
+    parts = []
+    for drawn in draws:
+        known = drawn.values[:, np.isfinite(drawn.values).all(axis=0)].T
+        scale = drawn.sentences / (drawn.sentences - 1) / max(len(known) - 1, 1)
+        parts.append(_parts(known, scale))
+    both = sum(both for both, _ in parts)
+    sentences = sum(sentences**0.5 for _, sentences in parts) ** 2
+    return _estimate(effects, both, sentences, min(drawn.sentences for drawn in draws) - 1)
+
+
 def multi_bootstrap(sums: np.ndarray, effect: Effect, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
     """An effect over runs and sentences, from what each sentence adds to the sums that it is computed of.
 
@@ -122,8 +159,8 @@ def multi_bootstrap(sums: np.ndarray, effect: Effect, resamples: int = RESAMPLES
     n_sentences = _sentences(sums)
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(n_sentences, np.full(n_sentences, 1 / n_sentences), size=resamples).astype(np.float64)
-    scale = n_sentences / (n_sentences - 1) / (resamples - 1)
-    return _resampled(sums, effect, weights, scale)
+    values, draws = _effects(sums, effect, weights)
+    return from_draws(values, [Draws(draws.T, n_sentences)])
 
 
 def multi_jackknife(sums: np.ndarray, effect: Effect) -> Estimate:
@@ -143,7 +180,9 @@ def multi_jackknife(sums: np.ndarray, effect: Effect) -> Estimate:
         ValueError: As for multi_bootstrap.
     """
     n_blocks = _sentences(sums)
-    return _resampled(sums, effect, 1 - np.eye(n_blocks), (n_blocks - 1) / n_blocks)
+    values, draws = _effects(sums, effect, 1 - np.eye(n_blocks))
+    draws = draws[np.isfinite(draws).all(axis=1)]
+    return _estimate(values, *_parts(draws, (n_blocks - 1) / n_blocks), n_blocks - 1)
 
 
 def _sentences(sums: np.ndarray) -> int:
@@ -152,20 +191,35 @@ def _sentences(sums: np.ndarray) -> int:
     return int(sums.shape[1])
 
 
-def _resampled(sums: np.ndarray, effect: Effect, weights: np.ndarray, scale: float) -> Estimate:
-    """The parts of the variance; `scale` makes a sum of squares over resamples a variance."""
-    values = np.asarray(effect(sums.sum(axis=1)), dtype=np.float64)  # (R,)
-    draws = np.asarray(effect(np.einsum("bs,rsk->brk", weights, sums, optimize=True)), dtype=np.float64)  # (B, R)
-    draws = draws[np.isfinite(draws).all(axis=1)]
-    if not np.isfinite(values).all() or len(draws) < 2:
-        raise ValueError("the effect is not defined on these sums")
-    runs, degrees = len(values), sums.shape[1] - 1
-    means = draws.mean(axis=1)
+def _effects(sums: np.ndarray, effect: Effect, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(R,) effects, and (n_samples, R) those of weighted sentences."""
+    values = np.asarray(effect(sums.sum(axis=1)), dtype=np.float64)
+    return values, np.asarray(effect(np.einsum("bs,rsk->brk", weights, sums, optimize=True)), dtype=np.float64)
+
+
+def _parts(draws: np.ndarray, scale: float) -> tuple[float, float]:
+    """Two variances of the mean over runs: what sentences explain of that between runs, and that over sentences.
+
+    Args:
+        draws: (n_samples, R).
+        scale: Makes a sum of squares over samples a variance.
+    """
+    if len(draws) < 2:
+        raise ValueError("the effect is not defined in samples of the sentences")
+    means, runs = draws.mean(axis=1), draws.shape[1]
     sentences = float(scale * ((means - means.mean()) ** 2).sum())
+    apart = draws - means[:, None]  # what sentences do to one run and not to the mean
+    both = float(scale * ((apart - apart.mean(axis=0)) ** 2).sum()) / (runs * (runs - 1)) if runs > 1 else 0.0
+    return both, sentences
+
+
+def _estimate(values: np.ndarray, both: float, sentences: float, degrees: float) -> Estimate:
+    """Of an effect of each run; the variances are those of _parts."""
+    if not np.isfinite(values).all():
+        raise ValueError("the effect is not defined in every run")
+    runs = len(values)
     if runs == 1:
         return Estimate(float(values[0]), sentences**0.5, degrees, 1, math.nan, sentences**0.5)
-    apart = draws - means[:, None]  # what sentences do to one run and not to the mean
-    both = float(scale * ((apart - apart.mean(axis=0)) ** 2).sum()) / (runs * (runs - 1))
     return _added(float(values.mean()), runs, float(values.var(ddof=1)) / runs, both, sentences, degrees)
 
 

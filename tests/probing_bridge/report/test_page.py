@@ -27,8 +27,8 @@ def opened(browser: Any, path: Path, **options: Any) -> tuple[Any, list[str]]:
 
 
 # What has to be scrolled sideways to be seen, and how far to the right each figure with its caption reaches.
-CUT_OFF = """[...document.querySelectorAll(".scroll")].filter(part => part.scrollWidth > part.clientWidth + 1)
-    .map(part => part.getAttribute("aria-label"))"""
+CUT_OFF_PARTS = """[...document.querySelectorAll(".scroll")].filter(part => part.scrollWidth > part.clientWidth + 1)"""
+CUT_OFF = f"{CUT_OFF_PARTS}.map(part => part.getAttribute('aria-label'))"
 RIGHT_ENDS = """[...new Set([...document.querySelectorAll("figure:not(.tables) figcaption")]
     .map(part => Math.round(part.getBoundingClientRect().right)))]"""
 
@@ -45,6 +45,11 @@ def test_every_figure_is_seen_without_errors_or_overflow(
     assert all(len(label) > 60 for label in labels)
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == ("rgb(253, 253, 251)" if scheme == "light" else "rgb(20, 23, 26)")
+    if width == 390:
+        assert page.evaluate(f"{CUT_OFF_PARTS}.filter(part => part.querySelector('.picture')).length") == 0
+        picture = page.locator("#fig_a1_modules .scroll")
+        picture.focus()
+        assert picture.evaluate("part => part.scrollWidth") > 550  # letters as large as on a wide screen
     if width == 1280:
         assert page.evaluate(CUT_OFF) == []
         assert page.evaluate(RIGHT_ENDS) == [1260]  # of the page's 1280, less its edge

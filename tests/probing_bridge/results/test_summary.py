@@ -4,8 +4,11 @@ import csv
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from probing_bridge.claims.numbers import Numbers
+from probing_bridge.results.folder import read_results
 from probing_bridge.run import main
 
 METRICS = ("accuracy", "f1", "pearson")
@@ -70,3 +73,25 @@ def test_what_is_not_there_is_left_out(small_folder: Path, tmp_path: Path, capsy
     assert [len(line) for line in lines] == [5, 5, 3, 3]
     assert main(["summary", "--results", str(tmp_path / "none")]) == 2
     assert "none: no such folder" in capsys.readouterr().err
+
+
+def test_a_gain_without_an_interval_has_the_widest_that_its_scores_allow(
+    small_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = Path(shutil.copytree(small_folder, tmp_path / "old"))
+    table = pd.read_csv(old / "probes.csv", dtype=str, keep_default_na=False)
+    table.loc[table["metric"] == "gain", ["low", "high"]] = ""
+    table.to_csv(old / "probes.csv", index=False)
+    own = table[(pd.to_numeric(table["level"]) == 0) & (table["probe"] == "linear") & (table["task"] == "pos")]
+    line = next(line for line in printed(old, capsys) if line[:1] == ["pos"])
+    cells = {}
+    for layer in (line[6], "0"):
+        row = own[(own["layer"] == layer) & (own["metric"] == "accuracy")].iloc[0]
+        cells[layer] = [float(row[name]) for name in ("score", "low", "high")]
+    (score, low, high), (zero, zero_low, zero_high) = cells[line[6]], cells["0"]
+    reach = (high - low + zero_high - zero_low) / 2
+    assert float(line[7]) == pytest.approx(score - zero, abs=1e-3)
+    ends = [float(text.strip("[],")) for text in line[8:10]]
+    assert ends == pytest.approx([score - zero - reach, score - zero + reach], abs=1e-3)
+    effects = Numbers(read_results(old)).gain("pos", 0).estimate()
+    assert effects.interval() == pytest.approx([100 * end for end in ends], abs=0.15)
