@@ -1,8 +1,9 @@
 """How often the intervals of similarity are right: worlds whose truth is known, at two sizes of corpus.
 
 A world is a distribution of sentences; many corpora are drawn from it, and each gives scores with their intervals. The
-truth about the population follows from the world's covariances (activations) or from one corpus of 60,000 sentences
-(attention); that about corpora of one size is the mean score of those drawn.
+truth about the population follows from the world's covariances (activations), from one corpus of 60,000 sentences
+(attention) or from 3,000 tokens of sentences of their own (RSA); that about corpora of one size is the mean score of
+those drawn.
 
     python -m benchmarks.coverage [--corpora 400]
 """
@@ -15,8 +16,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.stats import spearmanr
 
-from probing_bridge.similarity.arrays import accumulate_arrays
+from probing_bridge.results.naming import rows_of
+from probing_bridge.similarity.arrays import accumulate_arrays, compare_layers
 from probing_bridge.similarity.measures.attention_distributions import DistributionCounter
 from probing_bridge.similarity.measures.registry import DISTRIBUTION_MEASURES, HEAD_MEASURES, MEASURES, interval_of
 from probing_bridge.similarity.run.dumps import Component
@@ -32,6 +35,7 @@ SENTENCES = (195, 875)  # of 20 tokens on average: 3,900 and 17,500 tokens, as t
 WIDTH, HEADS = 128, 4
 T_QUANTILE = 2.093  # of 19 degrees of freedom
 Key = tuple[str, str, str]  # measure, variant, size
+_OF_ARRAYS = ("linear_predictivity", "rsa")
 
 
 @dataclass
@@ -101,7 +105,25 @@ class States:
             ("neuron_similarity", "signed"): float(r.max(axis=1).mean()),
             ("spectrum_k80", "centred"): float((shares < 0.8).sum() + 1),
             ("participation_ratio", "centred"): float(values.sum() ** 2 / (values**2).sum()),
+            ("largest_neuron_share", "centred"): float(np.diag(own_x).max() / np.trace(own_x)),
+            **dict.fromkeys([("linear_predictivity", "linear"), ("linear_predictivity", "ridge")], self._multiple_r()),
+            ("rsa", ""): self._rsa(),
         }
+
+    def _multiple_r(self) -> float:
+        """Mean over the neurons of the first layer of their multiple correlation with the second."""
+        own_x = self.spectrum.T @ self.spectrum
+        cross = own_x @ self.mixing
+        own_y = self.mixing.T @ cross + self.noise**2 * np.eye(WIDTH)
+        explained = (cross * np.linalg.solve(own_y, cross.T).T).sum(axis=1)
+        return float(np.sqrt(explained / np.diag(own_x)).mean())
+
+    def _rsa(self) -> float:
+        """Spearman's correlation of the dissimilarities of tokens of sentences of their own."""
+        layers = self.draw(np.random.default_rng(4), np.ones(3000, dtype=np.int64))
+        upper = np.triu_indices(3000, 1)
+        distances = [1 - np.corrcoef(layer - layer.mean(axis=0))[upper] for layer in layers]
+        return float(spearmanr(*distances).statistic)
 
 
 def score_states(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> Iterator[Score]:
@@ -114,6 +136,9 @@ def score_states(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> Iterator[S
     one, two = (describe_layer(sums, weights, lambda: own[0], measures.values()) for sums in own)
     yield from Scorer(weights, measures).pair(one, two, moments.pair(0, 1))[0][0].scores
     yield from next(score_spectrum(one, own[0], weights))[1]
+    table = compare_layers({"x": x, "y": y}, np.concatenate([[0], np.cumsum(counts)]), _OF_ARRAYS, gemm=NumpyGemm())
+    rows = table[(table["layer_a"] == "x") & (table["layer_b"] == "y")]
+    yield from (Score(row.measure, row.variant, row.score, row.low, row.high) for row in rows_of(rows))
 
 
 def score_groups(x: np.ndarray, y: np.ndarray, counts: np.ndarray, sizes: list[int]) -> Iterator[tuple[int, Score]]:
