@@ -1,7 +1,7 @@
 """The sources of a parallel treebank's sentences, and the table of what both sides of a model say of them.
 
 python sides.py sources --data DATA --sentences WORDS.txt --output SOURCES.txt
-python sides.py table --results RESULTS --output TABLE.md     RESULTS has a folder of results for each of SERIES
+python sides.py table --results RESULTS --output TABLE     RESULTS has a folder of results for each of SERIES
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def test_a_key_that_occurs_twice(read, fault):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"a": 1,\n}', "a.json:2: expected JSON: "),
+        ('{"a": 1,\n1}', "a.json:2: expected JSON: "),
         ("[" * 200_000, "nested too deeply"),
         ('{"a": {"sentence": ' + "[" * 200_000, "nested too deeply"),
         ('{"a": ' + "9" * 5000 + "}", "expected JSON"),
