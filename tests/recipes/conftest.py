@@ -14,11 +14,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
-def run() -> Callable[..., subprocess.CompletedProcess]:
-    """Runs a command in the checkout with this interpreter's programs first; keywords are environment variables."""
+def run(tmp_path_factory) -> Callable[..., subprocess.CompletedProcess]:
+    """Runs a command in the checkout with this interpreter's programs first; keywords are environment variables.
+
+    The scripts of recipes look for fairseq-train before they do anything. Where there is none they find one that fails.
+    """
+    absent = tmp_path_factory.mktemp("absent")
+    (absent / "fairseq-train").write_text("#!/bin/sh\necho 'no fairseq here (extra train)' >&2\nexit 1\n")
+    (absent / "fairseq-train").chmod(0o755)
 
     def run_command(*command: str | Path, **variables: str | Path) -> subprocess.CompletedProcess:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], str(absent)])
         environment = {**os.environ, "PATH": path, **{name: str(value) for name, value in variables.items()}}
         return subprocess.run(
             [str(word) for word in command], cwd=ROOT, env=environment, capture_output=True, text=True

@@ -307,9 +307,6 @@ def test_the_page_is_made_again_when_a_table_is_newer(tmp_path, run):
     gathered = '[ "$3" != gather ] || touch "$STATE/magnitude/tables/lth.csv"'
     python.write_text(f'#!/bin/bash\necho "$*" >> "$CALLS"\n{gathered}\n')
     python.chmod(0o755)
-    shutil.copy(
-        python, python.with_name("fairseq-train")
-    )  # is not called: its being there tells which programs to take
     state, calls = tmp_path / "state", tmp_path / "calls"
     for folder in ("done", "log", "magnitude/levels", "magnitude/results", "magnitude/tables"):
         (state / folder).mkdir(parents=True)
