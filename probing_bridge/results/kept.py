@@ -66,8 +66,9 @@ class KeptPredictions:
 
     def lacking(self) -> set[int]:
         """The runs of which the predictions behind some row are not there."""
-        rows = (row for levels in self._at.values() for some in levels.values() for row in some)
-        return {row.run for row in rows if not row.path.is_file()}
+        rows = [row for levels in self._at.values() for some in levels.values() for row in some]
+        lacking = {row.run for row in rows if not row.path.is_file()}
+        return lacking | (set(range(1, self._runs + 1)) - {row.run for row in rows})
 
     def scores(self, probe: str, task: str, layer: str) -> Mapping[int, Draws]:
         """Level -> its score in each run and sample, as a fraction.

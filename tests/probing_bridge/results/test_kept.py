@@ -171,4 +171,6 @@ def test_a_table_without_seeds_or_scores_needs_no_predictions(copied: list[Path]
     rows.assign(seed="").drop_duplicates(["task", "layer", "level", "metric"]).to_csv(
         copied[0] / "probes.csv", index=False
     )
-    assert Numbers(read_results(copied[0])).score("ps_fxn", 2, "2").draws == {}
+    bare = read_results(copied[0])
+    assert Numbers(bare).score("ps_fxn", 2, "2").draws == {}
+    assert effects_of_probes(bare).startswith("from the intervals of the tables")
