@@ -12,10 +12,12 @@ import matplotlib as mpl
 import pandas as pd
 
 from probing_bridge.formats.files import written_beside
+from probing_bridge.probes.measures import GAIN, side_metrics
 from probing_bridge.report.markdown import to_markdown
+from probing_bridge.results.chosen import chosen_layer
 from probing_bridge.results.folder import read_results
 from probing_bridge.results.naming import task_label, task_order
-from probing_bridge.results.probing import probed
+from probing_bridge.results.probing import probe_scores
 
 WORDS = "word_majority"  # the most frequent label of a word in the training set
 DENSE = {"layer": "layer", "score": "score", "gain": "contextual gain", WORDS: "majority of the word"}
@@ -27,15 +29,33 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    places = sorted(place.parent for place in arguments.results.glob("*/probes.csv"))
-    frames = [probed(read_results(place), "linear").assign(by=place.name) for place in places]
-    dense = frames[0][frames[0]["level"] == 0]
-    scores = pd.concat(frames, ignore_index=True)
+    scores = at_dense_layers([read_series(path.parent) for path in sorted(arguments.results.glob("*/probes.csv"))])
+    dense = scores[(scores["level"] == 0) & (scores["by"] == scores["by"].iloc[0])]
     named = dense.assign(task=dense["task"].map(task_label))
     write(arguments.output / "dense.md", markdown(named[["task", *DENSE]].rename(columns=DENSE)))
     write(arguments.output / "levels.md", markdown(levels_table(scores)))
     draw(scores, arguments.output / "tasks.svg")
     print(f"contextual gain above zero: {int((dense['gain'] > 0).sum())} of {len(dense)} tasks")
+
+
+def read_series(place: Path) -> pd.DataFrame:
+    """Every task, level and layer by linear probes: score, gain, majority of the word; the folder's name is `by`."""
+    results = read_results(place)
+    scores, gains = probe_scores(results, "linear"), probe_scores(results, "linear", GAIN)
+    gains = gains[["task", "level", "layer", "score"]].rename(columns={"score": "gain"})
+    baseline = results["probes"][results["probes"]["probe"] == WORDS]
+    words = baseline[~baseline["metric"].isin(side_metrics())].groupby("task")["score"].mean().rename(WORDS)
+    return scores.merge(gains, how="left").join(words, on="task").assign(by=place.name)
+
+
+def at_dense_layers(series: list[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of one layer a task, at all levels: that of the dense model's best development score."""
+    dense = series[0][series[0]["level"] == 0]
+    layers = chosen_layer(dense, ["task"]).set_index("task")["layer"]
+    scores = pd.concat(series, ignore_index=True)
+    scores = scores[scores["layer"] == scores["task"].map(layers)]
+    order = {task: rank for rank, task in enumerate(task_order(list(layers.index)))}
+    return scores.sort_values("task", key=lambda column: column.map(order), kind="stable", ignore_index=True)
 
 
 def levels_table(scores: pd.DataFrame) -> pd.DataFrame:
@@ -63,13 +83,13 @@ def draw(scores: pd.DataFrame, path: Path) -> None:
     from matplotlib import pyplot
 
     figure, grid = pyplot.subplots(3, 6, figsize=(11, 5), sharex=True, layout="constrained")
-    for axes, task in zip(grid.flat, task_order(scores["task"].unique().tolist()), strict=False):
+    for axes, task in zip(grid.flat, scores["task"].unique(), strict=False):
         own = scores[scores["task"] == task]
         for name, rows in own.groupby("by"):
             axes.plot(rows["sparsity"], rows["score"], marker=".", label=name)
         axes.axhline(own[WORDS].iloc[0], color="grey", linestyle="--", linewidth=0.8)
         axes.set_title(task_label(task), fontsize=9)
-    figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     figure.supxlabel("share of all weights that are zero", fontsize=9)
     with written_beside(path) as beside:
         figure.savefig(beside, metadata={"Date": None})
