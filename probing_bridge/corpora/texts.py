@@ -15,8 +15,9 @@ def suite_texts(suite: Suite) -> list[Text]:
         suite: A checked suite.
 
     Returns:
-        Each different text once, sorted by its words. Where a text is a document in one task and a single sentence in
-        another, the document's sentence ends are kept.
+        Each different text once, in the order of the suite and of its files, in which probes read them: the vectors of
+        neighbours lie side by side then. Where a text is a document in one task and a single sentence in another, the
+        document's sentence ends are kept.
 
     Raises:
         BridgeError: The first fault of every file of the suite, a word with white space inside among them, a line each.
@@ -35,7 +36,7 @@ def suite_texts(suite: Suite) -> list[Text]:
                 text = f"task {name}: the word {word!r} is empty or contains white space; put another character there, "
                 faults.add(str(InputError(text + "or leave the sentence out", task.path(split))))
     faults.tell()
-    return [_text(texts[tokens]) for tokens in sorted(texts)]
+    return [_text(instance) for instance in texts.values()]
 
 
 def _text(instance: Instance) -> Text:

@@ -66,10 +66,10 @@ def write_suite(folder):
     return folder / "suite.yaml"
 
 
-def test_sentences_once_sorted_and_documents_with_tabs(run, tmp_path):
+def test_sentences_once_in_the_order_of_the_suite_and_documents_with_tabs(run, tmp_path):
     status, out, _ = run("sentences", "--suite", write_suite(tmp_path), "--output", tmp_path / "new" / "folder")
     text = (tmp_path / "new" / "folder" / "sentences.txt").read_text()
-    assert text == "Ann naps\nAnn she\tBob he\nOtters nap\n"
+    assert text == "Otters nap\nAnn she\tBob he\nAnn naps\n"
     assert status == 0 and "3 sentences and documents, 8 words, of 3 tasks" in out[0]
     assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["sentences.txt"]
 
