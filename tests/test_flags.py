@@ -126,7 +126,7 @@ def _of_value(
         if not value.endswith("=") and "=" in value:  # the file of KIND=FILE
             names += (f"/{value.partition('=')[2]}: ",)
         if value == "there/text":  # which may be right, and be told not to fit another file
-            names += tuple(path for word in rest for path in word.split("=") if path.startswith("in/"))
+            names += tuple(path for word in (*before, *rest) for path in word.split("=") if path.startswith("in/"))
         is_refused = not value or (is_wrong and not is_right and name not in ANYTHING)
         yield Mistake(f"{name} {value!r}", (*before, *values, *rest), names, is_refused)
 
