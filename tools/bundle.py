@@ -59,6 +59,7 @@ def pack(bundle: tarfile.TarFile, data: Path) -> None:
     Raises:
         BridgeError: A file of the recipe is not in the data, or a command of git, pip or the recipe failed.
     """
+    paths = data_files(data)
     for member, content in committed():
         member.name = f"bundle/{member.name}"
         bundle.addfile(member, io.BytesIO(content))
@@ -67,7 +68,7 @@ def pack(bundle: tarfile.TarFile, data: Path) -> None:
         output_of(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", folder, *wanted)
         for wheel in sorted(Path(folder).iterdir()):
             bundle.add(wheel, f"bundle/checkout/wheels/{wheel.name}")
-    for path in data_files(data):
+    for path in paths:
         bundle.add(data / path, f"bundle/shared/data/{path}")
 
 
