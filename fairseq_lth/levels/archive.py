@@ -11,7 +11,7 @@ from __future__ import annotations
 import pickle
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import torch
 
@@ -50,6 +50,11 @@ class _Inert:
 
 class _Storages(pickle._Unpickler):  # the one written in C takes memory for any memo number that is asked for
     """Reads a pickle of torch.save for the storages that it asks for: key -> bytes."""
+
+    # torch.save writes no bytearray, and one takes the memory that it says it needs before a byte of it is read.
+    dispatch: ClassVar = {
+        code: load for code, load in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]
+    }
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file, encoding="utf-8")

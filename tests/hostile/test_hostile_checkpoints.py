@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import tracemalloc
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,3 +146,16 @@ def test_a_pickle_that_runs_is_not_loaded_by_any_program(level, corpus, attempt,
         *attempts(archives[:1], level, corpus, tmp_path, marker, ("generate", "validate")),
     ]
     refuse_all([replace(one, environment=environment) for one in wanted], attempt, tmp_path, marker)
+
+
+def test_a_bytearray_that_says_it_is_large_takes_no_memory(tmp_path):
+    """Found by fuzzing: 43 bytes took 18 GB and half a minute."""
+    path = tmp_path / "level.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("level/data.pkl", b"\x80\x02\x96" + (1 << 34).to_bytes(8, "little"))
+    tracemalloc.start()
+    with pytest.raises(CheckpointError, match="damaged"):
+        require_loadable(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1 << 24
