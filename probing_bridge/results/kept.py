@@ -10,7 +10,6 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pandas as pd
 
 from probing_bridge.errors import InputError
 from probing_bridge.exchange.npz import check_sizes
-from probing_bridge.probes.intervals import Resampled, over_seeds, resample
+from probing_bridge.probes.intervals import Resampled, over_seeds, resample, resampled
 from probing_bridge.probes.measures import side_metrics
 from probing_bridge.probes.metrics import METRICS, Predictions
 from probing_bridge.probes.parts import PARTS, PartKey, load_part
@@ -113,12 +112,6 @@ def _mean(seeds: Sequence[Resampled]) -> Resampled:
     return Resampled(float(np.mean([one.value for one in seeds])), sampled, seeds[0].offsets)
 
 
-@lru_cache(maxsize=1)
-def _samples(n_sentences: int) -> np.ndarray:
-    """(n_resamples, n_sentences) float64: the samples of the tables."""
-    return resample(n_sentences).astype(np.float64)
-
-
 def _resampled(row: _Row) -> Resampled:
     """The score of a row, in samples."""
     predictions, metric = _predictions(row.path)
@@ -133,8 +126,7 @@ def _resampled(row: _Row) -> Resampled:
             f"gather both again, or remove {PARTS} and the intervals of the tables are taken",
             row.path,
         )
-    sampled = METRICS[metric].score(_samples(len(statistics)) @ statistics)
-    return Resampled(value, sampled, predictions.offsets)
+    return resampled(statistics, METRICS[metric].score, predictions.offsets, resample(len(statistics)))
 
 
 def _predictions(path: Path) -> tuple[Predictions, str]:
