@@ -74,6 +74,7 @@ def test_sigterm_saves_in_the_middle_of_an_epoch(check_killed, tmp_path):
     assert "stopped by SIGTERM, saved in epoch 3 after 19 updates: the same command goes on from there" in log
 
 
+@pytest.mark.slow
 def test_sigterm_to_the_process_that_loads_batches_as_well(check_killed):
     """Schedulers send it to all of a job; the batch that the training waits for comes all the same."""
     log = check_killed(("load", 6), "--num-workers", "1", signal="SIGTERM")

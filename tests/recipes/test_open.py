@@ -100,7 +100,7 @@ def test_dry_run_is_the_chain_of_the_paper(tmp_path, run):
     assert not (tmp_path / "state").exists()
     commands = [shlex.split(line) for line in done.stdout.splitlines() if line and not line.startswith("#")]
     dense, control, *_ = (words for words in commands if words[0] == "fairseq-train")
-    expected = {"--max-epoch": "12", "--imp-rewind-epoch": "10", "--imp-iterations": "8", "--encoder-layers": "6"}
+    expected = {"--max-epoch": "12", "--imp-rewind-epoch": "11", "--imp-iterations": "8", "--encoder-layers": "6"}
     assert {flag: dense[dense.index(flag) + 1] for flag in expected} == expected
     assert control[control.index("--restore-file") + 1].endswith("magnitude/levels/checkpoint_lth0.pt")
     assert sum(words[:1] == ["fairseq-generate"] for words in commands) == 9 + 3 * 8
@@ -153,11 +153,11 @@ def test_controls_branch_off_the_dense_level_and_have_pages_of_their_own(tmp_pat
     assert "--restore-file" not in dense
     assert {flags["--restore-file"] for flags in trained.values()} == {f"{dense['--save-dir']}/checkpoint_lth0.pt"}
     expected = {
-        "shuffle-3": {"--imp-score": "shuffle", "--imp-seed": "3", "--imp-rate": "0.2", "--imp-rewind-epoch": "10"},
-        "control": {"--imp-rate": "0", "--imp-rewind": "lr", "--imp-rewind-epoch": "10"},
+        "shuffle-3": {"--imp-score": "shuffle", "--imp-seed": "3", "--imp-rate": "0.2", "--imp-rewind-epoch": "11"},
+        "control": {"--imp-rate": "0", "--imp-rewind": "lr", "--imp-rewind-epoch": "11"},
         "reinit": {"--imp-reinit": "--imp-rewind", "--imp-rewind": "lr", "--imp-rewind-epoch": "0"},
-        "random-2": {"--imp-score": "random", "--imp-seed": "2", "--imp-rewind-epoch": "10"},
-        "wanda": {"--imp-score": "wanda", "--imp-calibration-batches": "32", "--imp-rewind-epoch": "10"},
+        "random-2": {"--imp-score": "random", "--imp-seed": "2", "--imp-rewind-epoch": "11"},
+        "wanda": {"--imp-score": "wanda", "--imp-calibration-batches": "32", "--imp-rewind-epoch": "11"},
         "gradient-2": {"--imp-score": "gradient", "--imp-calibration-batches": "32", "--imp-seed": "2"},
     }
     for name, flags in expected.items():

@@ -77,6 +77,7 @@ def test_the_opposite_world_contradicts_them() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_world_where_nothing_happens_has_no_effects() -> None:
     words: Counter[str] = Counter()
     for seed in range(8):

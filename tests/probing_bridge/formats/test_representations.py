@@ -56,7 +56,7 @@ def test_written_and_read_back(tmp_path: Path) -> None:
         np.testing.assert_array_equal(file["layers/1"][row : row + 3], arrays[1][1].astype(np.float32))
 
 
-@pytest.mark.parametrize("shards", [1, 3, 7, 300])
+@pytest.mark.parametrize("shards", [1, 3, 7, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_many_sentences_in_any_order_by_any_number_of_processes(tmp_path: Path, dtype: str, shards: int) -> None:
     order = np.random.default_rng(1).permutation(len(SENTENCES)).tolist()

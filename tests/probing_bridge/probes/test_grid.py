@@ -269,7 +269,8 @@ def test_half_a_part_is_no_part(models: list[grid.ModelInfo], tmp_path: Path) ->
     assert rows(tmp_path / "parts") == before
 
 
-@pytest.mark.parametrize("where", ["processes", pytest.param("submitit", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["processes", "submitit"])
 def test_other_executors_give_the_same_rows(models: list[grid.ModelInfo], tmp_path: Path, where: str) -> None:
     specs, recipes = [TASKS["pair"].spec], [Recipe(max_epochs=2)]
 

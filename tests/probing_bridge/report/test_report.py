@@ -211,6 +211,7 @@ def test_the_same_row_of_two_experiments_is_refused_even_if_allowed(copy: Path) 
         read_results(copy, allow_mixed=True)
 
 
+@pytest.mark.slow
 def test_two_experiments_side_by_side(few: None, tiny_folder: Path, synthetic: ModuleType, tmp_path: Path) -> None:
     other = synthetic.write_results(tmp_path / "r", levels=2, tasks=2, layers=2, width=4, sign=-1, experiment="b",
                                     score="random")  # fmt: skip

@@ -68,6 +68,7 @@ def test_rows_keep_the_number_of_their_run(study: dict[str, list[Path]]) -> None
         assert set(one["probes"]["run"]) == {number} and set(one["probes"]["experiment"]) == {f"run-{number}"}
 
 
+@pytest.mark.slow
 def test_every_frame_of_a_study_is_those_of_its_runs(study: dict[str, list[Path]]) -> None:
     together, apart = read_runs(study["runs"]), [read_results(folder) for folder in study["runs"]]
     for name, exhibit in FIGURES.items():

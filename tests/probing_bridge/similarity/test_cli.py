@@ -268,6 +268,7 @@ def test_a_second_run_on_one_output_is_refused(
     assert not list(output.glob(".similarity*lock"))
 
 
+@pytest.mark.slow
 def test_other_flags_add_what_is_missing_and_keep_the_rest(
     make_dumps: Callable[..., Any],
     tmp_path: Path,
