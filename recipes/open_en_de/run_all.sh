@@ -5,7 +5,7 @@
 #   SEED=1,2,3  a study: a run for each seed, each in a folder of its own, and one page over them (recipes/study.sh)
 #   SMOKE=1     every step in minutes, on the first sentences of the same files
 #   --dry-run   print every command and do nothing
-# Hardware: two cores, 8 GB. Time: 6 hours, over as many days as you like: run it again after an interruption, and what
+# Hardware: two cores, 8 GB. Time: 4 hours (by calculation): run it again after an interruption, and what
 # is finished is not done again. Disk: 6 GB. The steps after the data are those of recipes/wmt16_en_de.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
