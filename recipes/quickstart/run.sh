@@ -59,11 +59,13 @@ compute() {
             --output "$state/reps/lth$k.hdf5" "${bpe[@]}"
     done
 }
-OMP_NUM_THREADS=1 translate > "$state/log/translate.log" &
+printed=$(mktemp)  # shown when the other core's steps have been
+OMP_NUM_THREADS=1 translate > "$printed" &
 status=0
 (OMP_NUM_THREADS=1 compute) || status=$?
 wait $! || status=$?
-cat "$state/log/translate.log"
+cat "$printed"
+rm -f "$printed"
 [ "$status" = 0 ] || exit "$status"
 
 # 5. Score, probe, compare, show.
