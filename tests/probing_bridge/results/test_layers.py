@@ -228,7 +228,6 @@ def test_models_that_are_no_levels_are_printed_too() -> None:
     assert set(printed["majority"]) == {0.2} and printed["word_majority"].isna().all()
 
 
-@pytest.mark.slow
 def test_intervals_hold_their_scores_in_every_frame(full: Results, pre_norm: Results) -> None:
     checked = 0
     for results in (full, pre_norm):

@@ -23,7 +23,7 @@ def coverage(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.mark.slow
 def test_intervals_and_errors_are_right_at_both_sizes(coverage: ModuleType) -> None:
-    """By few corpora, so with room for chance; the benchmark's own table is of 200."""
+    """By few corpora, so with room for chance; the benchmark's own table is of 400."""
     rows = [tally.row(key) for key, tally in coverage.tallies(100).items()]
     assert len({row["of"] for row in rows}) == 5
     for row in rows:
