@@ -47,9 +47,8 @@ def _unknown(tokenizer: Any) -> int:
     return -1 if tokenizer.unk_token_id is None else int(tokenizer.unk_token_id)
 
 
-def _no_padding(tokenizer: Any, ids: Sequence[int]) -> list[int]:
+def _no_padding(ids: Sequence[int], pad: int | None, unknown: int) -> list[int]:
     """Ids of a word's pieces; one that is written like the padding symbol is unknown, where there is such a symbol."""
-    pad, unknown = tokenizer.pad_token_id, _unknown(tokenizer)
     return [unknown if index == pad and unknown >= 0 else index for index in ids]
 
 
@@ -59,7 +58,7 @@ class FastSegmenter(Segmenter):
     def __init__(self, tokenizer: Any, before: Sequence[int], after: Sequence[int]) -> None:
         """Takes the tokenizer, and what it puts before and after a text."""
         super().__init__(_unknown(tokenizer), before, after)
-        self._tokenizer = tokenizer
+        self._tokenizer, self._pad = tokenizer, tokenizer.pad_token_id  # a lookup takes as long as a word
 
     def pieces(self, words: Sequence[str]) -> list[list[int]]:
         """See Segmenter."""
@@ -79,7 +78,7 @@ class FastSegmenter(Segmenter):
         if self._unknown < 0 and not all(pieces):
             word = words[pieces.index([])]
             raise WordsError(f"the tokenizer has no piece of the word {word[:40]!r}, and no unknown symbol")
-        return [_no_padding(self._tokenizer, own) or [self._unknown] for own in pieces]
+        return [_no_padding(own, self._pad, self._unknown) or [self._unknown] for own in pieces]
 
 
 class SlowSegmenter(WordByWord):
@@ -87,11 +86,11 @@ class SlowSegmenter(WordByWord):
 
     def __init__(self, tokenizer: Any, before: Sequence[int], after: Sequence[int]) -> None:
         """Takes the tokenizer, and what it puts before and after a text."""
-        self._tokenizer = tokenizer
+        self._tokenizer, self._pad = tokenizer, tokenizer.pad_token_id
         super().__init__(_unknown(tokenizer), before, after)
 
     def _cut(self, text: str) -> list[str]:
         return list(self._tokenizer.tokenize(text, split_special_tokens=True))
 
     def _ids(self, pieces: Sequence[str]) -> list[int]:
-        return _no_padding(self._tokenizer, self._tokenizer.convert_tokens_to_ids(list(pieces)))
+        return _no_padding(self._tokenizer.convert_tokens_to_ids(list(pieces)), self._pad, self._unknown)

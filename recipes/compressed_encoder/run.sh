@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A sentence encoder, pruned: what do five rates and three scores take away of eighteen tasks? Two cores, a quarter of an
-# hour, 4 GB of disk.
+# A sentence encoder, pruned: what do nine rates and three scores take away of eighteen tasks? Two cores, a quarter of an
+# hour, 6 GB of disk.
 #   DATA=DIR    the corpora (default: ../shared/data beside the checkout; recipes/open_en_de/README.md says what they are)
 #   STATE=DIR   where everything goes (default: recipes/compressed_encoder/state)
 #   CONFIG=FILE other settings than config.sh
@@ -36,47 +36,52 @@ corpora() {
 }
 step corpora "first sentences of the corpora of eighteen tasks" corpora
 
-# 2. Three series of levels, each pruned at once.
-for score in "${SCORES[@]}"; do
-    step "prune-$score" "$n_levels rates by $score" \
-        python -m probing_bridge.run prune --hf "$state/model" --rates "$RATES" --score "$score" --output "$state/$score"
-done
+# each_score FUNCTION: calls it for every score, all at the same time.
+each_score() {
+    local score process processes=() status=0
+    for score in "${SCORES[@]}"; do "$1" "$score" & processes+=($!); done
+    for process in "${processes[@]}"; do wait "$process" || status=$?; done
+    return $status
+}
 
-# 3. Encode, probe and dump each level; delete what is large.
+# 2. Three series of levels, each pruned at once.
+prune() {
+    python -m probing_bridge.run prune --hf "$state/model" --rates "$RATES" --score "$1" --output "$state/$1"
+    mkdir -p "$state/results/$1"
+    cp "$state/$1/lth.csv" "$state/results/$1/"
+}
+step prune "$n_levels rates by each score" each_score prune
+
+# 3. Encode and dump the levels, one on each core; probe a series; delete what is large.
 level() {  # SCORE LEVEL
-    local model=(--hf "$state/$1/lth$2" --level "$2" --sparsity --cpu) results=$state/results/$1
-    mkdir -p "$results"
+    local model=(--hf "$state/$1/lth$2" --level "$2" --sparsity --cpu)
     python -m probing_bridge.run encode "${model[@]}" --sentences "$state/sentences/sentences.txt" --dtype float16 \
-        --max-tokens 2000 --output "$state/reps/$1/lth$2.hdf5"
-    python -m probing_bridge.run dump "${model[@]}" --source "$state/text" --output "$state/dumps/$1/lth$2.h5"
+        --max-tokens 2000 --output "$state/reps/$1/lth$2.hdf5" &&
+        python -m probing_bridge.run dump "${model[@]}" --source "$state/text" --output "$state/dumps/$1/lth$2.h5"
 }
-probe() {  # SCORE LEVEL...
-    local score=$1 files=()
-    shift
-    for k in "$@"; do files+=("$state/reps/$score/lth$k.hdf5"); done
-    python -m probing_bridge.run probe "${suite[@]}" --reps "${files[@]}" --output "$state/results/$score" --jobs 2 \
-        "${PROBE[@]}"
-    rm "${files[@]}"
+both() {  # SCORE LEVEL: this level and the next
+    level "$1" "$2" & local first=$! status=0
+    [ "$2" = "$n_levels" ] || level "$1" $(($2 + 1)) || status=$?
+    wait $first || status=$?
+    return $status
 }
-both() {  # SCORE LEVEL LEVEL: two at a time
-    level "$1" "$2" & local first=$!
-    level "$1" "$3"
-    wait $first
-    probe "$1" "$2" "$3"
+probe() {  # SCORE
+    python -m probing_bridge.run probe "${suite[@]}" --reps "$state/reps/$1"/lth*.hdf5 --output "$state/results/$1" \
+        --jobs 2 "${PROBE[@]}"
+    rm "$state/reps/$1"/lth*.hdf5
 }
 for score in "${SCORES[@]}"; do
-    for ((k = 0; k < n_levels; k += 2)); do
-        step "level-$score-$k" "$score, levels $k and $((k + 1)): encode, dump, probe" both "$score" $k $((k + 1))
+    for ((k = 0; k <= n_levels; k += 2)); do
+        step "level-$score-$k" "$score, from level $k: encode, dump" both "$score" $k
     done
+    step "probe-$score" "$score: linear probes" probe "$score"
 done
 
 # 4. Compare the levels, and show everything on one page.
-for score in "${SCORES[@]}"; do
-    cp "$state/$score/lth.csv" "$state/results/$score/"
-    step "similarity-$score" "$score: NeuronSim, CKA, attention, spectra" \
-        python -m probing_bridge.run similarity --dumps "$state/dumps/$score"/lth*.h5 --output "$state/results/$score" \
-        "${SIMILARITY[@]}"
-done
+compare() {
+    python -m probing_bridge.run similarity --dumps "$state/dumps/$1"/lth*.h5 --output "$state/results/$1" "${SIMILARITY[@]}"
+}
+step similarity "NeuronSim, CKA, attention, spectra" each_score compare
 step report "the page: ${SCORES[0]}, and beside it ${SCORES[-1]}" python -m probing_bridge.run report \
     --results "$state/results/${SCORES[0]}" --compare "$state/results/${SCORES[0]}" "$state/results/${SCORES[-1]}" \
     --output "$state/report"
