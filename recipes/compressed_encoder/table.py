@@ -20,7 +20,9 @@ from probing_bridge.results.naming import task_label, task_order
 from probing_bridge.results.probing import probe_scores
 
 WORDS = "word_majority"  # the most frequent label of a word in the training set
-DENSE = {"layer": "layer", "score": "score", "gain": "contextual gain", WORDS: "majority of the word"}
+DENSE = {
+    "layer": "layer", "score": "score", "gain": "contextual gain", "interval": "95 %", WORDS: "majority of the word",
+}  # fmt: skip
 
 
 def main() -> None:
@@ -31,18 +33,26 @@ def main() -> None:
     arguments = parser.parse_args()
     scores = at_dense_layers([read_series(path.parent) for path in sorted(arguments.results.glob("*/probes.csv"))])
     dense = scores[(scores["level"] == 0) & (scores["by"] == scores["by"].iloc[0])]
-    named = dense.assign(task=dense["task"].map(task_label))
+    named = dense.assign(
+        task=dense["task"].map(task_label),
+        interval=[f"[{low:.3f}, {high:.3f}]" for low, high in zip(dense["low"], dense["high"], strict=True)],
+    )
     write(arguments.output / "dense.md", markdown(named[["task", *DENSE]].rename(columns=DENSE)))
     write(arguments.output / "levels.md", markdown(levels_table(scores)))
     draw(scores, arguments.output / "tasks.svg")
-    print(f"contextual gain above zero: {int((dense['gain'] > 0).sum())} of {len(dense)} tasks")
+    above, whole = int((dense["gain"] > 0).sum()), int((dense["low"] > 0).sum())
+    print(f"contextual gain above zero: {above} of {len(dense)} tasks, {whole} with all of its interval")
 
 
 def read_series(place: Path) -> pd.DataFrame:
-    """Every task, level and layer by linear probes: score, gain, majority of the word; the folder's name is `by`."""
+    """Every task, level and layer by linear probes: score, gain with its interval, majority of the word.
+
+    The folder's name is `by`.
+    """
     results = read_results(place)
     scores, gains = probe_scores(results, "linear"), probe_scores(results, "linear", GAIN)
-    gains = gains[["task", "level", "layer", "score"]].rename(columns={"score": "gain"})
+    scores = scores.drop(columns=["low", "high"])  # of the gain from here on
+    gains = gains[["task", "level", "layer", "score", "low", "high"]].rename(columns={"score": "gain"})
     baseline = results["probes"][results["probes"]["probe"] == WORDS]
     words = baseline[~baseline["metric"].isin(side_metrics())].groupby("task")["score"].mean().rename(WORDS)
     return scores.merge(gains, how="left").join(words, on="task").assign(by=place.name)
@@ -59,11 +69,14 @@ def at_dense_layers(series: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def levels_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """Each level's mean over the tasks by how it was pruned, and its parts of speech."""
+    """Each level's mean over the tasks by how it was pruned, its parts of speech, and how many tasks still gain."""
     mean = scores.groupby(["level", "by"])["score"].mean().unstack()
+    gaining = (
+        (scores["low"] > 0).groupby([scores["level"], scores["by"]]).sum().unstack().add_suffix(", tasks that gain")
+    )
     pos = scores[scores["task"] == "pos"].set_index(["level", "by"])["score"].unstack().add_suffix(", POS")
     sparsity = scores.groupby("level")["sparsity"].first().rename("sparsity")
-    return pd.concat([sparsity, mean, pos], axis=1).reset_index()
+    return pd.concat([sparsity, mean, pos, gaining], axis=1).reset_index()
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -49,11 +49,12 @@ def test_the_tables_have_gains_and_levels(tmp_path):
     for level, sparsity in ((0, 0.0), (1, 0.5)):
         for task, metric, scores in (("pos", "accuracy", (0.7, 0.9, 0.8)), ("ner", "span_f1", (0.5, 0.4, 0.3))):
             for layer, score in zip(("0", "2", "4"), scores, strict=True):
-                rows.append((level, sparsity, task, layer, "linear", metric, score - sparsity / 10))
-                rows.append((level, sparsity, task, layer, "linear", "gain", score - scores[0]))
+                rows.append((level, sparsity, task, layer, "linear", metric, score - sparsity / 10, 0.3, 0.9))
+                gain = score - scores[0]
+                rows.append((level, sparsity, task, layer, "linear", "gain", gain, gain - 0.1 - sparsity, gain + 0.1))
             if level == 0:
-                rows.append((None, None, task, "-", "word_majority", metric, 0.6))
-    columns = ["level", "sparsity", "task", "layer", "probe", "metric", "score"]
+                rows.append((None, None, task, "-", "word_majority", metric, 0.6, None, None))
+    columns = ["level", "sparsity", "task", "layer", "probe", "metric", "score", "low", "high"]
     frame = pd.DataFrame(rows, columns=columns).assign(experiment="e", seed=133, n=9, package_version="1")
     frame["dev_score"] = frame["score"]
     frame["model"] = ["-" if pd.isna(level) else f"lth{level:.0f}" for level in frame["level"]]
@@ -65,8 +66,13 @@ def test_the_tables_have_gains_and_levels(tmp_path):
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
-    assert (done.stdout, done.stderr) == ("contextual gain above zero: 1 of 2 tasks\n", "")
+    assert (done.stdout, done.stderr) == ("contextual gain above zero: 1 of 2 tasks, 1 with all of its interval\n", "")
     dense = (tmp_path / "tables" / "dense.md").read_text().splitlines()
-    assert dense[2:] == ["| POS | 2 | 0.900 | 0.200 | 0.600 |", "| NER | 2 | 0.400 | -0.100 | 0.600 |"]
-    assert "| 1 | 0.500 | 0.600 | 0.600 | 0.850 | 0.850 |" in (tmp_path / "tables" / "levels.md").read_text()
+    assert dense[2:] == [
+        "| POS | 2 | 0.900 | 0.200 | [0.100, 0.300] | 0.600 |",
+        "| NER | 2 | 0.400 | -0.100 | [-0.200, 0.000] | 0.600 |",
+    ]
+    levels = (tmp_path / "tables" / "levels.md").read_text()
+    assert "| 0 | 0.000 | 0.650 | 0.650 | 0.900 | 0.900 | 1 | 1 |" in levels
+    assert "| 1 | 0.500 | 0.600 | 0.600 | 0.850 | 0.850 | 0 | 0 |" in levels
     assert (tmp_path / "tables" / "tasks.svg").stat().st_size > 1000
