@@ -3,6 +3,7 @@
 # With DRY_RUN set nothing is done: every command is printed instead.
 # Threads that wait sleep instead of spinning: on a busy machine training is up to thirty times faster.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+commit=$(git describe --always --dirty --exclude '*' 2> /dev/null) || commit=  # nothing where this is no checkout
 
 fail() { echo "${recipe:-$(basename "$(dirname "$0")")}: $*" >&2; exit 1; }
 # refuse MESSAGE: for settings that cannot be right.
@@ -19,7 +20,8 @@ run() {
     echo "${line# }"
 }
 
-# step NAME TITLE COMMAND...: appends the command's output to a log, unless it has been done before.
+# step NAME TITLE COMMAND...: appends the command's output to a log, unless it has been done before. The log says when and at
+# which commit, done/NAME how long the last sitting took.
 step() {
     local name=$1 title=$2 started=$SECONDS
     : "${state:?}"
@@ -32,7 +34,7 @@ step() {
     [ -e "$state/done/$name" ] && return
     printf '%-12s %s ... ' "$name" "$title"
     local status=0
-    printf '# %s: %s on %s%s\n' "$(date '+%F %T')" "$name" "$(uname -n)" "${SLURM_JOB_ID:+, Slurm job $SLURM_JOB_ID}" \
+    printf '# %s%s: %s on %s%s\n' "$(date '+%F %T')" "${commit:+ at $commit}" "$name" "$(uname -n)" "${SLURM_JOB_ID:+, Slurm job $SLURM_JOB_ID}" \
         >> "$state/log/$name.log"
     set +e  # in a condition bash would ignore a failure in the middle of a step
     # Where a time limit sends SIGTERM to every process, the shells wait for the command, which saves before it ends.
@@ -44,6 +46,5 @@ step() {
         echo "failed"
         fail "$(tail -n 1 "$state/log/$name.log") (the whole log: $state/log/$name.log)"
     fi
-    touch "$state/done/$name"
-    echo "$((SECONDS - started)) s"
+    echo "$((SECONDS - started)) s" | tee "$state/done/$name"
 }

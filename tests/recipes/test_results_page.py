@@ -1,5 +1,6 @@
 """docs/RESULTS*.md: their tables and figures are what `report` makes of the committed result tables."""
 
+import gzip
 import shutil
 from pathlib import Path
 
@@ -57,6 +58,44 @@ def test_the_rebuilt_report_has_the_tables_of_the_page(script, request, name, ma
     assert len(tables) >= 5 and all(path.read_bytes() == wanted[path] for path in tables)
     assert len(wanted) > len(tables) and all(path.is_file() for path in wanted)
     assert len(page.read_text().split()) <= 2500
+
+
+def test_tables_of_a_study_are_kept_with_what_made_them(run, tmp_path):
+    rows = "".join(f"{number}\n" for number in range(20_000))
+    for state in (tmp_path / "state", tmp_path / "state/seed2"):
+        for experiment in ("magnitude", "control"):
+            (state / experiment / "tables").mkdir(parents=True)
+            (state / experiment / "tables/lth.csv").write_text("level\n0\n")
+            (state / experiment / "tables/spectrum.csv").write_text("k\n" + rows)
+        (state / "log").mkdir()
+        (state / "log/train-control.log").write_text(
+            "# 2026-11-27 11:17:42 at d232449: train-control on vm\n# of its own\n"
+        )
+        (state / "log/train-magnitude.log").write_text(
+            "# 2026-11-27 08:25:35 at d232449: train-magnitude on vm\nloss\n"
+        )
+    kept = tmp_path / "kept"
+    (kept / "seed2/old").mkdir(parents=True)
+    done = run("bash", "recipes/keep_tables.sh", kept, SEED="1,2", STATE=tmp_path / "state")
+    assert done.stdout == f"{kept}/seed1: 4 tables\n{kept}/seed2: 4 tables\n"
+    found = {str(path.relative_to(kept / "seed2")) for path in (kept / "seed2").rglob("*") if path.is_file()}
+    assert found == {f"{of}/{table}" for of in ("magnitude", "control") for table in ("lth.csv", "spectrum.csv.gz")} | {
+        "made.txt"
+    }
+    assert gzip.decompress((kept / "seed2/control/spectrum.csv.gz").read_bytes()).decode() == "k\n" + rows
+    assert (kept / "seed2/made.txt").read_text().splitlines() == [
+        "SEED=2",
+        "2026-11-27 11:17:42 at d232449: train-control on vm",
+        "2026-11-27 08:25:35 at d232449: train-magnitude on vm",
+    ]
+    before = (kept / "seed1/control/spectrum.csv.gz").read_bytes()
+    run("bash", "recipes/keep_tables.sh", kept, SEED="1", STATE=tmp_path / "state")
+    assert (kept / "seed1/control/spectrum.csv.gz").read_bytes() == before
+
+
+def test_a_run_without_tables_is_not_kept(run, tmp_path):
+    done = run("bash", "recipes/keep_tables.sh", tmp_path / "kept", SEED="2", STATE=tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and f"{tmp_path}/seed2: no tables" in done.stderr
 
 
 @pytest.fixture
