@@ -23,7 +23,7 @@ from probing_bridge.results.probing import probed
 
 PARALLEL = "ud_pud/{}_pud-ud-test.conllu.gz"  # the same sentences in the same order in each language
 SERIES = ("encoder", "decoder", "decoder-alone")
-COLUMNS = {"layer": "layer", "score": "score", "gain": "gain", "word_majority": "majority"}
+COLUMNS = {"layer": "layer", "score": "score", "interval": "gain [95 %]", "word_majority": "majority"}
 
 
 def main() -> int:
@@ -65,6 +65,7 @@ def sides(results: Path) -> str:
     tasks = task_order([task for frame in series.values() for task in frame.index])
     table = pd.DataFrame({"task": [task_label(task) for task in tasks]})
     for name, frame in series.items():
+        frame["interval"] = [f"{row.gain:.3f} [{row.gain_low:.3f}, {row.gain_high:.3f}]" for row in frame.itertuples()]
         for column, title in COLUMNS.items():
             table[f"{name} {title}"] = frame[column].reindex(tasks).map(shown).tolist()
     return to_markdown(table)

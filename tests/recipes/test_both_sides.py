@@ -78,18 +78,19 @@ def test_parallel_treebanks_of_different_lengths_are_refused(treebanks, tmp_path
 def test_the_table_has_each_sides_tasks(tmp_path, script):
     """Layer 1 is the best on the development split; the encoder has no case."""
     sides = script("both_sides/sides.py")
-    columns = ["task", "layer", "probe", "metric", "score"]
+    columns = ["task", "layer", "probe", "metric", "score", "low", "high"]
     for name, tasks in zip(sides.SERIES, (["pos"], ["pos", "feat_case"], ["pos", "feat_case"]), strict=True):
         rows = []
         for task in tasks:
-            rows += [(task, layer, "linear", "accuracy", score) for layer, score in (("0", 0.5), ("1", 0.75))]
-            rows += [(task, layer, "linear", "gain", gain) for layer, gain in (("0", 0.0), ("1", 0.25))]
-            rows.append((task, "-", "word_majority", "accuracy", 0.625))
+            for layer, score, gain in (("0", 0.5, 0.0), ("1", 0.75, 0.25)):
+                rows.append((task, layer, "linear", "accuracy", score, score - 0.1, score + 0.1))
+                rows.append((task, layer, "linear", "gain", gain, gain - 0.05, gain + 0.05))
+            rows.append((task, "-", "word_majority", "accuracy", 0.625, None, None))
         frame = pd.DataFrame(rows, columns=columns).assign(experiment="e", model="lth0", level=0, sparsity=0.0, n=9)
         frame = frame.assign(dev_score=frame["score"], seed=133, package_version="1")
         write_table(frame, "probes", tmp_path / name / "probes.csv")
     lines = sides.sides(tmp_path).splitlines()
-    cells = "1 | 0.750 | 0.250 | 0.625"
+    cells = "1 | 0.750 | 0.250 [0.200, 0.300] | 0.625"
     assert lines[2:] == [f"| POS | {cells} | {cells} | {cells} |", f"| Case | – | – | – | – | {cells} | {cells} |"]
 
 
