@@ -2,7 +2,8 @@
 #                 make setup EXTRAS=jiant-runtime adds what jiant needs, in which Levenshtein is under the GPL
 # make bundle     code, wheels and the data in DATA (default: ../shared/data) in build/bundle.tar.gz, for a machine without network
 #                 (docs/cluster.md); make bundle PYTHON=python3.12 for that Python
-# make quickstart train, prune, probe and compare a small Transformer on real text (recipes/quickstart)
+# make quickstart train, prune, probe and compare a small Transformer on real text (recipes/quickstart); what only tests and
+#                 other models need is not installed for it
 # make test       ruff, mypy, import contracts and pytest; make test PYTHON=python3.12 likewise with that interpreter, and
 #                 with Python 3.13, for which there is no fairseq, what the bridge is without it
 # make test-faults  every command under injected faults (full disk, kill, ...), and their table in docs/faults.md
@@ -15,7 +16,9 @@ PYTHON ?= $(DEFAULT_PYTHON)
 VENV := .venv$(if $(filter $(PYTHON),$(DEFAULT_PYTHON)),,-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 EXTRAS ?=
+comma := ,
 STAMP := $(VENV)/.installed$(if $(EXTRAS),-$(EXTRAS))
+PLAIN := $(VENV)/.installed-train
 # What tests start reads what was compiled before it.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -23,14 +26,18 @@ export PYTHONDONTWRITEBYTECODE :=
 setup: $(STAMP)
 
 $(STAMP): setup.py constraints.txt tools/setup.sh
-	bash tools/setup.sh "$(PYTHON)" "$(VENV)" "$(EXTRAS)"
+	bash tools/setup.sh "$(PYTHON)" "$(VENV)" "dev,hf$(if $(EXTRAS),$(comma)$(EXTRAS))"
+	touch "$(PLAIN)" "$@"
+
+$(PLAIN): setup.py constraints.txt tools/setup.sh
+	bash tools/setup.sh "$(PYTHON)" "$(VENV)"
 	touch "$@"
 
 bundle: DATA ?= ../shared/data
 bundle: $(STAMP)
 	$(BIN)/python tools/bundle.py --data $(DATA) --output build/bundle.tar.gz
 
-quickstart: $(STAMP)
+quickstart: $(PLAIN)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/quickstart/run.sh
 
 test: $(STAMP)

@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 # neither and lacks the task hooks that carry masks through a resume.
 TRAIN = [
     "ve-fairseq==0.12.3; python_version < '3.13'",
+    "lxml>=5.0",
     "sacremoses>=0.1",
     "safetensors>=0.4",
     "sentencepiece>=0.2",
@@ -45,7 +46,6 @@ DEV = [
     "hypothesis>=6.100",
     "import-linter>=2.0",
     "ipykernel>=6.29",
-    "lxml>=5.0",
     "markdown-it-py>=3.0",
     "mypy>=1.10",
     "nbclient>=0.10",

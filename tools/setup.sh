@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # setup.sh PYTHON VENV [EXTRAS]: makes the virtual environment with the tested versions. Run by `make setup`. EXTRAS are
-# extras of setup.py with commas between, beyond `dev`, `hf` and `train`, in which there is nothing under the GPL. `train`
-# is left out where there is no fairseq for the Python: from 3.13 on the bridge stands alone.
+# extras of setup.py with commas between, beyond `train`, which is left out where there is no fairseq for the Python: from 3.13
+# on the bridge stands alone.
 # Unpacked from a bundle (make bundle), it installs the wheels that came with it, asks no network, and takes what is not
 # among them from the Python itself.
 set -euo pipefail
@@ -24,13 +24,12 @@ if [ -d wheels ]; then
     exit
 fi
 [ -x "$venv/bin/pip" ] || "$python" -m venv "$venv"
-taken=dev,hf
-"$python" -c 'import sys; sys.exit(sys.version_info >= (3, 13))' && taken=$taken,train
+"$python" -c 'import sys; sys.exit(sys.version_info >= (3, 13))' && extras=train${extras:+,$extras}
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 echo "setup: installing into $venv (the first time takes a few minutes)"
 # torch first and by its exact version: a CPU build is then kept where one is offered.
 pip install -qq -c constraints.txt torch==2.13.0
-pip install -qq -c constraints.txt -e ".[$taken${extras:+,$extras}]"
+pip install -qq -c constraints.txt -e ".${extras:+[$extras]}"
 if [[ ",$extras," == *,jiant-runtime,* ]]; then
     pip install -qq --no-deps jiant==2.2.0  # its own pins no longer install; see docs/jiant.md
 fi
