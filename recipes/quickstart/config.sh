@@ -7,4 +7,4 @@ MODEL=(--arch transformer --share-all-embeddings --encoder-layers 3 --decoder-la
     --encoder-embed-dim 128 --decoder-embed-dim 128 --encoder-ffn-embed-dim 256 --decoder-ffn-embed-dim 256
     --encoder-attention-heads 4 --decoder-attention-heads 4 --dropout 0.1)
 OPTIMISATION=(--optimizer adam --adam-betas '(0.9, 0.98)' --lr-scheduler inverse_sqrt --lr 2e-3 --warmup-updates 400
-    --criterion label_smoothed_cross_entropy --label-smoothing 0.1 --max-tokens 750 --seed 1)   # of each process
+    --criterion label_smoothed_cross_entropy --label-smoothing 0.1 --max-tokens 500 --seed 1)   # of each process
