@@ -3,12 +3,16 @@
 `python -m benchmarks.representations FOLDER` writes 20,000 sentences of 25 words, 7 layers of 128, in both layouts (2 x
 1.8 GB) and opens each, takes its hash and loads all layers of all sentences, and of every tenth. Prints one JSON line
 of CPU seconds.
+
+`python -m benchmarks.representations FOLDER --wide` writes what 12 layers of 2560 give for 100,000 words,
+float16 (6.7 GB), loads one layer of it for probes, and prints CPU seconds and the most memory that each held.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+import resource
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +24,7 @@ from benchmarks.blas import describe_blas, start_with_own_kernel
 
 N_SENTENCES, N_WORDS, DIM = 20_000, 25, 128
 LAYERS = tuple("0123456")
+WIDE_SENTENCES, WIDE_DIM, WIDE_LAYERS = 4_000, 2560, tuple(str(layer) for layer in range(13))
 
 
 class Drawn:
@@ -83,9 +88,46 @@ def run(folder: Path) -> dict[str, Any]:
     return {**result, "written": {name: round(one, 2) for name, one in written.items()}, "blas": describe_blas()}
 
 
+def peak() -> float:
+    """The most memory that this process has held, GB."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2)
+
+
+def run_wide(folder: Path) -> dict[str, Any]:
+    """Writes the words of a wide model, loads one layer, and checks some of its values."""
+    from probing_bridge.formats.origin import Origin
+    from probing_bridge.formats.representations import Representations, RepresentationWriter
+    from probing_bridge.probes.features import load_features
+
+    path, draw = folder / "wide.hdf5", np.random.default_rng(0)
+    texts = [[f"w{n}", *["w"] * (N_WORDS - 1)] for n in range(WIDE_SENTENCES)]
+    vectors = draw.standard_normal((len(WIDE_LAYERS), N_WORDS, WIDE_DIM), np.float32)
+    result: dict[str, Any] = {"words": WIDE_SENTENCES * N_WORDS, "before": {"GB held": peak()}}
+    try:
+        started = time.process_time()
+        with RepresentationWriter(path, texts, WIDE_LAYERS, WIDE_DIM, Origin("benchmark", 0), "float16") as writer:
+            for number, tokens in enumerate(texts):
+                writer.add(tokens, np.roll(vectors, number, axis=2))
+        result["written"] = {"CPU s": round(time.process_time() - started, 1), "GB held": peak()}
+        result["GB on disk"] = round(path.stat().st_size / 1e9, 2)
+        started = time.process_time()
+        with Representations(path) as representations:
+            features = load_features(representations, texts, [WIDE_LAYERS[-1]], folder, 2 << 30)
+        result["one layer loaded"] = {"CPU s": round(time.process_time() - started, 1), "GB held": peak()}
+        found = features.values[0, -N_WORDS:].numpy()
+        np.testing.assert_allclose(found, np.roll(vectors[-1], WIDE_SENTENCES - 1, axis=1), atol=4e-3)
+    finally:
+        path.unlink(missing_ok=True)
+    return result
+
+
 def main() -> None:
     start_with_own_kernel("benchmarks.representations")
-    print(json.dumps(run(Path(sys.argv[1]))))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the files go, which are removed at the end")
+    parser.add_argument("--wide", action="store_true", help="100,000 words of a wide model instead")
+    arguments = parser.parse_args()
+    print(json.dumps((run_wide if arguments.wide else run)(arguments.folder)))
 
 
 if __name__ == "__main__":
