@@ -19,6 +19,8 @@ from probing_bridge.formats.representations.layout import INDEX, sentence_text, 
 from probing_bridge.formats.representations.liu_file import LiuFile
 from probing_bridge.formats.shards import shard_paths
 
+_PIECE = 2**22  # numbers read at a time, 16 MB, so that what is held does not grow with the corpus
+
 
 class Representations:
     """Word representations, open for reading; also a context manager.
@@ -111,7 +113,7 @@ class Representations:
         return out
 
     def read_into(self, sentences: Iterable[Sequence[str]], layers: Sequence[str], out: np.ndarray) -> None:
-        """Reads many sentences, neighbours in the file at once.
+        """Reads many sentences, neighbours in the file in pieces of some megabytes.
 
         Args:
             sentences: Their words.
@@ -131,7 +133,7 @@ class Representations:
                 row += n_rows
 
     def _runs(self, sentences: Iterable[Sequence[str]]) -> list[tuple[RepresentationFile | LiuFile, int, int]]:
-        """Sentences as ranges of texts that follow each other in a file."""
+        """Sentences as ranges of texts that follow each other in a file, of at most _PIECE numbers a layer."""
         runs: list[tuple[RepresentationFile | LiuFile, int, int]] = []
         for tokens in sentences:
             text = sentence_text(tokens)
@@ -141,7 +143,8 @@ class Representations:
             n_words = int(file.offsets[number + 1] - file.offsets[number])
             if n_words != len(tokens):
                 raise InputError(f"{shown(text)} has {len(tokens)} words but {n_words} vectors", self.path)
-            if runs and runs[-1][0] is file and runs[-1][2] == number:
+            goes_on = bool(runs) and runs[-1][0] is file and runs[-1][2] == number
+            if goes_on and int(file.offsets[number + 1] - file.offsets[runs[-1][1]]) * self.dim <= _PIECE:
                 runs[-1] = (file, runs[-1][1], number + 1)
             else:
                 runs.append((file, number, number + 1))

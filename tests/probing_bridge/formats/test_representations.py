@@ -1,5 +1,6 @@
 """Word representations: what is written comes back, and files that would give wrong numbers are refused."""
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,23 @@ def test_many_sentences_in_any_order_by_any_number_of_processes(tmp_path: Path, 
         else:  # eleven bits of what is left when the mean is off
             np.testing.assert_allclose(out, expected[[2, 1]], atol=8 * 2**-11)
         assert list(reps.sentences()) == SENTENCES and len(list(tmp_path.iterdir())) == shards
+
+
+def test_what_is_held_while_reading_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
+    """A layer of 48 MB, all neighbours: beside it, twice the piece that is read at a time and no more."""
+    texts = [[f"w{number}"] * 100 for number in range(300)]
+    array = np.random.default_rng(0).standard_normal((1, 100, 400), np.float32)
+    with RepresentationWriter(tmp_path / "r.hdf5", texts, ["0"], 400, Origin(), "float16") as writer:
+        for number, words in enumerate(texts):
+            writer.add(words, array + number % 7)
+    with Representations(tmp_path / "r.hdf5") as reps:
+        out = np.empty((1, 30_000, 400), np.float32)
+        tracemalloc.start()
+        reps.read_into(texts, ["0"], out)
+        held = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    np.testing.assert_allclose(out[0].reshape(300, 100, 400)[[5, 299]], [array[0] + 5, array[0] + 5], atol=1e-2)
+    assert held < out.nbytes
 
 
 def test_a_hash_tells_values_and_not_in_which_order_they_came(tmp_path: Path) -> None:
