@@ -138,8 +138,9 @@ def paragraphs(page: Path) -> dict[str, str]:
 def write_pairs(pairs: Iterator[tuple[str, str, str]], folder: Path) -> None:
     """Filters, splits and writes the pairs: 1 in 20 pages is test, 1 in 20 valid, so no page is on two sides.
 
-    Kept are pairs of MIN_WORDS to MAX_WORDS words a side, at most twice as long as their partner, different from it; each
-    English and each German text only once. A pair whose English occurs on a test or valid page is never trained on.
+    Kept are pairs of MIN_WORDS to MAX_WORDS words a side, at most twice as long as their partner, different from it;
+    each English and each German text only once. A pair whose English occurs on a test or valid page is never trained
+    on.
     """
     seen: set[str] = set()
     splits: dict[str, list[tuple[str, str]]] = {"train": [], "valid": [], "test": []}
