@@ -16,9 +16,8 @@ PYTHON ?= $(DEFAULT_PYTHON)
 VENV := .venv$(if $(filter $(PYTHON),$(DEFAULT_PYTHON)),,-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 EXTRAS ?=
-comma := ,
 STAMP := $(VENV)/.installed$(if $(EXTRAS),-$(EXTRAS))
-PLAIN := $(VENV)/.installed-train
+PLAIN := $(VENV)/.plain
 # What tests start reads what was compiled before it.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -26,7 +25,7 @@ export PYTHONDONTWRITEBYTECODE :=
 setup: $(STAMP)
 
 $(STAMP): setup.py constraints.txt tools/setup.sh
-	bash tools/setup.sh "$(PYTHON)" "$(VENV)" "dev,hf$(if $(EXTRAS),$(comma)$(EXTRAS))"
+	bash tools/setup.sh "$(PYTHON)" "$(VENV)" dev hf $(EXTRAS)
 	touch "$(PLAIN)" "$@"
 
 $(PLAIN): setup.py constraints.txt tools/setup.sh

@@ -3,7 +3,6 @@
 # With DRY_RUN set nothing is done: every command is printed instead.
 # Threads that wait sleep instead of spinning: on a busy machine training is up to thirty times faster.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
-commit=$(git describe --always --dirty --exclude '*' 2> /dev/null) || commit=  # nothing where this is no checkout
 
 fail() { echo "${recipe:-$(basename "$(dirname "$0")")}: $*" >&2; exit 1; }
 # refuse MESSAGE: for settings that cannot be right.
@@ -33,9 +32,10 @@ step() {
     fi
     [ -e "$state/done/$name" ] && return
     printf '%-12s %s ... ' "$name" "$title"
-    local status=0
-    printf '# %s%s: %s on %s%s\n' "$(date '+%F %T')" "${commit:+ at $commit}" "$name" "$(uname -n)" "${SLURM_JOB_ID:+, Slurm job $SLURM_JOB_ID}" \
-        >> "$state/log/$name.log"
+    local status=0 commit=
+    [ ! -e .git ] || commit=" at $(git describe --always --dirty --exclude '*')"
+    printf '# %s%s: %s on %s%s\n' "$(date '+%F %T')" "$commit" "$name" "$(uname -n)" \
+        "${SLURM_JOB_ID:+, Slurm job $SLURM_JOB_ID}" >> "$state/log/$name.log"
     set +e  # in a condition bash would ignore a failure in the middle of a step
     # Where a time limit sends SIGTERM to every process, the shells wait for the command, which saves before it ends.
     trap : TERM
@@ -47,4 +47,12 @@ step() {
         fail "$(tail -n 1 "$state/log/$name.log") (the whole log: $state/log/$name.log)"
     fi
     echo "$((SECONDS - started)) s" | tee "$state/done/$name"
+}
+
+# at_once FUNCTION ARGUMENT...: calls a function with each argument, all at the same time; fails if one does.
+at_once() {
+    local argument call calls=() status=0
+    for argument in "${@:2}"; do "$1" "$argument" & calls+=($!); done
+    for call in "${calls[@]}"; do wait "$call" || status=$?; done
+    return $status
 }

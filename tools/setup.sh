@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# setup.sh PYTHON VENV [EXTRAS]: makes the virtual environment with the tested versions. Run by `make setup`. EXTRAS are
-# extras of setup.py with commas between, beyond `train`, which is left out where there is no fairseq for the Python: from 3.13
+# setup.sh PYTHON VENV [EXTRA...]: makes the virtual environment with the tested versions. Run by `make setup`, with extras of
+# setup.py beyond `train`, which is left out where there is no fairseq for the Python: from 3.13
 # on the bridge stands alone.
 # Unpacked from a bundle (make bundle), it installs the wheels that came with it, asks no network, and takes what is not
 # among them from the Python itself.
 set -euo pipefail
-python=$1 venv=$2 extras=${3:-}
+python=$1 venv=$2 extras=$(IFS=,; echo "${*:3}")
 
 if ! "$python" -c '' 2>/dev/null; then
     # A pyenv shim answers only for the versions pyenv has switched on: take the newest installed one.

@@ -58,7 +58,7 @@ class FastSegmenter(Segmenter):
     def __init__(self, tokenizer: Any, before: Sequence[int], after: Sequence[int]) -> None:
         """Takes the tokenizer, and what it puts before and after a text."""
         super().__init__(_unknown(tokenizer), before, after)
-        self._tokenizer, self._pad = tokenizer, tokenizer.pad_token_id  # a lookup takes as long as a word
+        self._tokenizer, self._pad = tokenizer, tokenizer.pad_token_id
 
     def pieces(self, words: Sequence[str]) -> list[list[int]]:
         """See Segmenter."""

@@ -36,34 +36,20 @@ corpora() {
 }
 step corpora "first sentences of the corpora of eighteen tasks" corpora
 
-# each_score FUNCTION: calls it for every score, all at the same time.
-each_score() {
-    local score process processes=() status=0
-    for score in "${SCORES[@]}"; do "$1" "$score" & processes+=($!); done
-    for process in "${processes[@]}"; do wait "$process" || status=$?; done
-    return $status
-}
-
 # 2. Three series of levels, each pruned at once.
 prune() {
     python -m probing_bridge.run prune --hf "$state/model" --rates "$RATES" --score "$1" --output "$state/$1"
     mkdir -p "$state/results/$1"
     cp "$state/$1/lth.csv" "$state/results/$1/"
 }
-step prune "$n_levels rates by each score" each_score prune
+step prune "$n_levels rates by each score" at_once prune "${SCORES[@]}"
 
 # 3. Encode and dump the levels, one on each core; probe a series; delete what is large.
-level() {  # SCORE LEVEL
-    local model=(--hf "$state/$1/lth$2" --level "$2" --sparsity --cpu)
+level() {  # LEVEL of $score
+    local model=(--hf "$state/$score/lth$1" --level "$1" --sparsity --cpu)
     python -m probing_bridge.run encode "${model[@]}" --sentences "$state/sentences/sentences.txt" --dtype float16 \
-        --max-tokens 2000 --output "$state/reps/$1/lth$2.hdf5" &&
-        python -m probing_bridge.run dump "${model[@]}" --source "$state/text" --output "$state/dumps/$1/lth$2.h5"
-}
-both() {  # SCORE LEVEL: this level and the next
-    level "$1" "$2" & local first=$! status=0
-    [ "$2" = "$n_levels" ] || level "$1" $(($2 + 1)) || status=$?
-    wait $first || status=$?
-    return $status
+        --max-tokens 2000 --output "$state/reps/$score/lth$1.hdf5"
+    python -m probing_bridge.run dump "${model[@]}" --source "$state/text" --output "$state/dumps/$score/lth$1.h5"
 }
 probe() {  # SCORE
     python -m probing_bridge.run probe "${suite[@]}" --reps "$state/reps/$1"/lth*.hdf5 --output "$state/results/$1" \
@@ -72,7 +58,9 @@ probe() {  # SCORE
 }
 for score in "${SCORES[@]}"; do
     for ((k = 0; k <= n_levels; k += 2)); do
-        step "level-$score-$k" "$score, from level $k: encode, dump" both "$score" $k
+        pair=$(seq $k $((k < n_levels ? k + 1 : k)))
+        # shellcheck disable=SC2086
+        step "level-$score-$k" "$score, from level $k: encode, dump" at_once level $pair
     done
     step "probe-$score" "$score: linear probes" probe "$score"
 done
@@ -81,7 +69,7 @@ done
 compare() {
     python -m probing_bridge.run similarity --dumps "$state/dumps/$1"/lth*.h5 --output "$state/results/$1" "${SIMILARITY[@]}"
 }
-step similarity "NeuronSim, CKA, attention, spectra" each_score compare
+step similarity "NeuronSim, CKA, attention, spectra" at_once compare "${SCORES[@]}"
 step report "the page: ${SCORES[0]}, and beside it ${SCORES[-1]}" python -m probing_bridge.run report \
     --results "$state/results/${SCORES[0]}" --compare "$state/results/${SCORES[0]}" "$state/results/${SCORES[-1]}" \
     --output "$state/report"
