@@ -68,6 +68,11 @@ class Plot:
     scale: Markup
     statements: tuple[Statement, ...]
 
+    @property
+    def run(self) -> bool:
+        """Whether there is anything to draw: some statement was run."""
+        return any(statement.judgement.verdict != NOT_RUN for statement in self.statements)
+
 
 def plots(judged: Sequence[tuple[Claim, Judgement]], places: Places) -> list[Plot]:
     """The claims by section of the paper and by unit, in the paper's order.

@@ -65,11 +65,14 @@ def take_pilot(layer: Layer, n_rows: int) -> Pilot:
     rows = np.concatenate([layer.read(int(start), min(n_rows, int(start) + PILOT_RUN)) for start in starts])
     first = rows[0].astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is found in the pass, and named
-        shifted = rows - first
-        mean: np.ndarray = (first + shifted.mean(axis=0)).astype(rows.dtype).astype(np.float64)
-        squares = (shifted - shifted.mean(axis=0)) ** 2
-        variances = squares.mean(axis=0)
+        values = rows - first
+        about_first = values.mean(axis=0)
+        mean: np.ndarray = (first + about_first).astype(rows.dtype).astype(np.float64)
+        values -= about_first
+        values *= values  # squares about the mean, in place: this is a tenth of what is not products
+        variances = values.mean(axis=0)
         # the second is the same for a normal distribution, but counts heavy tails, half as strictly
-        spread = max((variances**2).sum(), (squares**2).mean() * len(variances) / 6, np.finfo(float).tiny)
+        tails = np.vdot(values, values) / values.size * len(variances) / 6
+        spread = max((variances**2).sum(), tails, np.finfo(float).tiny)
     effective = float(variances.sum() ** 2 / spread)
     return Pilot(mean, effective)

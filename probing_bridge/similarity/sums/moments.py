@@ -12,6 +12,7 @@ import numpy as np
 
 from probing_bridge.similarity.sums.blocks import MomentsError
 
+CACHED_ROWS = 64  # rows of a matrix that stay in the cache while blocks are added to them
 CONSTANT = 1e-6  # a variance below this share of the mean square about the pilot mean is rounding
 
 
@@ -67,15 +68,19 @@ class PairBlocks:
         w = np.ones(len(self.products)) if weights is None else np.asarray(weights, dtype=np.float64)
         n = float(w @ self.x.counts)
         sum_x, sum_y = w @ self.x.sums, w @ self.y.sums
-        products = np.zeros(self.products.shape[1:])
-        for weight, block in zip(w, self.products, strict=True):
-            products += block if weight == 1 else weight * block  # in corpus order: the same bits everywhere
         mean_x, mean_y = sum_x / n, sum_y / n
+        products = np.empty(self.products.shape[1:])
+        for start in range(0, len(products), CACHED_ROWS):
+            own = slice(start, start + CACHED_ROWS)
+            piece = products[own]
+            piece[:] = 0
+            for weight, block in zip(w, self.products, strict=True):
+                piece += block[own] if weight == 1 else weight * block[own]  # in corpus order: the same bits everywhere
+            piece -= np.multiply.outer(sum_x[own], mean_y)
         quartic = _centred_quartic(self, w, n, mean_x, mean_y, products)
-        raw = np.diagonal(products).copy()
-        for row, value in zip(products, sum_x, strict=True):  # in the cache, without a second matrix
-            row -= value * mean_y
-        return Cross(n, mean_x, mean_y, products, quartic, raw)
+        narrower = min(len(sum_x), len(sum_y))
+        raw_diagonal = np.diagonal(products) + sum_x[:narrower] * mean_y[:narrower]
+        return Cross(n, mean_x, mean_y, products, quartic, raw_diagonal)
 
     def flipped(self) -> PairBlocks:
         """The same sums with y first."""
@@ -99,7 +104,7 @@ class Cross:
 def _centred_quartic(
     pair: PairBlocks, w: np.ndarray, n: float, mean_x: np.ndarray, mean_y: np.ndarray, products: np.ndarray
 ) -> float:
-    """Sum over rows of |x - mean_x|^2 |y - mean_y|^2, expanded about the shifts."""
+    """Sum over rows of |x - mean_x|^2 |y - mean_y|^2, expanded about the shifts; `products` are centred."""
     square_x, square_y = mean_x @ mean_x, mean_y @ mean_y
     return float(
         w @ pair.norm_products
@@ -108,7 +113,7 @@ def _centred_quartic(
         + 4 * mean_x @ products @ mean_y
         + square_y * (w @ pair.x.norms)
         + square_x * (w @ pair.y.norms)
-        - 3 * n * square_x * square_y
+        + n * square_x * square_y
     )
 
 

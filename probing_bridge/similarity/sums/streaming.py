@@ -10,7 +10,7 @@ are made in float64. Memory is one chunk of tokens and the block sums, whatever 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +24,7 @@ from probing_bridge.similarity.sums.moments import LayerSums, PairBlocks
 from probing_bridge.similarity.sums.store import Pair, ProductStore
 from probing_bridge.similarity.sums.strips import StripProducts, plan_strips
 
+CACHED_ROWS = 256
 NARROW = 256  # layers below this (attention heads) are shifted together, not one by one
 FEW_NEURONS = 400  # effective number of neurons below which products are made in float64
 
@@ -104,9 +105,10 @@ def accumulate(
             if on_chunk is not None:
                 for k, own in enumerate(raw):
                     on_chunk(b, k, start, own)
-            _shift(raw, pilots, columns, chunk)
-            _square_lengths(chunk, columns, weight[:, 1:])
-            sums[b] += weight.T @ chunk
+            for piece in _pieces(stop - start):
+                _shift([own[piece] for own in raw], pilots, columns, chunk[piece])
+                _square_lengths(chunk[piece], columns, weight[piece, 1:])
+                sums[b] += weight[piece].T @ chunk[piece]
             norms[b] += weight[:, 1:].sum(axis=0, dtype=np.float64)
             norm_products[b] += weight[:, 1:].T @ weight[:, 1:]
             _require_finite(sums[b, 0], layers, columns, start, stop)
@@ -127,6 +129,12 @@ def _store(
     """Room for the products of the wanted pairs, in float64 where few neurons hold the variance of a layer."""
     dtype = np.float64 if any(not pilot.effective >= FEW_NEURONS for pilot in pilots) else np.float32
     return ProductStore({(i, j): (layers[i].width, layers[j].width) for i, j in wanted}, n_blocks, folder, dtype)
+
+
+def _pieces(n_rows: int) -> Iterator[slice]:
+    """Rows of a chunk that stay in the cache from being shifted to being summed."""
+    for start in range(0, n_rows, CACHED_ROWS):
+        yield slice(start, start + CACHED_ROWS)
 
 
 def _shift(raw: Sequence[np.ndarray], pilots: Sequence[Pilot], columns: np.ndarray, out: np.ndarray) -> None:

@@ -137,7 +137,19 @@ def test_missing_tables_are_named_and_leave_no_figure(few: None, copy: Path, tmp
     page = (output / "index.html").read_text()
     assert "needs similarity.csv, measure neuron_similarity" in page
     assert not list((output / "figures").glob("fig_4*"))
-    assert 'class="verdict not-run"' in page
+
+
+def test_claims_about_what_is_not_in_the_results_are_folded_away(monkeypatch, copy: Path, tmp_path: Path) -> None:
+    monkeypatch.setattr(report, "FIGURES", {name: FIGURES[name] for name in FEW})
+    for name in ("similarity", "neurons", "heads", "spectrum"):
+        (copy / f"{name}.csv").unlink()
+    assert main(["report", "--results", str(copy), "--output", str(tmp_path / "out")]) == 0
+    page = (tmp_path / "out" / "index.html").read_text()
+    told, folded = page.partition('<section id="claims">')[2].split('<details class="untold">')
+    verdicts = [set(re.findall('class="verdict ([a-z-]+)', part)) for part in told.split("<caption>")[1:]]
+    assert len(verdicts) >= 3 and all(found - {"not-run"} for found in verdicts)
+    folded = folded.partition('<details class="rules">')[0]
+    assert set(re.findall('class="verdict ([a-z-]+)', folded)) == {"not-run"} and "<caption>Attention" in folded
 
 
 def test_a_figures_csv_draws_the_same_figure_again(small_folder: Path, tmp_path: Path) -> None:
