@@ -6,6 +6,7 @@
 #                 other models need is not installed for it
 # make test       ruff, mypy, import contracts and pytest; make test PYTHON=python3.12 likewise with that interpreter, and
 #                 with Python 3.13, for which there is no fairseq, what the bridge is without it
+# make test-gpu   what only a CUDA device can show, where there is one; unpacked from a bundle, without network too
 # make test-faults  every command under injected faults (full disk, kill, ...), and their table in docs/faults.md
 # make fuzz       coverage-guided fuzzing of what reads strangers' files, an hour over seven targets;
 #                 make fuzz SECONDS=60 TARGETS="readers suites" for other times and some of them
@@ -21,7 +22,7 @@ PLAIN := $(VENV)/.plain
 # What tests start reads what was compiled before it.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup bundle quickstart test test-faults fuzz test-slurm
+.PHONY: setup bundle quickstart test test-gpu test-faults fuzz test-slurm
 setup: $(STAMP)
 
 $(STAMP): setup.py constraints.txt tools/setup.sh
@@ -45,6 +46,10 @@ test: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not gpu"
+
+test-gpu: $(STAMP)
+	$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "test-gpu: torch sees no CUDA device")'
+	$(BIN)/pytest -m gpu $$(grep -rl --include="test_*.py" "pytest.mark.gpu" tests)
 
 test-faults: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/table.py docs/faults.md

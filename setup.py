@@ -41,9 +41,10 @@ JIANT_RUNTIME = [
     "seqeval>=1.2",
     "transformers>=4.16,!=4.20.1,<5",
 ]
+TEST = ["hypothesis>=6.100", "pytest>=8.0", "pytest-xdist>=3.5"]
 DEV = [
+    *TEST,
     "conllu>=4.5",
-    "hypothesis>=6.100",
     "import-linter>=2.0",
     "ipykernel>=6.29",
     "markdown-it-py>=3.0",
@@ -54,8 +55,6 @@ DEV = [
     "pandas-stubs",
     "playwright>=1.40",
     "psutil>=5.9",
-    "pytest>=8.0",
-    "pytest-xdist>=3.5",
     "ruff>=0.6",
     "scikit-learn>=1.3",
     "seqeval>=1.2",
@@ -90,6 +89,7 @@ setup(
         "hf": HF,
         "slurm": SLURM,
         "jiant-runtime": JIANT_RUNTIME,
+        "test": TEST,
         "dev": DEV + SLURM,
         "fuzz": FUZZ,
     },

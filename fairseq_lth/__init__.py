@@ -31,6 +31,7 @@ def register() -> None:
     allow_checkpoint_globals()
     guards.guard_loading()
     guards.guard_launch()
+    guards.allow_bf16()
     guards.tell_failures()
     guards.quiet_hydra()
     lr_scheduler.register_all()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import importlib.util
 import inspect
 import logging
 import os
@@ -116,6 +117,24 @@ def guard_launch() -> None:
             cfg.device_id, cfg.distributed_no_spawn = 0, True
 
     distributed_utils._infer_torch_distributed_launch_init = guarded
+
+
+def allow_bf16() -> None:
+    """Lets `--bf16` train on what there is: fairseq's command line takes it to ask for a TPU as well.
+
+    With torch_xla installed it does so still.
+    """
+    call = distributed_utils.call_main
+    if inspect.unwrap(call) is not call or importlib.util.find_spec("torch_xla") is not None:
+        return
+
+    @functools.wraps(call)
+    def guarded(cfg: Any, main: Callable[..., Any], **options: Any) -> Any:
+        if cfg.common.bf16:
+            cfg.common.tpu = False
+        return call(cfg, main, **options)
+
+    distributed_utils.call_main = guarded
 
 
 def tell_failures() -> None:

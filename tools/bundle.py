@@ -83,9 +83,9 @@ def committed() -> Iterator[tuple[tarfile.TarInfo, bytes]]:
 
 
 def carried() -> set[str]:
-    """Names of the packages that ours need with the extra `train`, each with all that it needs, without STACK."""
+    """Names of the packages that ours need with the extras `train` and `test`, each with its own, without STACK."""
     found: set[str] = set()
-    waiting = ["fairseq-lth[train]"]
+    waiting = ["fairseq-lth[train,test]"]
     while waiting:
         requirement = Requirement(waiting.pop())
         for text in importlib.metadata.requires(requirement.name) or []:

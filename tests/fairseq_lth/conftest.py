@@ -140,12 +140,14 @@ def start(tmp_path_factory):
     count = iter(range(10000))
 
     def run(
-        argv, die=None, signal="SIGKILL", check=False, has_state=True, fake_cuda=False, command="train", rates=None
-    ) -> Training:
+        argv, die=None, signal="SIGKILL", check=False, has_state=True, fake_cuda=False, command="train", rates=None,
+        deterministic=False,
+    ) -> Training:  # fmt: skip
         log = logs / f"{next(count)}.log"
         request = {
             "argv": list(map(str, argv)), "log": str(log), "die": die, "signal": signal, "check": check,
             "has_state": has_state, "fake_cuda": fake_cuda, "command": command, "rates": str(rates) if rates else None,
+            "deterministic": deterministic,
         }  # fmt: skip
         process = context.Process(target=training_child.run, args=(request,))
         process.start()

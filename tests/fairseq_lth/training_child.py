@@ -176,6 +176,9 @@ def run(request: dict[str, Any]) -> None:
     Trainer.train_step = watched_step
     if request["fake_cuda"]:
         fake_cuda()
+    if request["deterministic"]:  # kernels of CUDA that add in any order have others beside them
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+        torch.use_deterministic_algorithms(True, warn_only=True)
     sys.argv = [request["command"], *request["argv"]]
     importlib.import_module(f"fairseq_cli.{request['command']}").cli_main()
     if request["rates"]:

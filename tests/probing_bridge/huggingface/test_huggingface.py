@@ -207,6 +207,19 @@ def test_encoding_is_the_mean_of_a_words_pieces_whatever_the_batch(folder, famil
                 np.testing.assert_allclose(many.read(line.split())[place], means, atol=1e-5)
 
 
+@pytest.mark.gpu
+def test_encoding_on_a_gpu_is_that_of_the_cpu(folder, tmp_path):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    (tmp_path / "words.txt").write_text("\n".join(SENTENCES) + "\n")
+    for name, device in (("gpu", ()), ("cpu", ("--cpu",))):
+        words = ["encode", "--hf", folder, "--sentences", tmp_path / "words.txt", "--allow-unknown", *device]
+        assert main([str(word) for word in [*words, "--output", tmp_path / f"{name}.hdf5"]]) == 0
+    with Representations(tmp_path / "gpu.hdf5") as gpu, Representations(tmp_path / "cpu.hdf5") as cpu:
+        for line in SENTENCES:
+            np.testing.assert_allclose(gpu.read(line.split()), cpu.read(line.split()), atol=2e-5, rtol=2e-5)
+
+
 @pytest.mark.parametrize("family", TARGETED)
 def test_words_of_a_target_are_the_decoders_states_in_the_dump(folder_of, family, tmp_path):
     """Pooled by hand over the rows of the pieces, which come behind what the decoder begins with."""

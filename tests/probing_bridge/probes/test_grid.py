@@ -120,6 +120,30 @@ def test_every_job_once_and_then_nothing_is_left(
     assert plan(models, folder) == []
 
 
+@pytest.mark.gpu
+def test_scores_on_a_gpu_are_those_of_the_cpu(
+    models: list[grid.ModelInfo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within two items; a sum in another order may put one on the other side."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    frames = []
+    for name in ("gpu", "cpu"):
+        endings_of(plan(models, tmp_path / name))
+        frames.append(assemble(all_parts(tmp_path / name), tmp_path / name)["probes"])
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    place = ["model", "task", "layer", "probe", "metric", "seed"]
+    both = frames[0].merge(frames[1], on=place, validate="one_to_one")
+    assert len(both) == len(frames[0]) == len(frames[1])
+    counted = both[both["metric"] == "accuracy"]
+    assert len(counted) > 20 and ((counted["score_x"] - counted["score_y"]).abs() * counted["n_x"] <= 2 + 1e-9).all()
+    np.testing.assert_allclose(
+        *(both[both["metric"] == "pearson"][f"score_{side}"].astype(float) for side in "xy"), atol=1e-4
+    )
+
+
 def test_gain_is_the_difference_from_layer_0_paired_over_sentences(
     models: list[grid.ModelInfo], tmp_path: Path
 ) -> None:

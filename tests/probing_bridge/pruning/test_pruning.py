@@ -38,6 +38,21 @@ def test_global_magnitude_equals_a_stable_sort(seed, rate, dtype):
     )
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("scope", ["global", "layer"])
+@pytest.mark.parametrize("score", ["magnitude", "random", "shuffle"])
+def test_masks_of_a_gpu_are_those_of_the_cpu(score, scope):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    torch.manual_seed(0)
+    weights = {f"{name}.weight": torch.randn(300, 500).round(decimals=2) for name in "abc"}  # with ties
+    before = Mask({name: torch.rand_like(weight) > 0.2 for name, weight in weights.items()})
+    there = Mask({name: kept.cuda() for name, kept in before.kept.items()})
+    moved = {name: weight.cuda() for name, weight in weights.items()}
+    here = prune(weights, before, 0.3, score, scope, 1, 2)
+    assert prune(moved, there, 0.3, score, scope, 1, 2).hash() == here.hash()
+
+
 def test_scope_layer_prunes_each_module_at_the_rate():
     """Weight and bias of a module are ranked together: apart, 0.3 of 25 and of 5 would be 8 and 2 in place of 9."""
     torch.manual_seed(0)
