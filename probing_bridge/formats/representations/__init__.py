@@ -7,7 +7,7 @@ layout. One HDF5 file, or shards that several processes wrote, FILE.shard0-of-2.
 * `offsets`: (n_texts + 1,) int64, the rows of each;
 * `layers/<name>`: (n_words, d) float32 or float16, one contiguous block a layer;
 * `means/<name>`: (d,) float32, of float16 only: what was taken off before rounding and is added again on reading;
-* `digests/<name>`: (n_texts, 16) uint8, BLAKE2b of the bytes of each text's rows as stored, made while writing.
+* `digests/<name>`: (n_texts, 16) uint8, first half of the SHA-256 of each text's rows as stored, made while writing.
 
 The root says where the vectors come from (formats.origin), the order of the layers (`layers`: "0,1,2,norm"), `dtype`,
 and `first` of `of`: the number of the first text here, and how many the corpus has. Files in the layout of Liu
