@@ -88,8 +88,8 @@ levels_of() {
     done
 }
 
-# analysed_levels EXPERIMENT: those of its own levels that are dumped, probed and compared.
-analysed_levels() {
+# probed_levels EXPERIMENT: those of its own levels that are probed.
+probed_levels() {
     local k
     for k in $(levels_of "$1"); do
         if [ "$1" = magnitude ] || [[ " ${CONTROL_LEVELS:-$k} " = *" $k "* ]]; then echo "$k"; fi

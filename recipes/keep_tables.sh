@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Keeps the result tables of finished runs where they can be committed: SEED=1,2,3 STATE=DIR recipes/keep_tables.sh FOLDER
-#   FOLDER/seedN/EXPERIMENT  the tables that `gather` made, large ones compressed
+#   FOLDER/seedN/EXPERIMENT  the tables that `gather` made, large ones compressed; not disagreements.csv, which holds
+#                            sentences of the corpus
 #   FOLDER/seedN/made.txt    the seed, and of every step when, at which commit and on which machine it was begun
 # `report` reads the folders of experiments as they are. What FOLDER had of these runs is replaced.
 set -euo pipefail
@@ -18,6 +19,7 @@ for seed in $(tr , ' ' <<< "${SEED:-1}"); do
         kept=$1/seed$seed/$(basename "$(dirname "$tables")")
         mkdir -p "$kept"
         cp "$tables"/*.csv "$kept"
+        rm -f "$kept/disagreements.csv"
         find "$kept" -name '*.csv' -size +64k -exec gzip -n9 {} +
     done
     { echo "SEED=$seed"; sed -sn 's/^# \([-0-9]* [0-9:]* .*\)/\1/p' "$state"/log/*.log; } > "$1/seed$seed/made.txt"

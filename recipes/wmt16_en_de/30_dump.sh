@@ -8,7 +8,7 @@ source recipes/chain.sh
 
 for experiment in $(analysed); do
     run mkdir -p "$state/$experiment/dumps"
-    for k in $(analysed_levels "$experiment"); do
+    for k in $(levels_of "$experiment"); do
         step "dump-$experiment-$k" "LTH$k of $experiment: dump layers, attention and output" \
             fairseq-validate "$data" --user-dir fairseq_lth --task lth_imp --path "$(checkpoint "$experiment" "$k")" \
             --valid-subset valid "${DUMP[@]}" "${DEVICE[@]}" --dump-output "$OUTPUT_K" \

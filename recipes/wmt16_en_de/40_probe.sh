@@ -31,7 +31,7 @@ probes() {  # EXPERIMENT LEVEL
     run rm -f "$reps" "${reps%.hdf5}".shard*-of-*.hdf5  # of several GPUs
 }
 for experiment in $(analysed); do
-    for k in $(analysed_levels "$experiment"); do
+    for k in $(probed_levels "$experiment"); do
         step "probe-$experiment-$k" "LTH$k of $experiment: encode, probe, delete" probes "$experiment" "$k"
     done
 done

@@ -12,7 +12,7 @@ for task in "${TAGS[@]}"; do groups+=("$task=$state/tags/$task.txt"); done
 for experiment in $(analysed); do
     dumps=()
     if [ "$experiment" != magnitude ] && [[ " $ANALYSED " = *" magnitude "* ]]; then dumps=("$(dump magnitude 0)"); fi
-    for k in $(analysed_levels "$experiment"); do dumps+=("$(dump "$experiment" "$k")"); done
+    for k in $(levels_of "$experiment"); do dumps+=("$(dump "$experiment" "$k")"); done
     for task in "${TAGS[@]}"; do
         step "tags-$task" "$task of the dumped words" python -m probing_bridge.run tags --dump "${dumps[0]}" "${suite[@]}" \
             --task "$task" --output "$state/tags/$task.txt"

@@ -56,7 +56,7 @@ DEVICE=()                                   # of everything after training: one 
 # Evaluation (fairseq 0.12.3 drops a last batch of fewer than 8 sentences unless the multiple is 1)
 GENERATE=(--beam 4 --lenpen 0.6 --max-tokens 8000 --required-batch-size-multiple 1)
 ANALYSED=${ANALYSED:-magnitude}             # which experiments are also dumped, probed and compared layer by layer
-CONTROL_LEVELS=${CONTROL_LEVELS-}           # levels of all but magnitude that are; empty: all
+CONTROL_LEVELS=${CONTROL_LEVELS-}           # levels of all but magnitude that are probed; empty: all
 DUMP=(--max-tokens 8000)
 OUTPUT_K=${OUTPUT_K:-16}                    # most probable tokens that a dump keeps at each target position; 0: none
 MLP_TASKS=(ps_fxn ps_role coref syn_arc_prediction sem_arc_prediction)

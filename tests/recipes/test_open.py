@@ -104,7 +104,8 @@ def test_dry_run_is_the_chain_of_the_paper(tmp_path, run):
     assert {flag: dense[dense.index(flag) + 1] for flag in expected} == expected
     assert control[control.index("--restore-file") + 1].endswith("magnitude/levels/checkpoint_lth0.pt")
     assert sum(words[:1] == ["fairseq-generate"] for words in commands) == 9 + 3 * 8
-    assert sum("--dump-activations" in words for words in commands) == 9 + 3 * 2
+    assert sum("--dump-activations" in words for words in commands) == 9 + 3 * 8
+    assert sum("fairseq_lth.encode" in words for words in commands) == 9 + 3  # LTH8 of each control
     refused = run("bash", RECIPE / "run_all.sh", "--dry-run", CONTROL_LEVELS="4 9")
     assert refused.returncode == 2 and refused.stderr.splitlines()[-1].endswith("levels are 0 to 8")
 

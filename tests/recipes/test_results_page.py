@@ -67,6 +67,7 @@ def test_tables_of_a_study_are_kept_with_what_made_them(run, tmp_path):
             (state / experiment / "tables").mkdir(parents=True)
             (state / experiment / "tables/lth.csv").write_text("level\n0\n")
             (state / experiment / "tables/spectrum.csv").write_text("k\n" + rows)
+            (state / experiment / "tables/disagreements.csv").write_text("source\nA sentence of the corpus .\n")
         (state / "log").mkdir()
         (state / "log/train-control.log").write_text(
             "# 2026-11-27 11:17:42 at d232449: train-control on vm\n# of its own\n"
