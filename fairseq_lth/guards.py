@@ -40,16 +40,20 @@ def guard_loading() -> None:
     """Puts the gate in front of fairseq's functions that load checkpoints, whatever the environment says."""
     if os.environ.pop(_UNSAFE, None):
         logger.warning("%s is set, and ignored: checkpoints are loaded as data here, never as programs", _UNSAFE)
-    for name, guard in (("load_checkpoint_to_cpu", _gated), ("load_model_ensemble_and_task", _found)):
-        load = getattr(checkpoint_utils, name)
-        if inspect.unwrap(load) is load:
-            setattr(checkpoint_utils, name, guard(load))
+    _wrap(checkpoint_utils, "load_checkpoint_to_cpu", _gated)
+    _wrap(checkpoint_utils, "load_model_ensemble_and_task", _found)
+
+
+def _wrap(module: Any, name: str, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Puts what `around` makes of a function of fairseq in its place, where fairseq defines it; once per process."""
+    function = getattr(module, name)
+    if inspect.unwrap(function) is function:
+        setattr(module, name, functools.wraps(function)(around(function)))
 
 
 def _gated(load: Callable[..., Any]) -> Callable[..., Any]:
     """The same function behind the gate; of the configuration that it returns no path is left to be opened."""
 
-    @functools.wraps(load)
     def gated(path: str, arg_overrides: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> Any:
         if _pass_gate(path).get("args") is not None and arg_overrides:
             arg_overrides = _as_flags(arg_overrides)
@@ -68,7 +72,6 @@ def _gated(load: Callable[..., Any]) -> Callable[..., Any]:
 def _found(load: Callable[..., Any]) -> Callable[..., Any]:
     """The same function; a missing file, or one whose weights do not fit its configuration, is named in one line."""
 
-    @functools.wraps(load)
     def found(filenames: list[str], *args: Any, **kwargs: Any) -> Any:
         if None in filenames:
             raise RunRefused("--path is needed: the checkpoint that is evaluated")
@@ -105,18 +108,17 @@ def _pass_gate(path: str) -> dict[str, Any]:
 
 def guard_launch() -> None:
     """Lets torchrun start processes on a machine without a GPU, where fairseq divides by the number of them."""
-    infer = distributed_utils._infer_torch_distributed_launch_init
-    if inspect.unwrap(infer) is not infer:
-        return
 
-    @functools.wraps(infer)
-    def guarded(cfg: Any) -> None:
-        try:
-            infer(cfg)
-        except ZeroDivisionError:  # everything but the device has been set
-            cfg.device_id, cfg.distributed_no_spawn = 0, True
+    def around(infer: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(cfg: Any) -> None:
+            try:
+                infer(cfg)
+            except ZeroDivisionError:  # everything but the device has been set
+                cfg.device_id, cfg.distributed_no_spawn = 0, True
 
-    distributed_utils._infer_torch_distributed_launch_init = guarded
+        return guarded
+
+    _wrap(distributed_utils, "_infer_torch_distributed_launch_init", around)
 
 
 def allow_bf16() -> None:
@@ -124,17 +126,17 @@ def allow_bf16() -> None:
 
     With torch_xla installed it does so still.
     """
-    call = distributed_utils.call_main
-    if inspect.unwrap(call) is not call or importlib.util.find_spec("torch_xla") is not None:
-        return
 
-    @functools.wraps(call)
-    def guarded(cfg: Any, main: Callable[..., Any], **options: Any) -> Any:
-        if cfg.common.bf16:
-            cfg.common.tpu = False
-        return call(cfg, main, **options)
+    def around(call: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(cfg: Any, main: Callable[..., Any], **options: Any) -> Any:
+            if cfg.common.bf16:
+                cfg.common.tpu = False
+            return call(cfg, main, **options)
 
-    distributed_utils.call_main = guarded
+        return guarded
+
+    if importlib.util.find_spec("torch_xla") is None:
+        _wrap(distributed_utils, "call_main", around)
 
 
 def tell_failures() -> None:
@@ -190,16 +192,15 @@ def _write_out() -> None:
 
 def guard_saving() -> None:
     """Makes fairseq's function that saves checkpoints end in one line where the disk is full; once per process."""
-    save = checkpoint_utils.save_checkpoint
-    if inspect.unwrap(save) is not save:
-        return
 
-    @functools.wraps(save)
-    def guarded(cfg: Any, *args: Any, **kwargs: Any) -> Any:
-        with writing(cfg.save_dir):
-            return save(cfg, *args, **kwargs)
+    def around(save: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(cfg: Any, *args: Any, **kwargs: Any) -> Any:
+            with writing(cfg.save_dir):
+                return save(cfg, *args, **kwargs)
 
-    checkpoint_utils.save_checkpoint = guarded
+        return guarded
+
+    _wrap(checkpoint_utils, "save_checkpoint", around)
     # fairseq's own tries three times on the same half-written file, and logs a traceback each time
     checkpoint_utils._torch_persistent_save = lambda state, file: torch.save(state, file)
 

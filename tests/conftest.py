@@ -24,6 +24,15 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def gpu() -> None:
+    """Skips what needs a CUDA device where there is none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+
+
+@pytest.fixture(scope="session")
 def synthetic() -> ModuleType:
     """The generator of made-up results of any size."""
     path = Path(__file__).parent / "probing_bridge" / "synthetic_results.py"

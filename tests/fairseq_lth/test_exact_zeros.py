@@ -7,21 +7,11 @@ import pytest
 import torch
 from fairseq import optim
 from omegaconf import OmegaConf
+from precisions import PRECISIONS
 
 from fairseq_lth.training.zeros import GradientMasks, inner_optimizers, zero_pruned
 from probing_bridge.pruning.criteria import prunable_parameters
 from probing_bridge.pruning.masks import Mask
-
-HALF = ("--fp16", "--fp16-init-scale", "4")
-PRECISIONS = {
-    "fp32, update-freq 3": ("--update-freq", "3"),
-    "fp16": (*HALF, "--fp16-no-flatten-grads"),
-    "fp16 with flat gradients": HALF,
-    "memory-efficient fp16": (*HALF, "--memory-efficient-fp16"),
-    "amp": ("--amp",),
-    "bf16": ("--bf16",),
-    "memory-efficient bf16": ("--memory-efficient-bf16",),
-}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from precisions import PRECISIONS
 from random_models import VARIANTS, save_level
 
 from fairseq_lth import encode
@@ -20,23 +20,11 @@ from probing_bridge.pruning.masks import Mask
 
 pytestmark = pytest.mark.gpu
 PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
-HALF = ("--fp16", "--fp16-init-scale", "4")
-PRECISIONS = {
-    "fp32, update-freq 3": ("--update-freq", "3"),
-    "fp16": (*HALF, "--fp16-no-flatten-grads"),
-    "fp16 with flat gradients": HALF,
-    "memory-efficient fp16": (*HALF, "--memory-efficient-fp16"),
-    "amp": ("--amp",),
-    "bf16": ("--bf16",),
-    "memory-efficient bf16": ("--memory-efficient-bf16",),
-}
 
 
 @pytest.fixture(scope="session")
-def on_gpu(flags):
+def on_gpu(gpu, flags):
     """The small experiment of the other tests, on the device; dropout draws there by other numbers."""
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     return [flag for flag in flags if flag != "--cpu"]
 
 

@@ -208,9 +208,8 @@ def test_encoding_is_the_mean_of_a_words_pieces_whatever_the_batch(folder, famil
 
 
 @pytest.mark.gpu
+@pytest.mark.usefixtures("gpu")
 def test_encoding_on_a_gpu_is_that_of_the_cpu(folder, tmp_path):
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     (tmp_path / "words.txt").write_text("\n".join(SENTENCES) + "\n")
     for name, device in (("gpu", ()), ("cpu", ("--cpu",))):
         words = ["encode", "--hf", folder, "--sentences", tmp_path / "words.txt", "--allow-unknown", *device]

@@ -121,14 +121,13 @@ def test_every_job_once_and_then_nothing_is_left(
 
 
 @pytest.mark.gpu
+@pytest.mark.usefixtures("gpu")
 def test_scores_on_a_gpu_are_those_of_the_cpu(
     models: list[grid.ModelInfo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within two items; a sum in another order may put one on the other side."""
     import torch
 
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     frames = []
     for name in ("gpu", "cpu"):
         endings_of(plan(models, tmp_path / name))

@@ -39,11 +39,10 @@ def test_global_magnitude_equals_a_stable_sort(seed, rate, dtype):
 
 
 @pytest.mark.gpu
+@pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("scope", ["global", "layer"])
 @pytest.mark.parametrize("score", ["magnitude", "random", "shuffle"])
 def test_masks_of_a_gpu_are_those_of_the_cpu(score, scope):
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     torch.manual_seed(0)
     weights = {f"{name}.weight": torch.randn(300, 500).round(decimals=2) for name in "abc"}  # with ties
     before = Mask({name: torch.rand_like(weight) > 0.2 for name, weight in weights.items()})

@@ -96,11 +96,8 @@ def test_one_product_library_is_as_good_as_the_other() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.usefixtures("gpu")
 def test_gpu_gives_the_same_numbers() -> None:
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     random = np.random.default_rng(1)
     layers = {str(k): random.standard_normal((5000, 300)).astype(np.float32) + 9 for k in range(3)}
     scores = [compare_layers(layers, gemm=gemm)["score"] for gemm in (NumpyGemm(), TorchGemm("cuda"))]
