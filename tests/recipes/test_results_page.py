@@ -65,7 +65,8 @@ def test_tables_of_a_study_are_kept_with_what_made_them(run, tmp_path):
     for state in (tmp_path / "state", tmp_path / "state/seed2"):
         for experiment in ("magnitude", "control"):
             (state / experiment / "tables").mkdir(parents=True)
-            (state / experiment / "tables/lth.csv").write_text("level\n0\n")
+            command = f"probe --reps {state}/lth0.hdf5 --corpora {tmp_path}/d[a]ta/x"
+            (state / experiment / "tables/lth.csv").write_text(f"level,command\n0,{command}\n")
             (state / experiment / "tables/spectrum.csv").write_text("k\n" + rows)
             (state / experiment / "tables/disagreements.csv").write_text("source\nA sentence of the corpus .\n")
         (state / "log").mkdir()
@@ -77,12 +78,14 @@ def test_tables_of_a_study_are_kept_with_what_made_them(run, tmp_path):
         )
     kept = tmp_path / "kept"
     (kept / "seed2/old").mkdir(parents=True)
-    done = run("bash", "recipes/keep_tables.sh", kept, SEED="1,2", STATE=tmp_path / "state")
+    done = run("bash", "recipes/keep_tables.sh", kept, SEED="1,2", STATE=tmp_path / "state", DATA=tmp_path / "d[a]ta")
     assert done.stdout == f"{kept}/seed1: 4 tables\n{kept}/seed2: 4 tables\n"
     found = {str(path.relative_to(kept / "seed2")) for path in (kept / "seed2").rglob("*") if path.is_file()}
     assert found == {f"{of}/{table}" for of in ("magnitude", "control") for table in ("lth.csv", "spectrum.csv.gz")} | {
         "made.txt"
     }
+    command = "probe --reps STATE/seed2/lth0.hdf5 --corpora DATA/x"
+    assert (kept / "seed2/control/lth.csv").read_text() == f"level,command\n0,{command}\n"
     assert gzip.decompress((kept / "seed2/control/spectrum.csv.gz").read_bytes()).decode() == "k\n" + rows
     assert (kept / "seed2/made.txt").read_text().splitlines() == [
         "SEED=2",
