@@ -105,7 +105,8 @@ FIGURES: dict[str, Exhibit] = {
     ),
     "fig_bleu_sparsity": Exhibit(
         "Section 3.3", "BLEU against sparsity", "levels", levels.bleu_data, draw_bleu,
-        "Test score of each level against its overall sparsity, one line an experiment.",
+        "Test score of each level against its overall sparsity, one line an experiment. One that prunes nothing stands "
+        "where the first is at the same level.",
         "bleu", command="fairseq-generate and sacrebleu", wide=False, interval=_BARS, runs=LINES,
         tables=("table_bleu_differences", "table_a1_levels"),
     ),

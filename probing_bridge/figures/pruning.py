@@ -30,10 +30,16 @@ from probing_bridge.results.runs import mean_of_runs
 
 
 def draw_bleu(frame: pd.DataFrame) -> Figure:
-    """BLEU against the sparsity of all weights, one line an experiment, one panel a test set and metric."""
+    """BLEU against the sparsity of all weights, one line an experiment, one panel a test set and metric.
+
+    An experiment that prunes nothing stands where the first one is at the same level.
+    """
     frame = frame.dropna(subset=["score", "sparsity"])
     if not len(frame):
         return empty()
+    reached = frame[frame["experiment"] == frame["experiment"].iloc[0]].groupby("level")["sparsity"].mean()
+    control = frame.groupby("experiment")["sparsity"].transform("max") == 0
+    frame = frame.assign(sparsity=frame["sparsity"].mask(control, frame["level"].map(reached)))
     panels = list(frame.groupby(["test_set", "metric"], sort=False))
     figure = new_figure(COLUMN + 0.4, 2.3 * len(panels))
     for axes, ((test_set, metric), panel) in zip(np.atleast_1d(figure.subplots(len(panels), 1)), panels, strict=True):
@@ -50,8 +56,8 @@ def draw_bleu(frame: pd.DataFrame) -> Figure:
         axes.set(xlabel="sparsity of all weights (%)", ylabel=f"{metric_label(str(metric))}, {test_set}")
         axes.grid(axis="y")
         axes.margins(y=0.12)
-        if panel["experiment"].nunique() > 1:
-            axes.legend(loc="best")
+    if frame["experiment"].nunique() > 1:
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 

@@ -302,6 +302,18 @@ def test_a_baseline_of_no_kin_starts_at_its_own_first_level(small_folder: Path, 
     assert rows[rows["experiment"].str.startswith("random")]["level"].tolist() == [1, 2, 3]
 
 
+def test_what_prunes_nothing_is_drawn_beside_the_same_level(small_folder: Path, synthetic, tmp_path: Path) -> None:
+    control = synthetic.write_baseline(tmp_path / "control", levels=4)
+    lth = pd.read_csv(control / "lth.csv")
+    lth.assign(sparsity=0.0).to_csv(control / "lth.csv", index=False)
+    exhibit = FIGURES["fig_bleu_sparsity"]
+    frame = exhibit.data(with_baseline(read_results(small_folder), [control]))
+    assert (frame[frame["experiment"].str.startswith("random")]["sparsity"] == 0).all()  # the table says what it is
+    axes = exhibit(frame).axes[0]
+    own, its = (line.get_xdata() for line in axes.lines if not line.get_label().startswith("_"))
+    assert list(its) == list(own) == pytest.approx([100 * share for share in synthetic.sparsities(4)[1]])
+
+
 def test_table_a1_has_the_sparsities_of_each_run_where_they_differ(small_folder: Path, synthetic, tmp_path) -> None:
     exhibit = FIGURES["table_a1_levels"]
     random = synthetic.write_baseline(tmp_path / "random", levels=4)
