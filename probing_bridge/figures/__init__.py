@@ -19,12 +19,13 @@ import pandas as pd
 
 from probing_bridge.claims.tasks import tasks_data
 from probing_bridge.figures import tables
+from probing_bridge.figures.captions import BEST, MARKS, UNINFORMATIVE, above_threshold, attention, chosen_on, final
 from probing_bridge.figures.exhibit import LINES, ROWS, Exhibit
 from probing_bridge.figures.outputs import draw_damage_path, draw_output_groups, show_disagreements, show_outputs
 from probing_bridge.figures.probing import draw_best, draw_layers, draw_sides
 from probing_bridge.figures.pruning import draw_bleu, draw_modules, draw_projections
 from probing_bridge.figures.similarity import draw_distribution, draw_groups, draw_pairs, draw_spectrum, draw_to_dense
-from probing_bridge.results import chosen, exams, levels, naming, outputs, probing, similarity
+from probing_bridge.results import beside, exams, levels, outputs, probing, similarity
 
 SECTIONS = {
     "levels": "Levels and translation quality",
@@ -43,42 +44,6 @@ _LINEAR, _MLP = {"probe": ("linear",)}, {"probe": ("mlp",)}
 def _table(show: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[pd.DataFrame], matplotlib.figure.Figure]:
     """How a table is drawn: as the text it shows."""
     return lambda frame: tables.draw_table(show(frame) if len(frame) else frame)
-
-
-def _final(caption: str) -> Callable[[pd.DataFrame], str]:
-    """A caption that ends with which layer is the final one."""
-    return lambda frame: f"{caption} {naming.final_text(frame)}"
-
-
-def _chosen(frame: pd.DataFrame) -> str:
-    """How the layers were chosen, and what the probes were given where that was not the default."""
-    splits = " or ".join(frame["chosen_on"].unique()) if len(frame) else chosen.DEVELOPMENT
-    raw = "raw" in set(frame["features"])
-    return f"chosen on the {splits} split over all levels together" + ", of features as they come (raw)" * raw
-
-
-_MARKS = (
-    f"{tables.UNINFORMATIVE} uninformative: its gain at the first level is not above zero. {tables.BELOW_WORDS} below "
-    f"the most frequent label of each word. {tables.UNTRAINED} hardly trained: stopped in the first two epochs."
-)
-_BEST = (
-    "Score of the layer (in brackets) that is best on the test split, picked anew at each level, as Movva & Zhao "
-    "(2020) report: too high by the pick."
-)
-
-
-def _above_threshold(frame: pd.DataFrame) -> str:
-    """The caption of concentrated attention, with the threshold that `similarity --threshold` had."""
-    thresholds = " or ".join(f"{threshold:g}" for threshold in sorted(frame["threshold"].unique()))
-    return (
-        f"Share of the attention distributions that put more than {thresholds} of their mass on one position; the last "
-        f"column is the mean over layers. {naming.pairs_text(frame)}"
-    )
-
-
-def _attention(caption: str) -> Callable[[pd.DataFrame], str]:
-    """A caption that ends with which pairs of words attention is compared over, and what it scores at random."""
-    return lambda frame: f"{caption} {naming.pairs_text(frame)}"
 
 
 def _as_table(paper: str, title: str, section: str, show: Callable, **rest: object) -> Exhibit:
@@ -123,21 +88,21 @@ FIGURES: dict[str, Exhibit] = {
     ),
     "fig_1_linear_probes": Exhibit(
         "Fig. 1", "Linear probes: every task, every level", "probing", probing.linear_data, draw_best,
-        lambda frame: f"Score at one encoder layer a task, {_chosen(frame)}, less its mean over the levels and "
+        lambda frame: f"Score at one encoder layer a task, {chosen_on(frame)}, less its mean over the levels and "
         "divided by its standard deviation over them or, where that is larger, by the score's standard error (rows: "
         "sparsity grows downwards). Hatched: not run.",
         "probes", _LINEAR, _PROBE, tables=("table_4_2_trends",),
     ),
     "table_a2_linear_scores": _as_table(
         "Table A2", "Raw scores of the linear probes", "probing", tables.show_scores, data=probing.linear_data,
-        caption=lambda frame: f"Score on the test split at one encoder layer a task, {_chosen(frame)}; ± is the mean "
+        caption=lambda frame: f"Score on the test split at one encoder layer a task, {chosen_on(frame)}; ± is the mean "
         "half width of the 95 % intervals. Gain: score less that of layer 0 by the same probe, with its paired "
-        "interval, or the widest that both scores' allow where there is none. " + _MARKS,
+        "interval, or the widest that both scores' allow where there is none. " + MARKS,
         interval=_SENTENCES, source="probes", where=_LINEAR, command=_PROBE,
     ),
     "table_a2_best_on_test": _as_table(
         "Table A2", "Raw scores of the linear probes, the paper's way", "probing", tables.show_best,
-        data=probing.linear_best_data, caption=_BEST, source="probes", where=_LINEAR, command=_PROBE,
+        data=probing.linear_best_data, caption=BEST, source="probes", where=_LINEAR, command=_PROBE,
     ),
     "table_4_2_trends": _as_table(
         "Section 4.2", "Tasks that stay, degrade or improve", "probing", tables.show_trends, data=tasks_data,
@@ -146,6 +111,14 @@ FIGURES: dict[str, Exhibit] = {
         "point; undecided: neither; uninformative: the probe finds no more than at the embeddings.",
         source="probes", where=_LINEAR, command=_PROBE,
     ),
+    "table_controls": _as_table(
+        "beyond the paper", "Linear probes beside the controls", "probing", tables.show_controls,
+        data=beside.probes_data,
+        caption=lambda frame: "Score at the sparsest level that a control has too, and how much it is above the "
+        f"control's of the same level, at one encoder layer a task, {chosen_on(frame)}. Of one run the intervals are "
+        "the widest that both scores' allow; none is corrected for the number of tasks. " + UNINFORMATIVE,
+        interval=_SENTENCES, source="probes", where=_LINEAR, command=_PROBE,
+    ),
     "fig_2_mlp_probes": Exhibit(
         "Fig. 2", "MLP probes", "probing", probing.mlp_data, draw_best,
         "As Fig. 1, with a probe that has one hidden layer.", "probes", _MLP, _PROBE, wide=False,
@@ -153,22 +126,22 @@ FIGURES: dict[str, Exhibit] = {
     ),
     "table_a3_mlp_scores": _as_table(
         "Table A3", "Raw scores of the MLP probes", "probing", tables.show_scores, data=probing.mlp_data,
-        caption="As Table A2, with a probe that has one hidden layer. " + _MARKS, interval=_SENTENCES,
+        caption="As Table A2, with a probe that has one hidden layer. " + MARKS, interval=_SENTENCES,
         source="probes", where=_MLP, command=_PROBE,
     ),
     "table_a3_best_on_test": _as_table(
         "Table A3", "Raw scores of the MLP probes, the paper's way", "probing", tables.show_best,
-        data=probing.mlp_best_data, caption=_BEST, source="probes", where=_MLP, command=_PROBE,
+        data=probing.mlp_best_data, caption=BEST, source="probes", where=_MLP, command=_PROBE,
     ),
     "fig_3_layers": Exhibit(
         "Fig. 3", "Syntactic and semantic tasks by layer", "probing", probing.category_data, draw_layers,
-        _final("Mean over the informative tasks of a category (Table A2) of the z-scores of linear probes, taken per "
+        final("Mean over the informative tasks of a category (Table A2) of the z-scores of linear probes, taken per "
         "task over all layers and levels."),
         "probes", _LINEAR, _PROBE,
     ),
     "fig_a3_pos_layers": Exhibit(
         "Fig. A3", "Part-of-speech tagging by layer", "probing", probing.pos_data, draw_layers,
-        _final("As Fig. 3, for part-of-speech tagging."), "probes", _LINEAR, _PROBE, wide=False,
+        final("As Fig. 3, for part-of-speech tagging."), "probes", _LINEAR, _PROBE, wide=False,
     ),
     "fig_mdl_selectivity": Exhibit(
         "beyond the paper", "Selectivity and description length beside the score", "probing", probing.sides_data,
@@ -180,7 +153,7 @@ FIGURES: dict[str, Exhibit] = {
     ),
     "fig_4_neuron_similarity": Exhibit(
         "Fig. 4", "NeuronSim with the dense model", "activations", similarity.neuron_data, draw_to_dense,
-        _final("Mean over the neurons of a layer of LTH0 of the highest correlation with a neuron of the same layer of "
+        final("Mean over the neurons of a layer of LTH0 of the highest correlation with a neuron of the same layer of "
         "each level."),
         "similarity", {"measure": ("neuron_similarity",)}, _SIMILARITY, interval=_BARS, runs=LINES,
     ),
@@ -194,36 +167,36 @@ FIGURES: dict[str, Exhibit] = {
     "fig_a4_neuron_distribution": Exhibit(
         "Fig. A4", "Distribution of neuron correlations", "activations", similarity.distribution_data,
         draw_distribution,
-        _final("Neurons by their correlation with the same neuron of LTH0, lowest and final layer, bins of 0.025."),
+        final("Neurons by their correlation with the same neuron of LTH0, lowest and final layer, bins of 0.025."),
         "neurons", command=_SIMILARITY,
     ),
     "fig_5_encoder_layers": Exhibit(
         "Fig. 5", "LayerSim in the encoder", "activations", similarity.encoder_pairs_data, draw_pairs,
-        _final("Linear CKA of every two layers within the dense model, within the sparsest, and between the two."),
+        final("Linear CKA of every two layers within the dense model, within the sparsest, and between the two."),
         "similarity", {"measure": ("linear_cka",), "component": ("encoder",), "group": ("",)}, _SIMILARITY,
         by_level=True,
     ),
     "fig_a5_layers_to_dense": Exhibit(
         "Fig. A5", "LayerSim with the dense model", "activations", similarity.cka_data, draw_to_dense,
-        _final("Linear CKA of each layer with the same layer of LTH0."),
+        final("Linear CKA of each layer with the same layer of LTH0."),
         "similarity", {"measure": ("linear_cka",), "group": ("",)}, _SIMILARITY, interval=_BARS, runs=LINES,
     ),
     "fig_a6_decoder_layers": Exhibit(
         "Fig. A6", "LayerSim in the decoder", "activations", similarity.decoder_pairs_data, draw_pairs,
-        _final("As Fig. 5, for the decoder."),
+        final("As Fig. 5, for the decoder."),
         "similarity", {"measure": ("linear_cka",), "component": ("decoder",), "group": ("",)}, _SIMILARITY,
         by_level=True,
     ),
     "fig_a7_spectrum": Exhibit(
         "Fig. A7", "Variance in the first k directions", "activations", similarity.spectrum_data, draw_spectrum,
-        _final("Cumulative variance of the final encoder and decoder layer over its principal directions; "
+        final("Cumulative variance of the final encoder and decoder layer over its principal directions; "
         "dotted: 80 %."),
         "spectrum", command=_SIMILARITY, runs=LINES,
     ),
     "fig_groups": Exhibit(
         "Section 5.3", "Dense against sparse by group of tokens", "activations", similarity.groups_data,
         draw_groups,
-        _final("Linear CKA, debiased, of the final encoder layer of LTH0 and of the sparsest level, over the tokens of "
+        final("Linear CKA, debiased, of the final encoder layer of LTH0 and of the sparsest level, over the tokens of "
         "one group."),
         "similarity", {"measure": ("linear_cka",), "component": ("encoder",)}, _SIMILARITY, interval=_BARS,
     ),
@@ -239,28 +212,28 @@ FIGURES: dict[str, Exhibit] = {
     "fig_6_encoder_attention": Exhibit(
         "Fig. 6", "AttentionSim in encoder self-attention", "attention", similarity.encoder_attention_data,
         draw_pairs,
-        _attention("Linear CKA over pairs of positions with heads as features: within the dense model, within the "
+        attention("Linear CKA over pairs of positions with heads as features: within the dense model, within the "
         "sparsest, and between the two."),
         "similarity", {"measure": ("attention_cka",), "component": ("encoder_self",)}, _SIMILARITY,
         by_level=True,
     ),
     "fig_a8_decoder_attention": Exhibit(
         "Fig. A8", "AttentionSim in the decoder", "attention", similarity.decoder_attention_data, draw_pairs,
-        _attention("As Fig. 6, for encoder-decoder attention (above) and decoder self-attention (below)."),
+        attention("As Fig. 6, for encoder-decoder attention (above) and decoder self-attention (below)."),
         "similarity", {"measure": ("attention_cka",), "component": ("encoder_decoder", "decoder_self")}, _SIMILARITY,
         by_level=True,
     ),
     "table_off_diagonal": _as_table(
         "Section 5.4", "AttentionSim of different layers", "attention", tables.show_off_diagonal,
         data=similarity.off_diagonal_data,
-        caption=_attention("Mean linear CKA of the attention of different layers of one level: of all pairs of layers, "
+        caption=attention("Mean linear CKA of the attention of different layers of one level: of all pairs of layers, "
         "and of each layer with all others."),
         source="similarity", where={"measure": ("attention_cka",)}, command=_SIMILARITY,
     ),
     "table_concentration": _as_table(
         "Section 5.4.3", "Concentrated attention", "attention", tables.show_concentration,
         data=similarity.concentration_data,
-        caption=_above_threshold,
+        caption=above_threshold,
         source="similarity", where={"measure": ("attention_concentration",)}, command=_SIMILARITY,
     ),
     "fig_damage_path": Exhibit(

@@ -148,6 +148,21 @@ def _gain(row: pd.Series) -> str:
     return f"{row['gain']:+.3f}{interval}".replace("-", "−")
 
 
+def show_controls(frame: pd.DataFrame) -> pd.DataFrame:
+    """Linear probes beside the controls: one row a task, one column a control."""
+    rows: dict[str, dict[str, str]] = {}
+    for (experiment, level), part in frame.groupby(["experiment", "level"], sort=False):
+        scores = rows_of(mean_of_runs(part.drop(columns=["low", "high"]), ["task"]))
+        differences = rows_of(mean_of_runs(part, ["task"], "difference"))
+        for row, less in zip(scores, differences, strict=True):
+            mark = "" if row.informative else f" {UNINFORMATIVE}"
+            cells = rows.setdefault(row.task, {"task": task_label(row.task) + mark, "layer": row.layer})
+            cells[f"LTH{level}"] = number(row.score)
+            change = _with_ends("{:+.3f}", less.difference, less.low, less.high)
+            cells[f"LTH{level} less {experiment}"] = change.replace("-", "−")
+    return pd.DataFrame([rows[task] for task in task_order(list(rows))]).fillna("not run")
+
+
 def show_best(frame: pd.DataFrame) -> pd.DataFrame:
     """The paper's Tables A2, A3: one row a task, one column a level, each score with the layer it was picked for."""
     levels = sorted(frame["level"].unique())

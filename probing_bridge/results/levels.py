@@ -83,7 +83,7 @@ def levels_data(results: Results) -> pd.DataFrame:
         for name, scores, levels in _with_shared(results)
     ]
     rows = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
-    rises = pd.concat([one["lth"][[RUN, "level", "lr_rise"]].assign(experiment=name) for one, name in _named(results)])
+    rises = pd.concat([one["lth"][[RUN, "level", "lr_rise"]].assign(experiment=name) for one, name in named(results)])
     return rows.merge(rises, on=["experiment", RUN, "level"], how="left")
 
 
@@ -94,14 +94,14 @@ def _with_shared(results: Results) -> list[tuple[str, pd.DataFrame, pd.DataFrame
     """
     own_scores, own_levels = results["bleu"], known_levels(results)
     found = []
-    for one, name in _named(results):
+    for one, name in named(results):
         shared = _shared_levels(one, results)
         scores = _and_shared(one["bleu"], own_scores, shared)
         found.append((name, scores, _and_shared(known_levels(one), own_levels, shared)))
     return found
 
 
-def _named(results: Results) -> list[tuple[Results, str]]:
+def named(results: Results) -> list[tuple[Results, str]]:
     """The experiment and those beside it, each with a name of its own."""
     experiments = (results, *results.beside)
     names = [experiment_name(one) for one in experiments]
@@ -119,7 +119,7 @@ def differences_data(results: Results) -> pd.DataFrame:
         interval, p, p_holm, n. `other` is LTH0, or the experiment (its identity, if it is not shown) whose level of the
         same number it is; p_holm is corrected over the levels of a run, test set and metric that are compared with it.
     """
-    shown = _named(results)
+    shown = named(results)
     rows = pd.concat([one["bleu_differences"].assign(experiment=name) for one, name in shown], ignore_index=True)
     rows = rows.dropna(subset=["difference", "p"])
     names = {run.experiment: name for one, name in shown for run in one.runs}

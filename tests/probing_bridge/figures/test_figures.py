@@ -23,6 +23,7 @@ from probing_bridge.figures.svg import to_bytes, to_svg
 from probing_bridge.probes.measures import side_metrics
 from probing_bridge.results import naming, probing
 from probing_bridge.results.folder import Results
+from probing_bridge.results.runs import with_control
 
 CURVES = {
     "fig_bleu_sparsity": ("sparsity", "score", 100),
@@ -50,6 +51,17 @@ def same_colors(axes: Axes, z: np.ndarray, bound: float) -> None:
     assert len(drawn) == z.size
     for cell, value in zip(drawn, z.ravel(), strict=True):
         assert cell.get_facecolor() == pytest.approx(colormaps[DIVERGING]((value + bound) / (2 * bound)), abs=1e-9)
+
+
+@pytest.fixture(scope="module")
+def full(full: Results, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """The whole results, and the probes of a control beside them."""
+    folder = tmp_path_factory.mktemp("control")
+    for name in ("lth", "probes"):
+        table = full[name].drop(columns="run").assign(experiment="control-11aa")
+        table = table.assign(score="none") if name == "lth" else table.assign(score=table["score"].astype(float) * 0.98)
+        table.to_csv(folder / f"{name}.csv", index=False)
+    return with_control(full, [folder])
 
 
 @pytest.fixture(scope="module")

@@ -53,13 +53,15 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_a_report_is_one_page_and_the_files_of_each_figure(small_page: Path) -> None:
     folder = small_page.parent
-    expected = {f"figures/{name}.{form}" for name in FIGURES for form in ("svg", "csv")}
-    expected |= {f"figures/{name}.md" for name, exhibit in FIGURES.items() if exhibit.show is not None}
+    run = [name for name in FIGURES if name != "table_controls"]  # there is no control
+    expected = {f"figures/{name}.{form}" for name in run for form in ("svg", "csv")}
+    expected |= {f"figures/{name}.md" for name in run if FIGURES[name].show is not None}
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {"index.html", "claims.csv", "claims.md"} | expected == names
     page = small_page.read_text()
     assert not re.search(r"(src|href)=\"(https?:)?//", page)
-    assert page.count("<figure ") == len(FIGURES)
+    assert page.count("<figure ") == len(run)
+    assert FIGURES["table_controls"].title in page.split("<h3>Not run</h3>")[1].split("</ul>")[0]
     assert "magnitude-4f2a" in page and "python -m probing_bridge.run similarity --dumps LTH*.h5" in page
     assert "Not run: Chunk" not in page and "GGParent, Chunk, NER" in page  # named once
     ids = re.findall(r'\bid="([^"]+)"', page)

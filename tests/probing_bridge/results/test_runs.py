@@ -11,9 +11,11 @@ from scipy import stats
 
 from probing_bridge.errors import BridgeError
 from probing_bridge.figures import FIGURES
+from probing_bridge.formats.columns import TABLES
 from probing_bridge.results import probing
 from probing_bridge.results.folder import read_results
 from probing_bridge.results.levels import levels_data
+from probing_bridge.results.naming import task_label
 from probing_bridge.results.runs import mean_of_runs, read_runs, with_baseline, with_control
 
 SEEDS = (1, 2, 3)
@@ -21,7 +23,7 @@ SEEDS = (1, 2, 3)
 
 @pytest.fixture(scope="module")
 def study(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    """Three small runs, and the BLEU of random pruning from the LTH0 of each."""
+    """Three small runs, the BLEU of random pruning from the LTH0 of each, and a control of each."""
     folder = tmp_path_factory.mktemp("study")
     runs = [
         synthetic.write_results(
@@ -33,7 +35,14 @@ def study(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> di
         synthetic.write_baseline(folder / f"random{seed}", levels=3, parent=f"run-{seed}", experiment=f"random-{seed}")
         for seed in SEEDS
     ]
-    return {"runs": runs, "random": random}
+    control = [
+        synthetic.write_results(
+            folder / f"control{seed}", levels=3, tasks=3, layers=2, width=4, experiment=f"control-{seed}",
+            score="none", seed=seed + 10,
+        )
+        for seed in SEEDS
+    ]  # fmt: skip
+    return {"runs": runs, "random": random, "control": control}
 
 
 @pytest.fixture
@@ -70,7 +79,10 @@ def test_rows_keep_the_number_of_their_run(study: dict[str, list[Path]]) -> None
 
 @pytest.mark.slow
 def test_every_frame_of_a_study_is_those_of_its_runs(study: dict[str, list[Path]]) -> None:
-    together, apart = read_runs(study["runs"]), [read_results(folder) for folder in study["runs"]]
+    together = with_control(read_runs(study["runs"]), study["control"])
+    apart = [
+        with_control(read_results(run), [control]) for run, control in zip(study["runs"], study["control"], strict=True)
+    ]
     for name, exhibit in FIGURES.items():
         frame = exhibit.data(together)
         if "run" not in frame.columns:
@@ -180,6 +192,45 @@ def test_captions_say_what_the_intervals_are_over(study: dict[str, list[Path]]) 
         single, many = (exhibit.describe(exhibit.data(results)) for results in (one, three))
         assert several in many and "checkpoints" not in many
         assert bool(exhibit.interval) == ("over sentences" in single and single.endswith("of these checkpoints."))
+
+
+def test_probes_beside_a_control_are_paired_by_run(study: dict[str, list[Path]]) -> None:
+    results = with_control(read_runs(study["runs"]), study["control"])
+    exhibit = FIGURES["table_controls"]
+    frame = exhibit.data(results)
+    assert set(frame["level"]) == {2} and set(frame["experiment"]) == {"no pruning, LR rewinding"}
+    tables = [[pd.read_csv(folder / "probes.csv") for folder in study[name]] for name in ("runs", "control")]
+    shown = exhibit.show(frame).set_index("task")
+    for task, layer in frame[["task", "layer"]].drop_duplicates().itertuples(index=False):
+        own, other = (
+            [
+                table.query(f"task == '{task}' and level == 2 and layer == '{layer}' and probe == 'linear'")
+                .query("metric in ('accuracy', 'f1', 'pearson')")["score"].mean()
+                for table in of_runs
+            ]
+            for of_runs in tables
+        )  # fmt: skip
+        low, high = stats.ttest_rel(own, other).confidence_interval()
+        change = sum(own) / 3 - sum(other) / 3
+        cell = shown.loc[task_label(task), "LTH2 less no pruning, LR rewinding"]
+        assert cell == f"{change:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "\u2212")
+    alone = with_control(read_results(study["runs"][0]), study["control"][:1])
+    one = exhibit.data(alone).iloc[0]
+    first = frame[frame["run"] == 1].iloc[0]
+    assert (one["difference"], one["low"], one["high"]) == (first["difference"], first["low"], first["high"])
+    assert not len(exhibit.data(read_runs(study["runs"])))
+
+
+def test_levels_that_a_control_branched_off_are_not_compared(study: dict[str, list[Path]], tmp_path: Path) -> None:
+    run, control = study["runs"][0], shutil.copytree(study["control"][0], tmp_path / "control")
+    lth = pd.read_csv(control / "lth.csv").assign(parent="run-1/lth0")
+    lth[lth["level"] > 0].to_csv(control / "lth.csv", index=False)
+    probes = pd.read_csv(run / "probes.csv")
+    probes[probes["level"] == 0].to_csv(control / "probes.csv", index=False)
+    for name in set(TABLES) - {"lth", "probes"}:
+        (control / f"{name}.csv").unlink(missing_ok=True)
+    beside = with_control(read_results(run), [control])
+    assert not len(FIGURES["table_controls"].data(beside))
 
 
 def test_runs_are_thin_lines_behind_their_mean(study: dict[str, list[Path]]) -> None:
