@@ -21,7 +21,13 @@ from probing_bridge.claims.tasks import tasks_data
 from probing_bridge.figures import tables
 from probing_bridge.figures.captions import BEST, MARKS, UNINFORMATIVE, above_threshold, attention, chosen_on, final
 from probing_bridge.figures.exhibit import LINES, ROWS, Exhibit
-from probing_bridge.figures.outputs import draw_damage_path, draw_output_groups, show_disagreements, show_outputs
+from probing_bridge.figures.outputs import (
+    draw_damage_path,
+    draw_output_groups,
+    show_damage,
+    show_disagreements,
+    show_outputs,
+)
 from probing_bridge.figures.probing import draw_best, draw_layers, draw_sides
 from probing_bridge.figures.pruning import draw_bleu, draw_modules, draw_projections
 from probing_bridge.figures.similarity import draw_distribution, draw_groups, draw_pairs, draw_spectrum, draw_to_dense
@@ -244,6 +250,15 @@ FIGURES: dict[str, Exhibit] = {
         "upper one. Translations: BLEU of LTH0 less that of the level.",
         "similarity", {"measure": ("linear_cka", "js_divergence"), "group": ("",)}, _SIMILARITY,
         interval="Other bars (of layers: about corpora of this size) are 95 % intervals over sentences", runs=LINES,
+    ),
+    "table_damage": _as_table(
+        "beyond the paper", "From embeddings to translations, beside the controls", "output", show_damage,
+        data=beside.damage_data,
+        caption="How far the sparsest level is from LTH0 at each stage, means over layers, as far as each control's "
+        "level of the same number is, and how much further. In brackets: 95 % intervals over runs by t; one run has "
+        "none.",
+        source="similarity", where={"measure": ("linear_cka", "attention_cka", "js_divergence"), "group": ("",)},
+        command=_SIMILARITY,
     ),
     "table_outputs": _as_table(
         "beyond the paper", "Output distributions of every level", "output", show_outputs, data=outputs.outputs_data,

@@ -102,6 +102,21 @@ def draw_output_groups(frame: pd.DataFrame) -> Figure:
     return figure
 
 
+def show_damage(frame: pd.DataFrame) -> pd.DataFrame:
+    """Distance from LTH0 beside the controls: one row a stage, two columns a control."""
+    rows: dict[str, dict[str, str]] = {}
+    for (stage, experiment, level), part in frame.groupby(["stage", "experiment", "level"], sort=False):
+        cells = rows.setdefault(str(stage), {"stage": str(stage), "unit": _UNITS.get(str(stage), "1 − linear CKA")})
+        known = {}
+        for column in ("value", "excess"):
+            mean = next(rows_of(mean_of_runs(part.assign(low=float("nan"), high=float("nan")), ["stage"], column)))
+            known[column] = number(getattr(mean, column), mean.low, mean.high)
+        cells[f"LTH{level}, {experiment}"] = known["value"].replace("-", "−")
+        if part["excess"].notna().any():
+            cells[f"more than {experiment}"] = known["excess"].replace("-", "−")
+    return pd.DataFrame(list(rows.values())).fillna("not run")
+
+
 def show_outputs(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a level, one column a measure; a divergence between its two bounds."""
     frame = mean_of_runs(frame, ["measure", "variant", "level"])

@@ -1,7 +1,7 @@
-"""What probes find in an experiment beside its controls: what pruning did, less what training on did.
+"""An experiment beside its controls: what pruning did, less what training on did, to probes and on the way to outputs.
 
-Everything here selects and subtracts rows that are in the tables. Place in the flow: levels, probing -> beside ->
-figures.
+Everything here selects, averages and subtracts rows that are in the tables. Place in the flow: levels, probing,
+similarity, outputs -> beside -> figures.
 """
 
 from __future__ import annotations
@@ -12,7 +12,16 @@ import pandas as pd
 
 from probing_bridge.results.folder import RUN, Results
 from probing_bridge.results.levels import named
+from probing_bridge.results.naming import COMPONENTS
+from probing_bridge.results.outputs import DECODER, EMBEDDINGS, ENCODER, PATH, damage_path_data
 from probing_bridge.results.probing import linear_data, probe_scores
+from probing_bridge.results.similarity import to_dense
+
+# The order of computation; of layers and heads that are alike there is the mean.
+STAGES = (
+    f"{EMBEDDINGS}, encoder", COMPONENTS["encoder_self"], ENCODER, f"{EMBEDDINGS}, decoder", COMPONENTS["decoder_self"],
+    COMPONENTS["encoder_decoder"], DECODER, *PATH[3:],
+)  # fmt: skip
 
 
 def probes_data(results: Results) -> pd.DataFrame:
@@ -43,3 +52,40 @@ def _of_its_own(control: Results) -> Results:
     probes = control["probes"]
     own = probes["experiment"].isin([run.experiment for run in control.runs])
     return replace(control, tables={**control.tables, "probes": probes[own]})
+
+
+def damage_data(results: Results) -> pd.DataFrame:
+    """How far the sparsest level is from LTH0 at each stage of the computation, and as far as each control is.
+
+    Returns:
+        stage (of STAGES), experiment (the first is the results' own), run, level, value (as in damage_path_data, 1 -
+        CKA of attention; means over layers), excess (the experiment's value less this one's); without rows if no
+        control has that level.
+    """
+    own, *controls = [
+        _stages(one).assign(experiment=name)
+        for one, name in named(results)
+        if not any(one is baseline for baseline in results.baselines)
+    ]
+    own = own[own["level"] == own["level"].max()]
+    place = [RUN, "stage", "level"]
+    frames = [control.merge(own[[*place, "value"]].rename(columns={"value": "own"}), on=place) for control in controls]
+    frames = [frame for frame in frames if len(frame)]
+    if not frames:
+        return own.iloc[:0].assign(excess=float("nan"))
+    rows = pd.concat([own.assign(own=float("nan")), *frames], ignore_index=True)
+    rows = rows.assign(excess=rows["own"] - rows["value"])
+    order = {stage: place for place, stage in enumerate(STAGES)}
+    rows = rows.sort_values("stage", key=lambda stages: stages.map(order), kind="stable", ignore_index=True)
+    return rows[["stage", "experiment", RUN, "level", "value", "excess"]]
+
+
+def _stages(results: Results) -> pd.DataFrame:
+    """Distance from LTH0 by run, stage and level, as the mean over layers."""
+    path = damage_path_data(results)
+    of_side = path["stage"] == EMBEDDINGS
+    path = path.assign(stage=path["stage"].mask(of_side, path["stage"] + ", " + path["component"]))
+    attention = to_dense(results, "attention_cka")
+    attention = attention.assign(stage=attention["component"].map(COMPONENTS), value=1 - attention["score"])
+    rows = pd.concat([frame for frame in (path, attention) if len(frame)] or [path], ignore_index=True)
+    return rows.groupby(["stage", RUN, "level"], as_index=False, sort=False).agg(value=("value", "mean"))

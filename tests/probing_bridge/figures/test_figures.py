@@ -55,11 +55,11 @@ def same_colors(axes: Axes, z: np.ndarray, bound: float) -> None:
 
 @pytest.fixture(scope="module")
 def full(full: Results, tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """The whole results, and the probes of a control beside them."""
+    """The whole results, and a control beside them whose probes find less."""
     folder = tmp_path_factory.mktemp("control")
-    for name in ("lth", "probes"):
-        table = full[name].drop(columns="run").assign(experiment="control-11aa")
-        table = table.assign(score="none") if name == "lth" else table.assign(score=table["score"].astype(float) * 0.98)
+    changes = {"lth": {"score": "none"}, "probes": {"score": 0.98 * full["probes"]["score"]}, "similarity": {}}
+    for name, changed in changes.items():
+        table = full[name].drop(columns="run").assign(experiment="control-11aa", **changed)
         table.to_csv(folder / f"{name}.csv", index=False)
     return with_control(full, [folder])
 

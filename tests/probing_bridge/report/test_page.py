@@ -109,7 +109,7 @@ def test_every_levels_maps_are_there_without_scripts(browser: Any, small_page: P
 
 def test_it_is_whole_without_scripts(browser: Any, small_page: Path) -> None:
     page, complaints = opened(browser, small_page, java_script_enabled=False)
-    assert page.locator("figure").count() == len(FIGURES) - 1  # there is no control
+    assert page.locator("figure").count() == len(FIGURES) - 2  # there is no control
     assert page.locator(".pick").is_hidden()
     assert "POS, LTH0, layer" in page.locator("#fig_1_linear_probes .mark title").first.text_content()
     assert complaints == []

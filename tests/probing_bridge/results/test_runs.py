@@ -13,6 +13,7 @@ from probing_bridge.errors import BridgeError
 from probing_bridge.figures import FIGURES
 from probing_bridge.formats.columns import TABLES
 from probing_bridge.results import probing
+from probing_bridge.results.beside import STAGES
 from probing_bridge.results.folder import read_results
 from probing_bridge.results.levels import levels_data
 from probing_bridge.results.naming import task_label
@@ -219,6 +220,41 @@ def test_probes_beside_a_control_are_paired_by_run(study: dict[str, list[Path]])
     first = frame[frame["run"] == 1].iloc[0]
     assert (one["difference"], one["low"], one["high"]) == (first["difference"], first["low"], first["high"])
     assert not len(exhibit.data(read_runs(study["runs"])))
+
+
+def test_damage_beside_a_control_is_paired_by_run(study: dict[str, list[Path]], tmp_path: Path) -> None:
+    controls, distances = [], []
+    for number, (run, folder) in enumerate(zip(study["runs"], study["control"], strict=True)):
+        controls.append(Path(shutil.copytree(folder, tmp_path / f"control{number}")))
+        table = pd.read_csv(folder / "similarity.csv", keep_default_na=False, dtype=str)
+        shared = table["measure"].isin(["linear_cka", "attention_cka"])
+        less = (table.loc[shared, "score"].astype(float) * (0.9 - number / 50)).map(str)
+        table.assign(score=table["score"].mask(shared, less)).to_csv(controls[-1] / "similarity.csv", index=False)
+        distances.append([_distance(pd.read_csv(one / "similarity.csv")) for one in (run, controls[-1])])
+    exhibit = FIGURES["table_damage"]
+    shown = exhibit.show(exhibit.data(with_control(read_runs(study["runs"]), controls))).set_index("stage")
+    assert list(shown.index) == list(STAGES)
+    own, other = zip(*distances, strict=True)
+    low, high = stats.ttest_rel(own, other).confidence_interval()
+    change = sum(own) / 3 - sum(other) / 3
+    cell = shown.loc["encoder self-attention", "more than no pruning, LR rewinding"]
+    assert cell == f"{change:.3f} [{low:.3f}, {high:.3f}]".replace("-", "\u2212")
+    bleu = [[pd.read_csv(folder / "bleu.csv")["score"] for folder in of] for of in (study["runs"], controls)]
+    lost = [sum(scores[0] - scores[2] for scores in of) / 3 for of in bleu]
+    assert shown.loc["translations", "LTH2, no pruning, LR rewinding"].startswith(f"{lost[1]:.3f} [")
+    assert shown.loc["translations", "more than no pruning, LR rewinding"].startswith(
+        f"{lost[0] - lost[1]:.3f} [".replace("-", "\u2212")
+    )
+    assert not len(exhibit.data(read_runs(study["runs"])))
+
+
+def _distance(table: pd.DataFrame) -> float:
+    """1 - the mean CKA of encoder self-attention of LTH0 and LTH2, over the layers."""
+    rows = table[(table["measure"] == "attention_cka") & (table["component"] == "encoder_self")]
+    rows = rows[(rows["variant"] == "visible") & rows["group"].isna() & (rows["layer_a"] == rows["layer_b"])]
+    rows = rows[(rows["level_a"] == 0) & (rows["level_b"] == 2)]
+    assert len(rows) == 2
+    return float(1 - rows["score"].mean())
 
 
 def test_levels_that_a_control_branched_off_are_not_compared(study: dict[str, list[Path]], tmp_path: Path) -> None:
