@@ -41,7 +41,8 @@ def draw_bleu(frame: pd.DataFrame) -> Figure:
     control = frame.groupby("experiment")["sparsity"].transform("max") == 0
     frame = frame.assign(sparsity=frame["sparsity"].mask(control, frame["level"].map(reached)))
     panels = list(frame.groupby(["test_set", "metric"], sort=False))
-    figure = new_figure(COLUMN + 0.4, 2.3 * len(panels))
+    names = frame["experiment"].nunique()
+    figure = new_figure(COLUMN + 0.4, 2.3 * len(panels) + 0.15 * names)
     for axes, ((test_set, metric), panel) in zip(np.atleast_1d(figure.subplots(len(panels), 1)), panels, strict=True):
         panel = panel.assign(sparsity=100 * panel["sparsity"])
         for index, (name, part) in enumerate(panel.groupby("experiment", sort=False)):
@@ -56,8 +57,8 @@ def draw_bleu(frame: pd.DataFrame) -> Figure:
         axes.set(xlabel="sparsity of all weights (%)", ylabel=f"{metric_label(str(metric))}, {test_set}")
         axes.grid(axis="y")
         axes.margins(y=0.12)
-    if frame["experiment"].nunique() > 1:
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    if names > 1:
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper left")
     return figure
 
 
