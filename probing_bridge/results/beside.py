@@ -24,6 +24,12 @@ STAGES = (
 )  # fmt: skip
 
 
+def _experiment_and_controls(results: Results) -> list[tuple[Results, str]]:
+    """The experiment, then its controls, each with a name of its own."""
+    own, *beside = named(results)
+    return [own, *beside[len(results.baselines) :]]
+
+
 def probes_data(results: Results) -> pd.DataFrame:
     """Scores of linear probes less those of each control, at the sparsest level that it shares with the experiment.
 
@@ -34,7 +40,7 @@ def probes_data(results: Results) -> pd.DataFrame:
     """
     own, place = linear_data(results), [RUN, "task", "level", "layer", "metric"]
     frames = [own.iloc[:0].assign(experiment="", other=float("nan"))]
-    for control, name in named(results)[1 + len(results.baselines) :]:
+    for control, name in _experiment_and_controls(results)[1:]:
         theirs = probe_scores(_of_its_own(control), "linear")[[*place, "score", "low", "high"]]
         theirs = theirs.rename(columns={"score": "other", "low": "other_low", "high": "other_high"})
         both = own.merge(theirs, on=place).assign(experiment=name)
@@ -62,11 +68,7 @@ def damage_data(results: Results) -> pd.DataFrame:
         CKA of attention; means over layers), excess (the experiment's value less this one's); without rows if no
         control has that level.
     """
-    own, *controls = [
-        _stages(one).assign(experiment=name)
-        for one, name in named(results)
-        if not any(one is baseline for baseline in results.baselines)
-    ]
+    own, *controls = [_stages(one).assign(experiment=name) for one, name in _experiment_and_controls(results)]
     own = own[own["level"] == own["level"].max()]
     place = [RUN, "stage", "level"]
     frames = [control.merge(own[[*place, "value"]].rename(columns={"value": "own"}), on=place) for control in controls]
