@@ -187,7 +187,8 @@ def _headline(claim: Claim, judgement: Judgement) -> Markup:
         NOT_RUN: "was not run",
     }
     link = Markup('<a href="#claim-1">{}</a>').format(claim.statement)
-    return Markup("The paper's headline ({}) <strong>{}</strong>.").format(link, words[judgement.verdict])
+    why = f": it {judgement.detail}" if judgement.verdict == NOT_RUN and judgement.detail else ""
+    return Markup("The paper's headline ({}) <strong>{}</strong>{}.").format(link, words[judgement.verdict], why)
 
 
 def _sentence(claims: Sequence[tuple[Claim, str]], one: str, many: str) -> Markup:

@@ -64,6 +64,7 @@ def test_a_report_is_one_page_and_the_files_of_each_figure(small_page: Path) -> 
     assert page.count("<figure ") == len(run)
     missing = re.findall(r"<li><strong>.*?</strong> (.*?) <span>", page)
     assert missing == [FIGURES[name].title for name in beside]
+    assert "<strong>was not run</strong>: it needs " in page
     assert "magnitude-4f2a" in page and "python -m probing_bridge.run similarity --dumps LTH*.h5" in page
     assert "Not run: Chunk" not in page and "GGParent, Chunk, NER" in page  # named once
     ids = re.findall(r'\bid="([^"]+)"', page)
