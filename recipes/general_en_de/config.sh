@@ -21,11 +21,11 @@ METRICS=(sacrebleu chrf++)
 # left. docs/LOG.md says what was tried: small batches and a short warm-up are what post-norm needs to learn here.
 EXPERIMENTS=${EXPERIMENTS:-magnitude shuffle random control}
 SEED=${SEED:-1}
-ITERATIONS=8 RATE=0.2
+ITERATIONS=${ITERATIONS:-8} RATE=0.2
 CALIBRATION=32                              # batches that wanda and gradient look at
 case ${SIZE:-small} in
     small)
-        EPOCHS=8 REWIND=(4)
+        EPOCHS=${EPOCHS:-8} REWIND=(4)
         MODEL=(--arch transformer --share-all-embeddings --encoder-layers 4 --decoder-layers 4
             --encoder-embed-dim 128 --decoder-embed-dim 128 --encoder-ffn-embed-dim 512 --decoder-ffn-embed-dim 512
             --encoder-attention-heads 4 --decoder-attention-heads 4 --dropout 0.1)
@@ -35,7 +35,7 @@ case ${SIZE:-small} in
         ;;
     base)
         PAIRS+=(train=docs_en_de/train:156041)
-        EPOCHS=20 REWIND=(10)
+        EPOCHS=${EPOCHS:-20} REWIND=(10)
         MODEL=(--arch transformer --share-all-embeddings --dropout 0.1)
         rate=(--lr 7e-4 --warmup-updates 4000 --warmup-init-lr 1e-7 --max-tokens 8000)
         TRAIN_DEVICE=(--fp16) DEVICE=()
