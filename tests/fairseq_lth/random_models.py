@@ -35,6 +35,9 @@ def random_model(data: Path, flags: str = "", seed: int = 1, small: str = SMALL)
     task = tasks.setup_task(cfg.task)
     torch.manual_seed(seed)
     model = task.build_model(cfg.model).eval()
+    for name, parameter in model.named_parameters():
+        if name.endswith("conv_bias"):  # of a dynamic convolution: what the memory had, now and then no number
+            torch.nn.init.zeros_(parameter)
     for name, parameter in model.named_parameters():  # fairseq's biases and norms start at 0 and 1: move them
         if parameter.dim() == 1 and "embed" not in name:
             parameter.data += torch.randn_like(parameter) * 0.3
