@@ -2,9 +2,10 @@
 
     python recipes/results_page.py --report REPORT --page docs/RESULTS.md [--check]
 
-Between `<!-- table PATH -->` and `<!-- end -->` on the page stands the Markdown table REPORT/PATH; every image that the
-page shows, and every table in `reports/` that it links to, is that of its name in the report. With --check nothing is
-written: the exit status is 1 if the page, an image or a table is not what the report gives. Bad input gives 2.
+Between `<!-- table PATH -->` and `<!-- end -->` on the page stands the Markdown table REPORT/PATH; every image in
+a folder of `images/` that the page shows, and every table in `reports/` that it links to, is that of its name in the
+report. Images in `images/` itself are pictures of the page in a browser, which are made elsewhere. With --check nothing
+is written: the exit status is 1 if the page, an image or a table is not what the report gives. Bad input gives 2.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def files(page: Path, report: Path) -> dict[Path, bytes]:
     text = page.read_text(encoding="utf-8")
     filled = TABLE.sub(lambda block: block[1] + (report / block[2]).read_text(encoding="utf-8") + block[4], text)
     links = [target for image, target in LINK.findall(text) if image or target.startswith("reports/")]
+    links = [target for target in links if Path(target).parent != Path("images")]
     sources = {page.parent / target: report / "figures" / Path(target).name for target in links}
     sources |= {path: report / "claims.md" for path in sources if path.name == "claims.md"}
     return {page: filled.encode()} | {path: source.read_bytes() for path, source in sources.items()}

@@ -51,7 +51,7 @@ class Row:
         scale: The axis itself, where it is not that of the plot: the effect has another unit.
         effect: It and its interval, as text.
         paper: The paper's, as text; empty if it gives none.
-        decides: What would decide it; empty where it is decided; of what was not run, what it needs.
+        decides: Power, and what would decide what is not decided; of what was not run, what it needs.
         details: What stands behind the verdict: see `details`.
         place: Where its number links to: an id on the page; empty for nowhere.
     """
@@ -109,9 +109,9 @@ def row(anchor: str, verdict: Verdict, axis: Axis, unit: str = "") -> Row:
     paper = "" if math.isnan(verdict.paper) else f"{_signed(verdict.paper, digits)}"
     effect = f"{_signed(verdict.effect, digits)}{interval}"
     own = scale(axis) if unit and verdict.unit != unit else Markup("")
-    return Row(
-        anchor, verdict, _picture(verdict, axis), own, effect, paper, what_would_decide(verdict), details(verdict)
-    )
+    power = f"power {verdict.power:.2f}" if math.isfinite(verdict.power) else ""
+    decides = "; ".join(part for part in (power, what_would_decide(verdict)) if part)
+    return Row(anchor, verdict, _picture(verdict, axis), own, effect, paper, decides, details(verdict))
 
 
 def scale(axis: Axis) -> Markup:

@@ -14,7 +14,7 @@ from probing_bridge.results.folder import RUN, Results
 from probing_bridge.results.levels import named
 from probing_bridge.results.naming import COMPONENTS
 from probing_bridge.results.outputs import DECODER, EMBEDDINGS, ENCODER, PATH, damage_path_data
-from probing_bridge.results.probing import linear_data, probe_scores
+from probing_bridge.results.probing import linear_data, probe_scores, widest
 from probing_bridge.results.similarity import to_dense
 
 # The order of computation; of layers and heads that are alike there is the mean.
@@ -48,8 +48,9 @@ def probes_data(results: Results) -> pd.DataFrame:
     rows = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
     rows = rows.assign(difference=rows["score"] - rows["other"])
     if len(rows):
-        reach = (rows["high"] - rows["low"] + rows["other_high"] - rows["other_low"]).astype("float64") / 2
-        rows = rows.assign(low=rows["difference"] - reach, high=rows["difference"] + reach)
+        theirs = rows[["other_low", "other_high"]].set_axis(["low", "high"], axis=1)
+        low, high = widest(rows["difference"], rows, theirs)
+        rows = rows.assign(low=low, high=high)
     return rows.drop(columns=["other_low", "other_high"], errors="ignore")
 
 

@@ -1,4 +1,4 @@
-"""What a run of `probe` prints: each task and model at its chosen layer, what was measured there, and the baselines."""
+"""The printed summary of a run of `probe`: tasks and models at their chosen layers, gains, baselines, remarks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections import Counter
 import pandas as pd
 
 from probing_bridge.probes.baselines import BASELINES
-from probing_bridge.probes.measures import CEILING
-from probing_bridge.results.chosen import DEVELOPMENT
+from probing_bridge.probes.measures import CEILING, GAIN, MEASURES, side_metrics
+from probing_bridge.probes.problem import PROBES
+from probing_bridge.results.chosen import DEVELOPMENT, best_layer, chosen_layer
 from probing_bridge.results.naming import rows_of
-from probing_bridge.results.probing import FIRST_EPOCHS, SIDES, scores_of_models
+from probing_bridge.results.probing import FIRST_EPOCHS, SIDES, seed_means
 
 
 def summary(probes: pd.DataFrame) -> str:
@@ -37,6 +38,45 @@ def summary(probes: pd.DataFrame) -> str:
             f"{cells} {row.best_layer:>5} {row.best_score:7.3f}"
         )
     return "\n".join([*lines, *_remarks(rows)])
+
+
+def scores_of_models(probes: pd.DataFrame) -> pd.DataFrame:
+    """Every task, model and kind of probe at its chosen layer beside what it is held against, for printing.
+
+    Args:
+        probes: Rows of the table of probes, of levels or of any other models; a model that is no level has a layer of
+            its own.
+
+    Returns:
+        task, experiment, model, level, probe, metric, layer, score, chosen_on, best_epoch; best_layer and best_score
+        (the best on test); gain, gain_low, gain_high; a column for each of SIDES and the ceiling of the control task,
+        at the same layer; one a baseline; NaN where something was not measured; in the order of the table.
+    """
+    means = seed_means(probes)
+    own = means[~means["metric"].isin(side_metrics())]
+    scores = own[own["probe"].isin(PROBES)]
+    scores = scores.assign(choice=scores["model"].where(scores["level"].isna(), ""))
+    place = ["task", "experiment", "model", "probe"]
+    earliest = probes.groupby([*place, "layer", "metric"], as_index=False)["best_epoch"].min()
+    rows = chosen_layer(scores.drop(columns="best_epoch"), ["choice", "task", "probe", "metric"])
+    rows = rows.merge(earliest, on=[*place, "layer", "metric"], how="left")
+    best = best_layer(scores, [*place, "metric"])[[*place, "layer", "score"]]
+    rows = rows.merge(best.rename(columns={"layer": "best_layer", "score": "best_score"}), on=place, how="left")
+    rows = rows.drop(columns=["low", "high"])
+    gains = means.loc[means["metric"] == GAIN, [*place, "layer", "score", "low", "high"]]
+    rows = rows.merge(gains.rename(columns={"score": GAIN, "low": "gain_low", "high": "gain_high"}), how="left")
+    for side in (*SIDES, CEILING):
+        part = means.loc[means["metric"] == side, [*place, "layer", "score"]].rename(columns={"score": side})
+        part["probe"] = part["probe"].str.removesuffix(MEASURES["control"].suffix)
+        rows = rows.merge(part, how="left")
+    about = ["task", "experiment", "metric"]
+    for baseline in BASELINES:
+        part = own[own["probe"] == baseline].rename(columns={"score": baseline})
+        rows = rows.merge(part[[*about, baseline]], on=about, how="left")
+    names = list(dict.fromkeys(zip(probes["task"], probes["model"], probes["probe"], strict=True)))
+    order = {name: place for place, name in enumerate(names)}
+    keys = pd.Series(list(zip(rows["task"], rows["model"], rows["probe"], strict=True)), index=rows.index, dtype=object)
+    return rows.loc[keys.map(order).sort_values(kind="stable").index].reset_index(drop=True)
 
 
 def with_interval(gain: float, low: float, high: float) -> str:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from probing_bridge.corpora.tasks import POS, SEMANTIC, SYNTACTIC
 from probing_bridge.probes.baselines import BASELINES
-from probing_bridge.probes.measures import CEILING, GAIN, MEASURES, side_metrics
-from probing_bridge.probes.problem import PROBES
+from probing_bridge.probes.measures import GAIN, side_metrics
 from probing_bridge.results.chosen import best_layer, chosen_layer
 from probing_bridge.results.folder import RUN, Results
 from probing_bridge.results.levels import with_sparsity
 from probing_bridge.results.naming import model_layers, task_category, task_order
+from probing_bridge.results.statistics import over_runs
 
 SIDES = {"selectivity": "selectivity", "mdl_compression": "MDL compression"}
 FIRST_EPOCHS = 1  # a probe whose best epoch, counted from 0, is no later has hardly been trained
@@ -133,15 +134,23 @@ def is_informative(rows: pd.DataFrame) -> pd.Series:
     """Whether the layers of a model add anything to what the same probe finds in its embeddings, by task.
 
     Args:
-        rows: One a run, task and level: task, level, gain, gain_low.
+        rows: One a run, task and level: task, level, gain, gain_low, gain_high.
 
     Returns:
-        Task -> whether the interval of its gain at the lowest level (without an interval the gain), in the mean over
-        runs, lies above 0; True too where there is no gain to tell.
+        Task -> whether the interval of its gain at the lowest level, over runs and test sentences, lies above 0
+        (without an interval the gain); True too where there is no gain to tell.
     """
-    lowest = rows[rows["level"] == rows.groupby("task")["level"].transform("min")]
-    first = lowest.groupby("task")[["gain", "gain_low"]].mean()
-    return ~(first["gain_low"].fillna(first["gain"]) <= 0)
+    lowest = rows[rows["level"] == rows.groupby("task")["level"].transform("min")].dropna(subset="gain")
+    told = {task: _is_above_zero(part) for task, part in lowest.groupby("task")}
+    return pd.Series({task: told.get(task, True) for task in rows["task"].unique()}, dtype=bool)
+
+
+def _is_above_zero(gains: pd.DataFrame) -> bool:
+    """Whether a gain, one a run, is above zero."""
+    errors = (gains["gain_high"] - gains["gain_low"]).astype("float64") / _STANDARD_ERRORS
+    found = over_runs(gains["gain"].to_numpy(), errors.to_numpy())
+    low = found.interval()[0]
+    return bool((found.effect if np.isnan(low) else low) > 0)
 
 
 def probed(results: Results, probe: str) -> pd.DataFrame:
@@ -171,12 +180,18 @@ def probed(results: Results, probe: str) -> pd.DataFrame:
 
 
 def _with_widest(rows: pd.DataFrame, embeddings: pd.DataFrame) -> pd.DataFrame:
-    """Gains without an interval have the one as wide as those of both scores together."""
+    """Gains without an interval have the widest that both scores allow."""
     place = [RUN, "task", "level"]
     below = rows[place].merge(embeddings[[*place, "low", "high"]], on=place, how="left")
-    reach = (rows["high"] - rows["low"] + below["high"] - below["low"]).astype("float64") / 2
-    ends = {"gain_low": rows["gain"] - reach, "gain_high": rows["gain"] + reach}
+    low, high = widest(rows["gain"], rows, below)
+    ends = {"gain_low": low, "gain_high": high}
     return rows.assign(**{name: rows[name].astype("float64").fillna(end) for name, end in ends.items()})
+
+
+def widest(difference: pd.Series, one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Ends of the widest interval of a difference that those of its two scores, low and high, allow."""
+    reach = (one["high"] - one["low"] + other["high"] - other["low"]).astype("float64") / 2
+    return difference - reach, difference + reach
 
 
 def linear_data(results: Results) -> pd.DataFrame:
@@ -256,42 +271,3 @@ def sides_data(results: Results) -> pd.DataFrame:
     if not any(len(frame) for frame in frames[1:]):
         return frames[0].iloc[:0].reindex(columns=columns)
     return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)[columns]
-
-
-def scores_of_models(probes: pd.DataFrame) -> pd.DataFrame:
-    """Every task, model and kind of probe at its chosen layer beside what it is held against, for printing.
-
-    Args:
-        probes: Rows of the table of probes, of levels or of any other models; a model that is no level has a layer of
-            its own.
-
-    Returns:
-        task, experiment, model, level, probe, metric, layer, score, chosen_on, best_epoch; best_layer and best_score
-        (the best on test); gain, gain_low, gain_high; a column for each of SIDES and the ceiling of the control task,
-        at the same layer; one a baseline; NaN where something was not measured; in the order of the table.
-    """
-    means = seed_means(probes)
-    own = means[~means["metric"].isin(side_metrics())]
-    scores = own[own["probe"].isin(PROBES)]
-    scores = scores.assign(choice=scores["model"].where(scores["level"].isna(), ""))
-    place = ["task", "experiment", "model", "probe"]
-    earliest = probes.groupby([*place, "layer", "metric"], as_index=False)["best_epoch"].min()
-    rows = chosen_layer(scores.drop(columns="best_epoch"), ["choice", "task", "probe", "metric"])
-    rows = rows.merge(earliest, on=[*place, "layer", "metric"], how="left")
-    best = best_layer(scores, [*place, "metric"])[[*place, "layer", "score"]]
-    rows = rows.merge(best.rename(columns={"layer": "best_layer", "score": "best_score"}), on=place, how="left")
-    rows = rows.drop(columns=["low", "high"])
-    gains = means.loc[means["metric"] == GAIN, [*place, "layer", "score", "low", "high"]]
-    rows = rows.merge(gains.rename(columns={"score": GAIN, "low": "gain_low", "high": "gain_high"}), how="left")
-    for side in (*SIDES, CEILING):
-        part = means.loc[means["metric"] == side, [*place, "layer", "score"]].rename(columns={"score": side})
-        part["probe"] = part["probe"].str.removesuffix(MEASURES["control"].suffix)
-        rows = rows.merge(part, how="left")
-    about = ["task", "experiment", "metric"]
-    for baseline in BASELINES:
-        part = own[own["probe"] == baseline].rename(columns={"score": baseline})
-        rows = rows.merge(part[[*about, baseline]], on=about, how="left")
-    names = list(dict.fromkeys(zip(probes["task"], probes["model"], probes["probe"], strict=True)))
-    order = {name: place for place, name in enumerate(names)}
-    keys = pd.Series(list(zip(rows["task"], rows["model"], rows["probe"], strict=True)), index=rows.index, dtype=object)
-    return rows.loc[keys.map(order).sort_values(kind="stable").index].reset_index(drop=True)

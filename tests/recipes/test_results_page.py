@@ -1,4 +1,4 @@
-"""docs/RESULTS*.md: their tables and figures are what `report` makes of the committed result tables."""
+"""docs/RESULTS.md: its tables and figures are what `report` makes of the committed result tables."""
 
 import gzip
 import shutil
@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from probing_bridge.claims.numbers import Numbers
 from probing_bridge.report import page as report
-from probing_bridge.results.compared import Comparison, compare
-from probing_bridge.results.folder import Results, read_results
-from probing_bridge.results.runs import with_baseline
+from probing_bridge.results.folder import Results
+from probing_bridge.results.probing import linear_data
 
 ROOT = Path(__file__).resolve().parents[2]
-MAGNITUDE, RANDOM = (ROOT / "docs/results/open_en_de" / name for name in ("magnitude", "random"))
 
 
-def shown(page: Path, results: Results, folder: Path, comparison: Comparison | None = None) -> Path:
+def shown(page: Path, results: Results, folder: Path) -> Path:
     """What a page shows of a report, and nothing else of it: the tables, the images and the claims."""
     (folder / "figures").mkdir()
     report.judged_claims(results, folder)
@@ -24,40 +23,44 @@ def shown(page: Path, results: Results, folder: Path, comparison: Comparison | N
         image = f"/{name}.png)" in text
         if image or f"/{name}.md" in text:
             report.draw_files(name, exhibit.data(results), folder / "figures", ("png",) if image else ())
-    if comparison is not None:
-        report.draw_compared(comparison, folder / "figures", {}, ("png",))
     return folder
 
 
 @pytest.fixture(scope="module")
-def rebuilt(tmp_path_factory) -> Path:
-    """The magnitude experiment, made of its committed tables as recipes/wmt16_en_de/60_report.sh does."""
-    results = with_baseline(read_results(MAGNITUDE), [RANDOM])
-    folder = tmp_path_factory.mktemp("magnitude")
-    return shown(ROOT / "docs/RESULTS.md", results, folder)
-
-
-@pytest.fixture(scope="module")
-def rebuilt_random(tmp_path_factory) -> Path:
-    """That of the random branch."""
-    results = with_baseline(read_results(RANDOM), [MAGNITUDE])
-    folder = tmp_path_factory.mktemp("random")
-    return shown(ROOT / "docs/RESULTS_RANDOM.md", results, folder, compare(MAGNITUDE, RANDOM))
+def rebuilt(study: Results, tmp_path_factory) -> Path:
+    """The study, made of its committed tables as recipes/study.sh does."""
+    return shown(ROOT / "docs/RESULTS.md", study, tmp_path_factory.mktemp("study"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "made"),
-    [("RESULTS.md", "rebuilt"), ("RESULTS_RANDOM.md", "rebuilt_random")],
-)
-def test_the_rebuilt_report_has_the_tables_of_the_page(script, request, name, made):
-    page = ROOT / "docs" / name
-    wanted = script("results_page.py").files(page, request.getfixturevalue(made))
+def test_the_rebuilt_report_has_the_tables_of_the_page(script, rebuilt):
+    page = ROOT / "docs/RESULTS.md"
+    wanted = script("results_page.py").files(page, rebuilt)
     assert wanted.pop(page).decode() == page.read_text()
     tables = {path for path in wanted if path.suffix == ".md"}
     assert len(tables) >= 5 and all(path.read_bytes() == wanted[path] for path in tables)
     assert len(wanted) > len(tables) and all(path.is_file() for path in wanted)
-    assert len(page.read_text().split()) <= 2500
+
+
+def test_the_page_is_short_and_has_the_bleu_of_every_run(study):
+    text = (ROOT / "docs/RESULTS.md").read_text()
+    assert len(text.split()) <= 2500
+    experiments = (study, *study.controls)
+    for names, results in zip(("magnitude", "control", "shuffle", "random"), experiments, strict=True):
+        bleu = results["bleu"].query("metric == 'sacrebleu'").set_index(["run", "level"])["score"]
+        for run in (1, 2, 3):
+            cells = [f"{bleu[run, level]:.2f}" for level in (0, 4, 7, 8)]
+            change = f"{bleu[run, 8] - bleu[run, 0]:+.2f}".replace("-", "−")
+            assert f"| {run} | {names} | {' | '.join(cells)} | {change} |\n" in text
+            if names == "control" and abs(bleu[run, 8] - bleu[run, 0]) > 0.5:
+                assert f"in run {run} it moves by {change}**" in text
+
+
+@pytest.mark.slow
+def test_tables_and_claims_call_the_same_tasks_uninformative(study):
+    numbers = Numbers(study)
+    shown = linear_data(study).groupby("task")["informative"].first().to_dict()
+    assert len(shown) == 18 and shown == {task: numbers.informative(task) for task in shown}
 
 
 def test_tables_of_a_study_are_kept_with_what_made_them(run, tmp_path):
@@ -113,14 +116,15 @@ def small(tmp_path) -> Path:
 
 def test_check_says_what_differs(run, small, tmp_path):
     page = tmp_path / "RESULTS.md"
-    page.write_text("# R\n<!-- table claims.md -->\nold\n<!-- end -->\n![Fig. 1](images/fig_1_linear_probes.png)\n")
+    images = "![Fig. 1](images/open/fig_1_linear_probes.png) ![Page](images/page.png)"
+    page.write_text(f"# R\n<!-- table claims.md -->\nold\n<!-- end -->\n{images}\n")
     command = ["python", "recipes/results_page.py", "--report", small, "--page", page]
     done = run(*command, "--check")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "RESULTS.md" in done.stderr and "fig_1_linear_probes.png" in done.stderr
     assert run(*command).returncode == 0
     assert (small / "claims.md").read_text() in page.read_text()
-    assert (tmp_path / "images/fig_1_linear_probes.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "images/open/fig_1_linear_probes.png").read_bytes()[:4] == b"\x89PNG"
     assert run(*command, "--check").returncode == 0
     shutil.rmtree(tmp_path / "images")
     assert run(*command, "--check").returncode == 1

@@ -22,7 +22,7 @@ from probing_bridge.probes.measures import MEASURES, Measure, Outcome, TaskData
 from probing_bridge.probes.metrics import METRICS, Metric, Predictions
 from probing_bridge.probes.problem import PROBES, Recipe
 from probing_bridge.results.folder import read_results
-from probing_bridge.results.probing import scores_of_models
+from probing_bridge.results.probed import scores_of_models
 from probing_bridge.run import main
 
 WORDS = ("ant", "bee", "owl", "cow", "elk", "fly", "ape")

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 from probing_bridge.claims import CLAIMS, judge_all
 from probing_bridge.figures import FIGURES
@@ -12,7 +13,7 @@ from probing_bridge.probes.measures import side_metrics
 from probing_bridge.results import compared, naming, probing
 from probing_bridge.results.chosen import best_layer, chosen_layer
 from probing_bridge.results.folder import Results
-from probing_bridge.results.probed import summary
+from probing_bridge.results.probed import scores_of_models, summary
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def test_what_is_printed_is_table_a2(results: str, request: pytest.FixtureReques
         score=seeds[2]["score"] + 0.01
     )  # the row of the mean is what is shown, of whatever seeds
     table = {**found.tables, "probes": pd.concat(seeds, ignore_index=True)}
-    printed = probing.scores_of_models(table["probes"]).query("probe == 'linear'").set_index(["task", "model"])
+    printed = scores_of_models(table["probes"]).query("probe == 'linear'").set_index(["task", "model"])
     shown = FIGURES["table_a2_linear_scores"].data(replace(found, tables=table))
     shown = shown.assign(model="LTH" + shown["level"].astype(str)).set_index(["task", "model"]).sort_index()
     printed = printed.sort_index()
@@ -219,7 +220,7 @@ def test_models_that_are_no_levels_are_printed_too() -> None:
     frame = pd.DataFrame(rows, columns=["model", "probe", "layer", "score"])
     frame = frame.assign(task="pos", experiment="", metric="accuracy", dev_score=frame["score"], seed=1)
     frame = frame.assign(level=np.nan, low=np.nan, high=np.nan, best_epoch=5)
-    printed = probing.scores_of_models(frame)
+    printed = scores_of_models(frame)
     assert printed[["model", "probe", "layer", "score"]].to_numpy().tolist() == [
         ["bert", "linear", "2", 0.7],
         ["elmo", "linear", "1", 0.8],
@@ -265,3 +266,21 @@ def test_the_papers_attention_is_compared_over_its_own_pairs(full: Results) -> N
     assert scores["decoder_self over all pairs"] == [0.25]
     assert scores["decoder_self"] != [0.25] and scores["encoder_self"] != [0.25]
     assert {"decoder_self over all pairs"} <= set(compared.paper_measures()["subject"])
+
+
+def test_a_task_is_informative_if_its_gain_is_above_zero_over_runs():
+    # Of each run the interval is above zero; over runs it is not, as t with two degrees is 4.3.
+    gains, half = np.array([0.010, 0.030, 0.080]), 0.009
+    rows = pd.DataFrame({"run": [1, 2, 3], "task": "conj", "level": 0, "gain": gains})
+    rows = rows.assign(gain_low=gains - half, gain_high=gains + half)
+    over = scipy.stats.t.interval(0.95, 2, gains.mean(), scipy.stats.sem(gains))
+    assert over[0] < 0 < rows["gain_low"].min()
+    assert not probing.is_informative(rows)["conj"] and probing.is_informative(rows[rows["run"] == 3])["conj"]
+    alike = rows.assign(gain=[0.030, 0.031, 0.032])
+    assert probing.is_informative(alike)["conj"]
+    untold = rows.assign(gain=np.nan, gain_low=np.nan, gain_high=np.nan)
+    assert probing.is_informative(untold)["conj"]
+    unpaired = rows.assign(gain_low=np.nan, gain_high=np.nan)
+    assert (
+        not probing.is_informative(unpaired)["conj"] and probing.is_informative(unpaired[unpaired["run"] == 1])["conj"]
+    )
