@@ -88,6 +88,8 @@ def _read_words(source: Source) -> Iterator[Words]:
 
 def _parse(source: Source, number: int, line: str) -> list[Node]:
     """The brackets of a line in the order in which they open."""
+    if line.count("(") > line.count(")"):
+        raise source.fault("the brackets are not balanced: the tree does not end; expected one tree a line", number)
     nodes: list[Node] = []
     current: Node | None = None
     for token in (TOKEN_OF_THE_ORIGINAL if source.compat else TOKEN).finditer(line):
@@ -105,8 +107,6 @@ def _parse(source: Source, number: int, line: str) -> list[Node]:
             current = current.parent
         else:
             current.words.append(word)
-    if current is not None:
-        raise source.fault("the brackets are not balanced: the tree does not end; expected one tree a line", number)
     return nodes
 
 
