@@ -165,7 +165,7 @@ def _score_bits(weights: dict[str, Tensor], mask: Mask, score: str, seed: int, l
         values = _where(values, kept.to(values.device).reshape(-1))  # (n_kept,)
     key = hashlib.sha256(f"{seed}/{level}/{name}".encode()).digest()[:16]
     stream = np.random.Philox(key=int.from_bytes(key, "little"))
-    bits = PRUNING_CRITERIA[score].score(values, stream).contiguous().view(torch.int32)
+    bits = PRUNING_CRITERIA[score].score(values, stream).view(torch.int32)
     if bits.numel() and int(bits.max()) > _INFINITY:
         raise MaskError(f"{name} has a score that is not a number: training has diverged, nothing is pruned")
     return bits

@@ -109,8 +109,7 @@ def row(anchor: str, verdict: Verdict, axis: Axis, unit: str = "") -> Row:
     paper = "" if math.isnan(verdict.paper) else f"{_signed(verdict.paper, digits)}"
     effect = f"{_signed(verdict.effect, digits)}{interval}"
     own = scale(axis) if unit and verdict.unit != unit else Markup("")
-    power = f"power {verdict.power:.2f}" if math.isfinite(verdict.power) else ""
-    decides = "; ".join(part for part in (power, what_would_decide(verdict)) if part)
+    decides = "; ".join(part for part in (_power(verdict), what_would_decide(verdict)) if part)
     return Row(anchor, verdict, _picture(verdict, axis), own, effect, paper, decides, details(verdict))
 
 
@@ -148,6 +147,11 @@ def _picture(verdict: Verdict, axis: Axis) -> Markup:
     parts.append(f'<circle class="effect" cx="{axis.at(verdict.effect)}" cy="{middle}" r="4"/>')
     opening = f'<svg class="forest-row" viewBox="0 0 {_WIDTH} {_HEIGHT}" aria-hidden="true" focusable="false">'
     return Markup(opening + "".join(parts) + "</svg>")  # numbers alone: nothing of the tables is in it
+
+
+def _power(verdict: Verdict) -> str:
+    """The power for the paper's effect, as text; empty if the paper gives none."""
+    return f"power {verdict.power:.2f}" if math.isfinite(verdict.power) else ""
 
 
 def what_would_decide(verdict: Verdict) -> str:
@@ -200,6 +204,6 @@ def details(verdict: Verdict) -> str:
     if math.isfinite(verdict.p):
         corrected = f", Holm over {verdict.family}" if verdict.family > 1 else ""
         parts.append(f"p {'< 0.001' if verdict.p < 0.001 else f'= {verdict.p:.3f}'}{corrected}")
-    if math.isfinite(verdict.power):
-        parts.append(f"power {verdict.power:.2f} for the paper's effect")
+    if power := _power(verdict):
+        parts.append(f"{power} for the paper's effect")
     return "; ".join(parts)

@@ -89,11 +89,16 @@ def z_scores(
     grouped = frame.groupby(list(by))[column]
     spread = grouped.transform(lambda values: values.std(ddof=0))
     if not plain and {"low", "high"} <= set(frame.columns):
-        errors = (frame["high"] - frame["low"]).astype("float64") / _STANDARD_ERRORS
+        errors = _standard_errors(frame["low"], frame["high"])
         spread = spread.where(
             spread == 0, spread.clip(lower=errors.groupby([frame[name] for name in by]).transform("mean").fillna(0))
         )
     return ((frame[column] - grouped.transform("mean")) / spread).where(spread > 0, 0.0)
+
+
+def _standard_errors(low: pd.Series, high: pd.Series) -> pd.Series:
+    """Those that 95 % intervals have."""
+    return (high - low).astype("float64") / _STANDARD_ERRORS
 
 
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
@@ -147,8 +152,7 @@ def is_informative(rows: pd.DataFrame) -> pd.Series:
 
 def _is_above_zero(gains: pd.DataFrame) -> bool:
     """Whether a gain, one a run, is above zero."""
-    errors = (gains["gain_high"] - gains["gain_low"]).astype("float64") / _STANDARD_ERRORS
-    found = over_runs(gains["gain"].to_numpy(), errors.to_numpy())
+    found = over_runs(gains["gain"].to_numpy(), _standard_errors(gains["gain_low"], gains["gain_high"]).to_numpy())
     low = found.interval()[0]
     return bool((found.effect if np.isnan(low) else low) > 0)
 
