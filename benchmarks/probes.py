@@ -140,9 +140,9 @@ class AutogradStack:
 
     def forward(self, words: Sequence[torch.Tensor]) -> torch.Tensor:
         """Scores; those returned are cut off, so that the loss may overwrite them."""
-        inputs, scores = combine(words), self.bias
+        inputs, scores = combine(words), self.bias[..., None]
         for part, weight in zip(inputs, self.weight.chunk(len(inputs), dim=2), strict=True):
-            scores = torch.baddbmm(scores, part, weight.transpose(1, 2))
+            scores = torch.baddbmm(scores, weight, part.transpose(1, 2))
         self._scores = scores
         return scores.detach()
 
@@ -197,13 +197,13 @@ def engine_run(probes: Probes, items: Items, n_updates: int) -> None:
             done += 1
 
 
-def differences(probes: Probes, loops: list[PlainLoop], case: Case) -> torch.Tensor:
+def differences(probes: Probes, loops: list[PlainLoop]) -> torch.Tensor:
     """How much each weight differs between the two."""
     out = probes.model.affines[-1]  # type: ignore[attr-defined]
     parts = []
     for i, loop in enumerate(loops):
-        parts.append((out.weight[i, : case.n_classes] - loop.model.weight.detach()).reshape(-1))
-        parts.append(out.bias[i, 0, : case.n_classes] - loop.model.bias.detach())
+        parts.append((out.weight[i] - loop.model.weight.detach()).reshape(-1))
+        parts.append(out.bias[i] - loop.model.bias.detach())
     return torch.cat(parts).abs()
 
 
@@ -228,7 +228,7 @@ def measure(case: Case, n_layers: int, dim: int, repetitions: int) -> dict[str, 
     loops = [PlainLoop(some, items, case, layer, padded=False) for layer in range(2)]
     for loop in loops:
         plain_run(loop, N_UPDATES)
-    moved = differences(probes, loops, case)
+    moved = differences(probes, loops)
     per_update = {kind: statistics.median(times) / N_TIMED / n_layers * 1e6 for kind, times in timed.items()}
     return {
         "case": case.name,

@@ -151,9 +151,9 @@ def code_bits(probes: Probes, items: Items) -> np.ndarray:
     """
     bits = np.zeros((len(probes.model.parameters), len(items) + 1))
     for part, scores in probes.scores(items.rows):
-        logs = torch.log_softmax(scores.double(), dim=-1)
-        index = torch.from_numpy(items.targets[part]).to(logs.device).expand(len(logs), -1)[..., None]
-        bits[:, 1:][:, part] = logs.gather(-1, index)[..., 0].cpu().numpy() / -np.log(2)
+        logs = torch.log_softmax(scores.double(), dim=1)
+        index = torch.from_numpy(items.targets[part]).to(logs.device).expand(len(logs), 1, -1)
+        bits[:, 1:][:, part] = logs.gather(1, index)[:, 0].cpu().numpy() / -np.log(2)
     sums = bits.cumsum(axis=1)
     return sums[:, items.offsets[1:]] - sums[:, items.offsets[:-1]]
 

@@ -5,8 +5,8 @@ parent y). As its inputs are frozen, the gradient is one more matrix product. Au
 (`autograd` of benchmarks/probes.py). Every model keeps its parameters in one (n_probes, n_parameters) array, so that
 one optimizer call moves them all.
 
-Classes are padded to a multiple of 16, which the matrix products like; the bias of a class that is only padding is
-so low that its probability is exactly 0, and so is its gradient.
+Scores have items last, (n_probes, n_outputs, n): products with few classes are faster so than with classes last, even
+where those are padded (docs/LOG.md).
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import torch
 
 from probing_bridge.probes.problem import PROBES, Problem
 
-_NEVER = -1e30  # bias of a padding class: softmax gives exactly 0
+_LINE = (
+    16  # float32 numbers in a line of the cache; products of weights that begin elsewhere take up to 1.5 times as long
+)
 
 
 class Model(Protocol):
@@ -40,7 +42,7 @@ class Model(Protocol):
             words: One or two (n_probes, n, d) arrays: the word, or child and parent.
 
         Returns:
-            (n_probes, n, n_outputs padded) scores.
+            (n_probes, n_outputs, n) scores.
         """
 
     def backward(self, gradient: torch.Tensor) -> None:
@@ -48,11 +50,6 @@ class Model(Protocol):
 
     def keep(self, probes: Sequence[int]) -> None:
         """Goes on with only these probes."""
-
-
-def padded(n_outputs: int) -> int:
-    """The number of outputs that is really computed: a multiple of 16, or 1 for a regression."""
-    return 1 if n_outputs == 1 else -(-n_outputs // 16) * 16
 
 
 def combine(words: Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -81,44 +78,38 @@ def initial_affine(n_in: int, n_out: int) -> torch.Tensor:
     return torch.cat([layer.weight.detach(), layer.bias.detach()[:, None]], dim=1)
 
 
-def pad(affine: torch.Tensor) -> torch.Tensor:
-    """Adds outputs that are never chosen.
-
-    Args:
-        affine: (n_out, n_in + 1).
-
-    Returns:
-        (padded n_out, n_in + 1).
-    """
-    extra = torch.zeros(padded(len(affine)) - len(affine), affine.shape[1])
-    extra[:, -1] = _NEVER
-    return torch.cat([affine, extra])
-
-
 class _Affine:
     """A view of some parameters as the weights of an affine map, with those of the gradient."""
 
     def __init__(self, parameters: torch.Tensor, gradient: torch.Tensor, first: int, n_in: int, n_out: int) -> None:
         end = first + n_in * n_out
         shape = (len(parameters), n_out, n_in)
-        self.weight, self.bias = parameters[:, first:end].view(shape), parameters[:, None, end : end + n_out]
+        self.weight, self.bias = parameters[:, first:end].view(shape), parameters[:, end : end + n_out]
         self.weight_gradient = gradient[:, first:end].view(shape)
-        self.bias_gradient = gradient[:, None, end : end + n_out]
+        self.bias_gradient = gradient[:, end : end + n_out]
 
-    def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
-        scores = self.bias
+    def rectified(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        """(n_probes, n, n_out) units of a hidden layer."""
+        sums = self.bias[:, None]
         for part, weight in zip(inputs, self.weight.chunk(len(inputs), dim=2), strict=True):
-            scores = torch.baddbmm(scores, part, weight.transpose(1, 2))
-        return scores
+            sums = torch.baddbmm(sums, part, weight.transpose(1, 2))
+        return sums.relu_()
+
+    def scores(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        """(n_probes, n_out, n)."""
+        sums = self.bias[..., None]
+        for part, weight in zip(inputs, self.weight.chunk(len(inputs), dim=2), strict=True):
+            sums = torch.baddbmm(sums, weight, part.transpose(1, 2))
+        return sums
 
     def backward(self, inputs: Sequence[torch.Tensor], gradient: torch.Tensor) -> None:
-        turned = gradient.transpose(1, 2)
         for part, total in zip(inputs, self.weight_gradient.chunk(len(inputs), dim=2), strict=True):
-            total.baddbmm_(turned, part)
-        self.bias_gradient.add_(gradient.sum(dim=1, keepdim=True))
+            total.baddbmm_(gradient, part)
+        self.bias_gradient.add_(gradient.sum(dim=2))
 
     def input_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
-        return torch.bmm(gradient, self.weight)
+        """(n_probes, n, n_in), from the gradient by the (n_probes, n_out, n) outputs."""
+        return torch.bmm(gradient.transpose(1, 2), self.weight)
 
 
 def flatten(affines: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -128,9 +119,10 @@ def flatten(affines: Sequence[torch.Tensor]) -> torch.Tensor:
         affines: (n_out, n_in + 1) arrays.
 
     Returns:
-        (n_parameters,).
+        (n_parameters,): zeros at the end fill a line of the cache, so that the row of each probe begins with one.
     """
-    return torch.cat([part.reshape(-1) for affine in affines for part in (affine[:, :-1], affine[:, -1])])
+    row = torch.cat([part.reshape(-1) for affine in affines for part in (affine[:, :-1], affine[:, -1])])
+    return torch.nn.functional.pad(row, (0, -len(row) % _LINE))
 
 
 class Stack:
@@ -144,7 +136,6 @@ class Stack:
             n_probes: How many probes.
             like: A tensor of the device and type wanted.
         """
-        affines = [*affines[:-1], pad(affines[-1])]
         self._sizes = [(affine.shape[1] - 1, affine.shape[0]) for affine in affines]
         self.parameters = flatten(affines).to(like).repeat(n_probes, 1)
         self._bind()
@@ -164,11 +155,11 @@ class Stack:
         self._bind()
 
     def forward(self, words: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Scores (n_probes, n, n_out)."""
+        """Scores (n_probes, n_out, n)."""
         self._inputs = [combine(words)]
         for affine in self.affines[:-1]:
-            self._inputs.append([affine.forward(self._inputs[-1]).relu_()])
-        return self.affines[-1].forward(self._inputs[-1])
+            self._inputs.append([affine.rectified(self._inputs[-1])])
+        return self.affines[-1].scores(self._inputs[-1])
 
     def backward(self, gradient: torch.Tensor) -> None:
         """Adds the gradient of the weights."""
@@ -178,8 +169,8 @@ class Stack:
                 gradient = self._before(place, gradient)
 
     def _before(self, place: int, gradient: torch.Tensor) -> torch.Tensor:
-        """The loss's gradient by the outputs of the affine map before."""
-        return self.affines[place].input_gradient(gradient).mul_(self._inputs[place][0] > 0)
+        """The loss's gradient by the (n_probes, n_out, n) outputs of the affine map before."""
+        return self.affines[place].input_gradient(gradient).mul_(self._inputs[place][0] > 0).transpose(1, 2)
 
     def input_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
         """The loss's gradient by the inputs of the last `forward`, (n_probes, n, n_in)."""
@@ -212,7 +203,7 @@ class Mix:
         """There is only one."""
 
     def forward(self, words: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Scores (1, n, n_out) from (n_layers, n, d) features."""
+        """Scores (1, n_out, n) from (n_layers, n, d) features."""
         self._inner.parameters.copy_(self.parameters[:, self._n_layers + 1 :])
         self._words = list(words)
         self._shares = torch.softmax(self.parameters[0, : self._n_layers], dim=0)

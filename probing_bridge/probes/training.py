@@ -21,7 +21,9 @@ from probing_bridge.probes.metrics import Predictions, score
 from probing_bridge.probes.models import new_model
 from probing_bridge.probes.problem import Problem
 
-_CHUNK_NUMBERS = 2**20  # features handled at a time, over all layers: 4 MB, about what a cache holds
+# Inputs that are held at a time, in numbers over all layers: 3 MB, which stay in a cache between the two products.
+_CHUNK_NUMBERS = 3 * 2**18
+_CHUNK_NUMBERS_OF_A_DEVICE = 2**26  # 256 MB: a device wants few large products
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Probes:
         features = problem.features
         self.problem = problem
         self.active = list(range(len(features.layers)))
-        self._chunk = max(256, _CHUNK_NUMBERS // (features.dim * len(self.active)))
+        self._chunk = self._chunk_rows()
         shape = (problem.n_words, len(self.active), self._chunk, features.dim)
         self._buffers = torch.empty(shape, dtype=features.values.dtype, device=features.device)
         self.model = new_model(problem, self._buffers)
@@ -75,6 +77,13 @@ class Probes:
         self.pace: torch.Tensor | None = None
         self._n_updates = 0
         self._start_optimizer({})
+
+    def _chunk_rows(self) -> int:
+        """Items that are multiplied at a time: enough that the weights, read each time, do not outweigh them."""
+        features, n_words = self.problem.features, self.problem.n_words
+        n_parts = 1 if n_words == 1 else 3  # what `combine` makes
+        numbers = _CHUNK_NUMBERS if features.device.type == "cpu" else _CHUNK_NUMBERS_OF_A_DEVICE
+        return max(numbers // (features.dim * len(self.active) * n_parts), 4 * self.problem.n_outputs, 64)
 
     def _start_optimizer(self, state: dict[str, torch.Tensor]) -> None:
         parameters = self.model.parameters
@@ -144,11 +153,11 @@ class Probes:
             rows: (n_items, 1 or 2) rows of the features.
 
         Yields:
-            Which items, and their (n_active, n, n_outputs) scores.
+            Which items, and their (n_active, n_outputs, n) scores.
         """
         for first in range(0, len(rows), self._chunk):
             part = slice(first, min(first + self._chunk, len(rows)))
-            yield part, self.model.forward(self._words(rows[part]))[..., : self.problem.n_outputs]
+            yield part, self.model.forward(self._words(rows[part]))
 
     def predict(self, items: Items, *, top3: bool = False) -> list[Predictions]:
         """Answers all items.
@@ -165,12 +174,12 @@ class Probes:
         best3 = np.zeros((n_probes, len(items)), bool) if top3 else None
         for part, scores in self.scores(items.rows):
             if labels is None:
-                predicted[:, part] = scores[..., 0].cpu().numpy()
+                predicted[:, part] = scores[:, 0].cpu().numpy()
                 continue
-            predicted[:, part] = scores.argmax(dim=-1).cpu().numpy()
+            predicted[:, part] = scores.argmax(dim=1).cpu().numpy()
             if best3 is not None:
-                best = scores.topk(min(3, self.problem.n_outputs), dim=-1).indices.cpu().numpy()
-                best3[:, part] = (best == items.targets[part][None, :, None]).any(axis=-1)
+                best = scores.topk(min(3, self.problem.n_outputs), dim=1).indices.cpu().numpy()
+                best3[:, part] = (best == items.targets[part]).any(axis=1)
         return [
             Predictions(
                 items.targets,
@@ -195,24 +204,24 @@ def loss_and_gradient(
     """Softmax cross-entropy, or the smooth-L1 of a regression, and its gradient by the scores.
 
     Args:
-        scores: (n_probes, n, n_outputs); overwritten.
+        scores: (n_probes, n_outputs, n).
         targets: (n,).
         weights: (1 or n_probes, n).
 
     Returns:
-        (n_probes,) losses and the (n_probes, n, n_outputs) gradient.
+        (n_probes,) losses and the (n_probes, n_outputs, n) gradient.
     """
     if targets.is_floating_point():
-        errors = scores[..., 0] - targets
+        errors = scores[:, 0] - targets
         clipped = errors.clamp(-1, 1)
         loss = clipped * (errors - 0.5 * clipped)  # 0.5 e^2 within 1, |e| - 0.5 beyond
-        return (loss * weights).sum(dim=1), (clipped * weights)[..., None]
-    index = targets.expand(len(scores), -1)[..., None]
-    gradient = torch.softmax(scores, dim=-1)
-    probabilities = gradient.gather(-1, index)[..., 0].clamp_min(torch.finfo(gradient.dtype).tiny)
+        return (loss * weights).sum(dim=1), (clipped * weights)[:, None]
+    index = targets.expand(len(scores), 1, -1)
+    gradient = torch.softmax(scores, dim=1)
+    probabilities = gradient.gather(1, index)[:, 0].clamp_min(torch.finfo(gradient.dtype).tiny)
     loss = -(probabilities.log_() * weights).sum(dim=1)
-    gradient.scatter_add_(-1, index, gradient.new_full((1, 1, 1), -1.0).expand(index.shape))
-    return loss, gradient.mul_(weights[..., None])
+    gradient.scatter_add_(1, index, gradient.new_full((1, 1, 1), -1.0).expand(index.shape))
+    return loss, gradient.mul_(weights[:, None])
 
 
 def should_stop(dev_scores: Sequence[float], patience: int) -> bool:

@@ -16,7 +16,7 @@ from probing_bridge.probes.features import load_features
 from probing_bridge.probes.items import Items, batches
 from probing_bridge.probes.measures import TaskData, TaskSpec, lay_out
 from probing_bridge.probes.metrics import METRICS, Predictions, label_sums, score
-from probing_bridge.probes.models import flatten, pad
+from probing_bridge.probes.models import flatten
 from probing_bridge.probes.problem import Problem, Recipe
 from probing_bridge.probes.training import Probes
 
@@ -61,7 +61,7 @@ def initial_weights(path: Path) -> torch.Tensor:
         torch.from_numpy(np.concatenate([archive[f"{name}.weight"], archive[f"{name}.bias"][:, None]], axis=1))
         for name in layers
     ]
-    return flatten([*affines[:-1], pad(affines[-1])])
+    return flatten(affines)
 
 
 class Golden:
@@ -101,7 +101,7 @@ class Golden:
         ]
 
     def scores(self) -> np.ndarray:
-        return np.concatenate([part[0].numpy() for _, part in self.probes.scores(self.items.rows)])
+        return np.concatenate([part[0].T.numpy() for _, part in self.probes.scores(self.items.rows)])
 
     def predictions(self) -> Predictions:
         return self.probes.predict(self.items, top3=True)[0]
@@ -174,5 +174,5 @@ def test_default_seed_draws_the_golden_weights(shared: Path, name: str) -> None:
         np.concatenate([weight, bias[:, None]], axis=1) for weight, bias in zip(drawn[::2], drawn[1::2], strict=True)
     ]
     affines = [torch.from_numpy(pair.astype(np.float32)) for pair in pairs]
-    expected = flatten([*affines[:-1], pad(affines[-1])])
+    expected = flatten(affines)
     torch.testing.assert_close(golden.drawn, expected, atol=1e-7, rtol=0)

@@ -44,7 +44,7 @@ def word_vectors(words: list[str]) -> dict[str, np.ndarray]:
 
 @pytest.mark.slow
 def test_pos_of_ewt(shared: Path, tmp_path: Path) -> None:
-    """Both minimise the mean over sentences of the mean over words, the recipe's loss."""
+    """Both minimise the mean over sentences of the mean over words, the recipe's loss, and neither is stopped early."""
     splits = {split: f"en_ewt-ud-{split}.conllu.gz" for split in ("train", "dev", "test")}
     (tmp_path / "suite.yaml").write_text(json.dumps({"tasks": {"pos": splits}}))
     faults = Faults()
@@ -59,7 +59,8 @@ def test_pos_of_ewt(shared: Path, tmp_path: Path) -> None:
     with Representations(tmp_path / "projections.hdf5") as representations:
         features = load_features(representations, data.sentences, None, tmp_path)
     items = lay_out(data, data.splits, features, mix=False)
-    outcome = MEASURES["score"].run(data, features, data.spec.recipe(Recipe()))[0]
+    recipe = replace(data.spec.recipe(Recipe()), patience=Recipe().max_epochs)
+    outcome = MEASURES["score"].run(data, features, recipe)[0]
     assert outcome.predictions is not None
     ours = score("accuracy", outcome.predictions)
     samples = resample(outcome.predictions.n_sentences)
@@ -72,9 +73,10 @@ def test_pos_of_ewt(shared: Path, tmp_path: Path) -> None:
     print(f"probe {ours:.4f} [{low:.4f}, {high:.4f}] epoch {outcome.best_epoch}, logistic regression {theirs:.4f}")
     assert ours > 0.5 and low <= theirs <= high
     features.values *= 0.2
-    scaled = MEASURES["score"].run(data, features, data.spec.recipe(Recipe()))[0].predictions
+    scaled = MEASURES["score"].run(data, features, recipe)[0].predictions
     raw = replace(data, spec=replace(data.spec, liu2019=True))
-    unscaled = MEASURES["score"].run(raw, features, raw.spec.recipe(Recipe()))[0].predictions
+    of_raw = replace(raw.spec.recipe(Recipe()), patience=recipe.patience)
+    unscaled = MEASURES["score"].run(raw, features, of_raw)[0].predictions
     assert scaled is not None and unscaled is not None
     print(f"features times 0.2: {score('accuracy', scaled):.4f}, of raw ones {score('accuracy', unscaled):.4f}")
     assert abs(score("accuracy", scaled) - ours) < 0.003

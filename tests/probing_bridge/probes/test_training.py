@@ -117,13 +117,10 @@ class SlowProbe:
         return torch.cat([p.detach().reshape(-1) for p in self.model.parameters()])
 
 
-def unpadded(probes: Probes, n_out: int, row: int) -> torch.Tensor:
-    """The engine's parameters of one probe without its padding classes, in PyTorch's order."""
-    parts, affines = [], probes.model.affines  # type: ignore[attr-defined]
-    for affine in affines:
-        rows = n_out if affine is affines[-1] else affine.weight.shape[1]
-        parts += [affine.weight[row, :rows].reshape(-1), affine.bias[row, 0, :rows]]
-    return torch.cat(parts)
+def parameters(probes: Probes, row: int) -> torch.Tensor:
+    """The engine's parameters of one probe in PyTorch's order."""
+    affines = probes.model.affines  # type: ignore[attr-defined]
+    return torch.cat([part for affine in affines for part in (affine.weight[row].reshape(-1), affine.bias[row])])
 
 
 EPOCHS = pytest.mark.parametrize("n_epochs", [5, pytest.param(20, marks=pytest.mark.slow)])  # of ten updates
@@ -138,7 +135,6 @@ def test_engine_equals_separate_training(family: str, probe: str, n_epochs: int)
     vocabulary = None if family == "regression" else VOCABULARY
     items = build_items(sentences, vocabulary, features.starts, zero_pairs_count=True)
     recipe = Recipe(probe=probe, batch_size=9)
-    n_out = 1 if family == "regression" else len(VOCABULARY)
     engine = Probes(problem(features, recipe, items, vocabulary))
     rng, order, losses = random.Random(13370), list(range(len(sentences))), []
     for _ in range(n_epochs):
@@ -152,12 +148,13 @@ def test_engine_equals_separate_training(family: str, probe: str, n_epochs: int)
         for _ in range(n_epochs):
             random.shuffle(shuffled)
             slow_losses += [slow.update(shuffled[i : i + 9]) for i in range(0, 90, 9)]
-        difference = (unpadded(engine, n_out, layer) - slow.flat()).abs()
+        difference = (parameters(engine, layer) - slow.flat()).abs()
         if probe == "linear":
             assert difference.max() <= 1e-6
         else:  # Adam blows the rounding of a gradient that cancels to nothing up to a step: see the test in float64
             assert (difference > 1e-6).float().mean() <= 5e-3
-        np.testing.assert_allclose(np.array(losses)[:, layer], slow_losses, atol=2e-6)
+        errors = np.abs(np.array(losses)[:, layer] - slow_losses)
+        assert (errors > 2e-6).mean() <= (0 if probe == "linear" else 5e-3) and errors.max() <= 4e-6
 
 
 @EPOCHS
@@ -169,7 +166,6 @@ def test_engine_equals_separate_training_in_float64(family: str, probe: str, n_e
     features.values = features.values.double()
     vocabulary = None if family == "regression" else VOCABULARY
     items = build_items(sentences, vocabulary, features.starts, zero_pairs_count=True)
-    n_out = 1 if family == "regression" else len(VOCABULARY)
     engine = Probes(problem(features, Recipe(probe=probe), items, vocabulary))
     slow = SlowProbe(sentences, features, 1, probe)
     slow.model.double()
@@ -179,7 +175,7 @@ def test_engine_equals_separate_training_in_float64(family: str, probe: str, n_e
         for start in range(0, 90, 9):
             slow.update(sentences[start : start + 9])
     # the weights of the losses are float32 in the engine: 3e-8 of a step of 1e-3, at each of them
-    assert (unpadded(engine, n_out, 1) - slow.flat()).abs().max() <= 1e-6
+    assert (parameters(engine, 1) - slow.flat()).abs().max() <= 1e-6
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -255,7 +251,7 @@ def test_whole_run_by_the_recipe(family: str) -> None:
         assert one.dev_scores == pytest.approx(scores, abs=1.5 / len(dev_items))  # one borderline item
         assert one.best_epoch == epoch
         best = Probes(asked, [one.parameters for one in trained])
-        assert (unpadded(best, 5, layer) - weights).abs().max() <= 1e-6
+        assert (parameters(best, layer) - weights).abs().max() <= 1e-6
 
 
 def test_chunks_do_not_change_the_trajectory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +259,7 @@ def test_chunks_do_not_change_the_trajectory(monkeypatch: pytest.MonkeyPatch) ->
     features = make_features(sentences, n_layers=2, dim=8)
     items = build_items(sentences, VOCABULARY, features.starts, zero_pairs_count=True)
     rows = []
-    for numbers in (2**20, 1):  # one chunk; chunks of 256 pairs
+    for numbers in (2**20, 1):  # one chunk; chunks of 64 pairs
         monkeypatch.setattr("probing_bridge.probes.training._CHUNK_NUMBERS", numbers)
         probes = Probes(problem(features, Recipe(batch_size=250), items, VOCABULARY))
         for _ in range(20):
@@ -320,14 +316,14 @@ def test_gradients_of_any_depth(hidden: tuple[int, ...], n_words: int, monkeypat
     for probe in range(2):
         theta = stack.parameters[probe].clone().requires_grad_()
         x = torch.cat([word[probe] for word in combine(words)], dim=1).requires_grad_()
-        sizes, layer, first = [x.shape[1], *hidden, 16], x, 0
+        sizes, layer, first = [x.shape[1], *hidden, 3], x, 0
         for place, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
             weight = theta[first : first + n_in * n_out].view(n_out, n_in)
             first += n_in * n_out
             layer = (layer if place == 0 else layer.relu()) @ weight.T + theta[first : first + n_out]
             first += n_out
-        layer.backward(gradient[probe])
-        assert theta.grad is not None and x.grad is not None and first == len(theta)
+        layer.backward(gradient[probe].T)
+        assert theta.grad is not None and x.grad is not None and 0 <= len(theta) - first < 16
         torch.testing.assert_close(stack.gradient[probe], theta.grad)
         torch.testing.assert_close(stack.input_gradient(gradient)[probe], x.grad)
 
@@ -358,13 +354,13 @@ def test_seeds_are_those_of_the_recipe() -> None:
     probes = Probes(Problem(features, recipe, 1, "accuracy", tuple(VOCABULARY)))
     assert torch.equal(state, torch.random.get_rng_state())  # the caller's generator is left alone
     for layer in range(2):
-        np.testing.assert_array_equal(probes.model.affines[0].weight[layer, :5], expected.weight.detach())  # type: ignore[attr-defined]
-        np.testing.assert_array_equal(probes.model.affines[0].bias[layer, 0, :5], expected.bias.detach())  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(probes.model.affines[0].weight[layer], expected.weight.detach())  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(probes.model.affines[0].bias[layer], expected.bias.detach())  # type: ignore[attr-defined]
     other = Probes(Problem(features, Recipe(seed=1), 1, "accuracy", tuple(VOCABULARY)))
     assert not torch.equal(other.model.parameters, probes.model.parameters)
 
 
-def test_padding_classes_are_never_predicted_and_never_move() -> None:
+def test_rows_of_parameters_are_filled_with_zeros_that_stay() -> None:
     sentences = corpus("token", 30, seed=8)
     features = make_features(sentences, 1, 4)
     items = build_items(sentences, VOCABULARY, features.starts, zero_pairs_count=True)
@@ -372,9 +368,7 @@ def test_padding_classes_are_never_predicted_and_never_move() -> None:
     for _ in range(50):
         for batch in batches(items, range(30), 10):
             probes.step(batch)
-    out = probes.model.affines[0]  # type: ignore[attr-defined]
-    assert out.weight.shape[1] == 16 and not out.weight[:, 5:].any() and (out.bias[..., 5:] == -1e30).all()
-    assert probes.predict(items)[0].predicted.max() < 5
+    assert probes.model.parameters.shape == (1, 32) and not probes.model.parameters[:, 5 * (4 + 1) :].any()
 
 
 def test_masked_items_change_nothing() -> None:
