@@ -1,7 +1,7 @@
 """Probe models with their gradients written out: linear or with hidden layers, for all layers of a model at once.
 
 The probe of Liu et al. (2019) is one affine map of a word's features x, or of [x; y; x*y] for a pair (child x,
-parent y). As its inputs are frozen, the gradient is one more matrix product. Autograd takes 1.2 to 1.4 times as long
+parent y). As its inputs are frozen, the gradient is one more matrix product. Autograd takes up to 1.2 times as long
 (`autograd` of benchmarks/probes.py). Every model keeps its parameters in one (n_probes, n_parameters) array, so that
 one optimizer call moves them all.
 
