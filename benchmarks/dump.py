@@ -11,12 +11,11 @@ import argparse
 import json
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.random_level import SIZES, be_quiet, make_data, make_level
+from benchmarks.random_level import SIZES, be_quiet, clock, make_data, make_level
 
 WAYS: dict[str, dict[str, Any]] = {
     "without": {},
@@ -26,29 +25,32 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-def loop(level: Path, way: str, folder: Path, max_tokens: int) -> Callable[[], float]:
-    """A function that validates once and gives the CPU seconds of the loop, files written."""
-    from fairseq import checkpoint_utils
+def loop(level: Path, way: str, folder: Path, max_tokens: int, device: str = "cpu") -> Callable[[], tuple[float, int]]:
+    """A function that validates once and gives the seconds of the loop, files written, and how large they are."""
+    import torch
+    from fairseq import checkpoint_utils, utils
 
     output = folder / f"{way}.h5"
     overrides = {"path": str(level), "valid_subset": "valid", **WAYS[way]}
     if way in ("states", "states_and_attention"):
         overrides["dump_activations"] = str(output)
 
-    def run() -> float:
+    def run() -> tuple[float, int]:
         models, cfg, task = checkpoint_utils.load_model_ensemble_and_task([str(level)], arg_overrides=dict(overrides))
-        model, criterion = models[0].eval(), task.build_criterion(cfg.criterion).eval()
+        model, criterion = models[0].eval().to(device), task.build_criterion(cfg.criterion).eval()
         task.load_dataset("valid")
         settings = {"max_tokens": max_tokens, "max_positions": (1024, 1024), "num_shards": 1, "shard_id": 0}
         batches = list(task.get_batch_iterator(dataset=task.dataset("valid"), **settings).next_epoch_itr(shuffle=False))
         if way == "second_attention":
             hook_second_attention(model)
-        start = time.process_time()
+        start = clock(device)
         for sample in batches:
-            task.valid_step(sample, model, criterion)
-        seconds = time.process_time() - start
+            moved = sample if device == "cpu" else utils.move_to_cuda(sample, torch.device(device))
+            task.valid_step(moved, model, criterion)
+        seconds = clock(device) - start
+        size = output.stat().st_size if output.exists() else 0
         output.unlink(missing_ok=True)
-        return seconds
+        return seconds, size
 
     return run
 
@@ -91,7 +93,7 @@ def main() -> None:
             seconds: dict[str, list[float]] = {way: [] for way in WAYS}
             for _ in range(arguments.repetitions):
                 for way, run in runs.items():
-                    seconds[way].append(run())
+                    seconds[way].append(run()[0])
         middle = {way: statistics.median(values) for way, values in seconds.items()}
         ratios = {f"{way}_ratio": round(value / middle["without"], 3) for way, value in middle.items()}
         result[size] = {"sentences": n_sentences, "cpu_seconds_without": round(middle["without"], 3), **ratios}

@@ -22,28 +22,29 @@ from unittest.mock import patch
 from benchmarks.random_level import SIZES, be_quiet, make_data, make_level
 
 
-def hub(level: Path, lines: list[list[str]]) -> Callable[[], None]:
+def hub(level: Path, lines: list[list[str]], device: str = "cpu") -> Callable[[], None]:
     """Encodes with the hub interface, a sentence at a time."""
     import torch
     from fairseq.hub_utils import GeneratorHubInterface, from_pretrained
 
     made = from_pretrained(str(level.parent), level.name, str(level.parent / "bin"), tokenizer="moses")
-    interface = GeneratorHubInterface(made["args"], made["task"], made["models"]).eval()
+    interface = GeneratorHubInterface(made["args"], made["task"], made["models"]).eval().to(device)
     eos = interface.src_dict.eos()
 
     def run() -> None:
         for words in lines:
             pieces = [interface.encode(word)[:-1] for word in words]
-            ids = torch.cat([*pieces, torch.tensor([eos])])[None]
+            ids = torch.cat([*pieces, torch.tensor([eos])])[None].to(device)
             with torch.no_grad():
-                states = interface.models[0].encoder(ids, torch.tensor([ids.shape[1]]), return_all_hiddens=True)
+                lengths = torch.tensor([ids.shape[1]], device=device)
+                states = interface.models[0].encoder(ids, lengths, return_all_hiddens=True)
                 parts = torch.stack(states["encoder_states"])[:, :-1, 0].split([len(own) for own in pieces], dim=1)
-                torch.stack([part.mean(dim=1) for part in parts], dim=1).numpy()
+                torch.stack([part.mean(dim=1) for part in parts], dim=1).cpu().numpy()
 
     return run
 
 
-def ours(level: Path, lines: list[list[str]]) -> Callable[[], None]:
+def ours(level: Path, lines: list[list[str]], device: str = "cpu") -> Callable[[], None]:
     """Encodes with fairseq_lth.encode, without loading the model anew."""
     from fairseq_lth.capture import encoder
     from fairseq_lth.encode import parse
@@ -51,8 +52,17 @@ def ours(level: Path, lines: list[list[str]]) -> Callable[[], None]:
 
     folder = level.parent
     (folder / "words.txt").write_text("".join(" ".join(words) + "\n" for words in lines))
-    argv = ["--path", str(level), "--sentences", str(folder / "words.txt"), "--output", str(folder / "r.hdf5"), "--cpu"]
-    arguments = parse([*argv, "--tokenizer", "moses"])
+    argv = [
+        "--path",
+        str(level),
+        "--sentences",
+        str(folder / "words.txt"),
+        "--output",
+        str(folder / "r.hdf5"),
+        "--shard",
+        "0/1",
+    ]
+    arguments = parse([*argv, "--tokenizer", "moses", *(["--cpu"] if device == "cpu" else [])])
     loaded = encoder._load(arguments, require_loadable(level))
 
     def run() -> None:
@@ -60,6 +70,14 @@ def ours(level: Path, lines: list[list[str]]) -> Callable[[], None]:
             encoder.encode_file(arguments)
 
     return run
+
+
+def random_lines(n_sentences: int) -> list[list[str]]:
+    """Sentences of 3 to 40 words that come as often as in text."""
+    rng, zipf = random.Random(2), [1 / rank for rank in range(1, 8001)]
+    return [
+        [f"w{number}" for number in rng.choices(range(8000), zipf, k=rng.randint(3, 40))] for _ in range(n_sentences)
+    ]
 
 
 def main() -> None:
@@ -76,18 +94,13 @@ def main() -> None:
     register()
     torch.set_num_threads(1)
 
-    rng = random.Random(2)
-    zipf = [1 / rank for rank in range(1, 8001)]  # words come as often as in text
     result: dict[str, Any] = {"threads": 1}
     for size in arguments.sizes:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             data = make_data(folder, 10, 8000, (5, 40))
             level = make_level(folder / "checkpoint_lth0.pt", data, SIZES[size])
-            lines = [
-                [f"w{number}" for number in rng.choices(range(8000), zipf, k=rng.randint(3, 40))]
-                for _ in range(arguments.sentences)
-            ]
+            lines = random_lines(arguments.sentences)
             ways = {"hub": hub(level, lines), "encode": ours(level, lines)}
             seconds: dict[str, list[float]] = {way: [] for way in ways}
             for _ in range(arguments.repetitions):

@@ -1,7 +1,7 @@
 """Where the CPU time of `probe` goes: all eighteen tasks of the open recipe, seven layers of one level.
 
 `python -m benchmarks.probe_stage DATA FOLDER` makes random vectors for the words of recipes/open_en_de/suite.yaml
-(DATA is the folder of its corpora) as a file in FOLDER, 128 numbers a word and layer as the recipe's model has,
+(DATA is the folder of its corpora) as a file in FOLDER, 128 numbers (or `--dim`) a word and layer as its model has,
 runs the stage on it and prints the CPU seconds of its parts as one JSON line. Random vectors are the worst case for
 the share that is not training: probes on them stop early. With `--epochs 1` training is cut short, and what is not
 training takes as long as ever.
@@ -22,10 +22,10 @@ import numpy as np
 from benchmarks.blas import describe_blas, start_with_own_kernel
 from benchmarks.readers import SUITE
 
-LAYERS, DIM = tuple("0123456"), 128
+LAYERS = tuple("0123456")
 
 
-def write_random(data: Path, path: Path) -> int:
+def write_random(data: Path, path: Path, dim: int) -> int:
     """Writes random vectors of the suite's words; returns how many words."""
     from probing_bridge.corpora.suite import load_suite
     from probing_bridge.corpora.texts import suite_texts
@@ -34,9 +34,9 @@ def write_random(data: Path, path: Path) -> int:
 
     draw, n_words = np.random.default_rng(0), 0
     texts = [text.words for text in suite_texts(load_suite(SUITE, data))]
-    with RepresentationWriter(path, texts, LAYERS, DIM, Origin("benchmark", 0)) as writer:
+    with RepresentationWriter(path, texts, LAYERS, dim, Origin("benchmark", 0)) as writer:
         for tokens in texts:
-            writer.add(tokens, draw.standard_normal((len(LAYERS), len(tokens), DIM), np.float32))
+            writer.add(tokens, draw.standard_normal((len(LAYERS), len(tokens), dim), np.float32))
             n_words += len(tokens)
     return n_words
 
@@ -66,14 +66,14 @@ class Clock:
         setattr(module, name, call)
 
 
-def run(data: Path, folder: Path, epochs: int) -> dict[str, Any]:
+def run(data: Path, folder: Path, epochs: int, dim: int) -> dict[str, Any]:
     """Runs the stage, timed."""
     from probing_bridge.probes import inputs, rows, training, units
     from probing_bridge.probes import run as stage
     from probing_bridge.probes.problem import Recipe
 
-    path = folder / "random.hdf5"
-    n_words = 0 if path.exists() else write_random(data, path)
+    path = folder / f"random{dim}.hdf5"
+    n_words = 0 if path.exists() else write_random(data, path, dim)
     clock = Clock()
     parts: tuple[tuple[Any, str, str], ...] = (
         (training, "train", "training"),
@@ -96,11 +96,13 @@ def run(data: Path, folder: Path, epochs: int) -> dict[str, Any]:
     request = stage.Request(
         SUITE, data, [path], folder / "results", None, None, [recipe], ["score"], False, 1, None, None, 1000, ""
     )
+    started = time.perf_counter()
     finished: Callable[..., Any] = stage.run
     assert not finished(request).failed
     total = sum(clock.seconds.values())
     return {
         "words": n_words,
+        "wall_seconds": round(time.perf_counter() - started, 1),
         "total_cpu_seconds": round(total, 1),
         "share_outside_of_training": round(1 - clock.seconds["training"] / total, 3),
         "cpu_seconds": {part: round(taken, 2) for part, taken in sorted(clock.seconds.items())},
@@ -114,8 +116,9 @@ def main() -> None:
     parser.add_argument("data", type=Path, metavar="DATA", help="the folder of the corpora")
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where vectors and results go")
     parser.add_argument("--epochs", type=int, default=50, help="most epochs of a probe")
+    parser.add_argument("--dim", type=int, default=128, help="numbers a word and layer")
     arguments = parser.parse_args()
-    print(json.dumps(run(arguments.data, arguments.folder, arguments.epochs)))
+    print(json.dumps(run(arguments.data, arguments.folder, arguments.epochs, arguments.dim)))
 
 
 if __name__ == "__main__":

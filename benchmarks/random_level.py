@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 import warnings
 from pathlib import Path
 
@@ -63,6 +64,16 @@ def make_level(path: Path, data: Path, flags: str) -> Path:
     }  # fmt: skip
     torch.save({**state, "extra_state": {STATE_KEY: level}, "task_state": {}}, path)
     return path
+
+
+def clock(device: str) -> float:
+    """CPU seconds of the process; on a GPU seconds of wall time, after what it was told to do."""
+    import torch
+
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def be_quiet() -> None:
