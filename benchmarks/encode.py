@@ -52,17 +52,9 @@ def ours(level: Path, lines: list[list[str]], device: str = "cpu") -> Callable[[
 
     folder = level.parent
     (folder / "words.txt").write_text("".join(" ".join(words) + "\n" for words in lines))
-    argv = [
-        "--path",
-        str(level),
-        "--sentences",
-        str(folder / "words.txt"),
-        "--output",
-        str(folder / "r.hdf5"),
-        "--shard",
-        "0/1",
-    ]
-    arguments = parse([*argv, "--tokenizer", "moses", *(["--cpu"] if device == "cpu" else [])])
+    argv = ["--path", str(level), "--sentences", str(folder / "words.txt"), "--output", str(folder / "r.hdf5")]
+    argv += ["--tokenizer", "moses", "--shard", "0/1"]
+    arguments = parse([*argv, "--cpu"] if device == "cpu" else argv)
     loaded = encoder._load(arguments, require_loadable(level))
 
     def run() -> None:

@@ -139,7 +139,7 @@ class AutogradStack:
         self.weight, self.bias = affine.weight.clone().requires_grad_(), affine.bias.clone().requires_grad_()
 
     def forward(self, words: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Scores; those returned are cut off, so that the loss may overwrite them."""
+        """Scores; those returned are cut off, so that no gradient is taken of the loss itself."""
         inputs, scores = combine(words), self.bias[..., None]
         for part, weight in zip(inputs, self.weight.chunk(len(inputs), dim=2), strict=True):
             scores = torch.baddbmm(scores, weight, part.transpose(1, 2))

@@ -80,6 +80,15 @@ def write_dump(path: Path, size: Size, level: int) -> None:
                     writer.write_states(component, layer, sentences, rows + noise)
 
 
+def write_dumps(folder: Path, size: Size) -> list[Path]:
+    """One dump a level; those that are there are kept."""
+    dumps = [folder / f"lth{level}.h5" for level in range(size.levels)]
+    for level, path in enumerate(dumps):
+        if not path.exists():
+            write_dump(path, size, level)
+    return dumps
+
+
 def run_and_watch(dumps: list[Path], output: Path, log: Path) -> list[Sample]:
     """Runs the command; adds samples to those of earlier pieces, five times a second."""
     import psutil
@@ -144,10 +153,7 @@ def main() -> None:
     size = WIDE if arguments.wide else PAPER
     arguments.folder.mkdir(parents=True, exist_ok=True)
     os.environ.pop("OPENBLAS_CORETYPE", None)
-    dumps = [arguments.folder / f"lth{level}.h5" for level in range(size.levels)]
-    for level, path in enumerate(dumps):
-        if not path.exists():
-            write_dump(path, size, level)
+    dumps = write_dumps(arguments.folder, size)
     samples = run_and_watch(dumps, arguments.folder / "results", arguments.folder / "memory.csv")
     if arguments.plot is not None:
         plot(samples, arguments.plot)

@@ -19,9 +19,8 @@ import torch
 
 from probing_bridge.probes.problem import PROBES, Problem
 
-_LINE = (
-    16  # float32 numbers in a line of the cache; products of weights that begin elsewhere take up to 1.5 times as long
-)
+# float32 numbers in a line of the cache; products of weights that begin elsewhere take up to 1.5 times as long
+_LINE = 16
 
 
 class Model(Protocol):
