@@ -25,11 +25,13 @@ if [ -d wheels ]; then
 fi
 [ -x "$venv/bin/pip" ] || "$python" -m venv "$venv"
 "$python" -c 'import sys; sys.exit(sys.version_info >= (3, 13))' && extras=train${extras:+,$extras}
-pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
+install() { "$venv/bin/python" -m pip --disable-pip-version-check install -qq --no-compile "$@"; }
 echo "setup: installing into $venv (the first time takes a few minutes)"
 # torch first and by its exact version: a CPU build is then kept where one is offered.
-pip install -qq -c constraints.txt torch==2.13.0
-pip install -qq -c constraints.txt -e ".${extras:+[$extras]}"
+install -c constraints.txt torch==2.13.0
+install -c constraints.txt -e ".${extras:+[$extras]}"
 if [[ ",$extras," == *,jiant-runtime,* ]]; then
-    pip install -qq --no-deps jiant==2.2.0  # its own pins no longer install; see docs/jiant.md
+    install --no-deps jiant==2.2.0  # its own pins no longer install; see docs/jiant.md
 fi
+# pip compiles on one core, for as long as all the rest takes it; files that are no Python of this version stay as they are
+"$venv/bin/python" -m compileall -qq -j 0 "$venv/lib" || true

@@ -8,4 +8,4 @@ MODEL=(--arch transformer --share-all-embeddings --encoder-layers 3 --decoder-la
     --encoder-attention-heads 4 --decoder-attention-heads 4 --dropout 0)  # three epochs are too few to learn by heart
 OPTIMISATION=(--optimizer adam --adam-betas '(0.9, 0.98)' --lr-scheduler inverse_sqrt --lr 3e-3 --warmup-updates 300
     --criterion label_smoothed_cross_entropy --label-smoothing 0.1 --seed 1
-    --max-tokens 500 --required-batch-size-multiple 1)  # of each process; a multiple of 8, fairseq's, leaves batches emptier
+    --max-tokens 500 --required-batch-size-multiple 1)  # of each process; multiples of 8 leave batches emptier
