@@ -33,5 +33,6 @@ install -c constraints.txt -e ".${extras:+[$extras]}"
 if [[ ",$extras," == *,jiant-runtime,* ]]; then
     install --no-deps jiant==2.2.0  # its own pins no longer install; see docs/jiant.md
 fi
-# pip compiles on one core, for as long as all the rest takes it; files that are no Python of this version stay as they are
-"$venv/bin/python" -m compileall -qq -j 0 "$venv/lib" || true
+# pip compiles on one core, the tests of packages too, for as long as all the rest takes it. What is no Python of this
+# version stays as it is.
+"$venv/bin/python" -W ignore -m compileall -qq -j 0 -x /tests/ "$venv/lib" || true
