@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # shellcheck disable=SC2034
-# Settings of the quickstart: small enough for two cores and eight minutes, set-up included.
+# Settings of the quickstart: small enough for two cores and ten minutes, set-up included.
 BPE_SIZE=4000                    # BPE merge operations, English and German together
 EPOCHS=3 REWIND=2 ITERATIONS=2   # dense epochs, epoch the learning rate is rewound to, prunings
 MODEL=(--arch transformer --share-all-embeddings --encoder-layers 3 --decoder-layers 3

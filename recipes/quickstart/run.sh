@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From plain text to the report: `make quickstart`. Two CPU cores, eight minutes, 1 GB of disk.
+# From plain text to the report: `make quickstart`. Two CPU cores, less than ten minutes, 1 GB of disk.
 #   STATE=DIR      where everything goes (default: recipes/quickstart/state)
 #   CORPUS=PREFIX  train on PREFIX.en and PREFIX.de instead of the LibreOffice help texts
 # Run it again after an interruption: what is finished is not done again.
