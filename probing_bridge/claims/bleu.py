@@ -10,9 +10,10 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from probing_bridge.claims.per_run import WIDTH, MissingRows, PerRun, collected
+from probing_bridge.claims.per_run import MissingRows, PerRun, collected
 from probing_bridge.results import levels
 from probing_bridge.results.folder import Results
+from probing_bridge.results.statistics import REACH
 
 
 def mean_sparsities(results: Results) -> dict[int, float]:
@@ -100,7 +101,7 @@ def paired(results: Results, others: Collection[str] = ()) -> dict[int, PerRun]:
     same = rows["other_experiment"].isin(others) & (rows["other_level"] == rows["level"])
     rows = rows[same if others else rows["other_level"] == 0]
     told = (rows["p"] > 0) & (rows["p"] < 1) & (rows["difference"] != 0)
-    reach = (WIDTH / 2 * rows["difference"].abs() / ndtri(1 - rows["p"] / 2)).where(told)
+    reach = (REACH * rows["difference"].abs() / ndtri(1 - rows["p"] / 2)).where(told)
     ends = {"low": rows["difference"] - reach, "high": rows["difference"] + reach}
     rows = rows.assign(**{end: rows[end].fillna(values) for end, values in ends.items()})
     found = collected(rows.dropna(subset=["low", "high"]), ["level"], "difference", len(results.runs))

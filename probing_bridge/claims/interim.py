@@ -16,8 +16,9 @@ from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.tables import empty_table
 from probing_bridge.results.folder import RUN, Results, Run
 from probing_bridge.results.paper import OTHERS, PROBES, SPARSITY
+from probing_bridge.results.statistics import REACH
 
-_REACH, _BLEU_ERROR = 1.959964, 0.2
+_BLEU_ERROR = 0.2
 
 
 def interim_results() -> Results:
@@ -48,7 +49,7 @@ def interim_results() -> Results:
 
 
 def _interval(name: str, value: float, error: float) -> dict[str, float]:
-    return {name: value, "low": value - _REACH * error, "high": value + _REACH * error}
+    return {name: value, "low": value - REACH * error, "high": value + REACH * error}
 
 
 def _table(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -15,9 +15,7 @@ import numpy as np
 import pandas as pd
 
 from probing_bridge.results.folder import RUN
-from probing_bridge.results.statistics import Draws, Estimate, fitted_weights, from_draws, over_runs
-
-WIDTH = 2 * 1.959964  # standard errors in a 95 % interval
+from probing_bridge.results.statistics import REACH, Draws, Estimate, fitted_weights, from_draws, over_runs
 
 
 class MissingRows(Exception):
@@ -147,7 +145,7 @@ def collected(frame: pd.DataFrame, keys: Sequence[str], value: str, runs: int) -
     cells = np.asarray(rows, dtype=np.int64) * runs + frame[RUN].to_numpy(dtype=np.int64) - 1
     errors = np.zeros(len(frame))
     if {"low", "high"} <= set(frame.columns):
-        errors = (frame["high"].to_numpy(dtype=np.float64) - frame["low"].to_numpy(dtype=np.float64)) / WIDTH
+        errors = (frame["high"].to_numpy(dtype=np.float64) - frame["low"].to_numpy(dtype=np.float64)) / (2 * REACH)
     size = len(places) * runs
     counts = np.bincount(cells, minlength=size)
     with np.errstate(invalid="ignore", divide="ignore"):

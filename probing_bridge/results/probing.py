@@ -18,11 +18,10 @@ from probing_bridge.results.chosen import best_layer, chosen_layer
 from probing_bridge.results.folder import RUN, Results
 from probing_bridge.results.levels import with_sparsity
 from probing_bridge.results.naming import model_layers, task_category, task_order
-from probing_bridge.results.statistics import over_runs
+from probing_bridge.results.statistics import REACH, over_runs
 
 SIDES = {"selectivity": "selectivity", "mdl_compression": "MDL compression"}
 FIRST_EPOCHS = 1  # a probe whose best epoch, counted from 0, is no later has hardly been trained
-_STANDARD_ERRORS = 2 * 1.96  # in a 95 % interval
 
 
 def seed_means(rows: pd.DataFrame) -> pd.DataFrame:
@@ -98,7 +97,7 @@ def z_scores(
 
 def _standard_errors(low: pd.Series, high: pd.Series) -> pd.Series:
     """Those that 95 % intervals have."""
-    return (high - low).astype("float64") / _STANDARD_ERRORS
+    return (high - low).astype("float64") / (2 * REACH)
 
 
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:

@@ -17,6 +17,7 @@ one statement about several tasks, layers or levels together. Place in the flow:
 """
 
 from probing_bridge.results.statistics.estimates import (
+    REACH,
     Draws,
     Estimate,
     from_draws,
@@ -50,6 +51,7 @@ __all__ = [
     "HOLDS",
     "KEPT",
     "NOT_RUN",
+    "REACH",
     "RISES",
     "SAME",
     "VERDICTS",

@@ -14,11 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
+REACH = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)  # standard errors from an estimate to each end of its interval
 
 Effect = Callable[[np.ndarray], np.ndarray]
 

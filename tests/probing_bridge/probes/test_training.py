@@ -149,11 +149,13 @@ def test_engine_equals_separate_training(family: str, probe: str, n_epochs: int)
             random.shuffle(shuffled)
             slow_losses += [slow.update(shuffled[i : i + 9]) for i in range(0, 90, 9)]
         difference = (parameters(engine, layer) - slow.flat()).abs()
+        apart = np.abs(np.array(losses)[:, layer] - slow_losses)
         if probe == "linear":
             assert difference.max() <= 1e-6
+            assert apart.max() <= 2e-6
         else:  # Adam blows the rounding of a gradient that cancels to nothing up to a step: see the test in float64
             assert (difference > 1e-6).float().mean() <= 5e-3
-        np.testing.assert_allclose(np.array(losses)[:, layer], slow_losses, atol=2e-6)
+            assert (apart > 2e-6).mean() <= 5e-3
 
 
 @EPOCHS
@@ -168,13 +170,13 @@ def test_engine_equals_separate_training_in_float64(family: str, probe: str, n_e
     engine = Probes(problem(features, Recipe(probe=probe), items, vocabulary))
     slow = SlowProbe(sentences, features, 1, probe)
     slow.model.double()
+    losses, slow_losses = [], []
     for _ in range(n_epochs):
-        for batch in batches(items, range(90), 9):
-            engine.step(batch)
-        for start in range(0, 90, 9):
-            slow.update(sentences[start : start + 9])
+        losses += [float(engine.step(batch)[1]) for batch in batches(items, range(90), 9)]
+        slow_losses += [slow.update(sentences[start : start + 9]) for start in range(0, 90, 9)]
     # the weights of the losses are float32 in the engine: 3e-8 of a step of 1e-3, at each of them
     assert (parameters(engine, 1) - slow.flat()).abs().max() <= 1e-6
+    np.testing.assert_allclose(losses, slow_losses, rtol=1e-6)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

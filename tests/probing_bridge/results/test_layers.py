@@ -138,7 +138,8 @@ def test_a_flat_task_is_not_blown_up() -> None:
             for task, size in (("flat", 0.1), ("steep", 10.0))
         ]
     )
-    frame = frame.assign(low=frame["score"] - 1.96 * error, high=frame["score"] + 1.96 * error)
+    reach = scipy.stats.norm.ppf(0.975) * error
+    frame = frame.assign(low=frame["score"] - reach, high=frame["score"] + reach)
     z = probing.z_scores(frame).to_numpy()
     assert z[:3] == pytest.approx(0.1 * steps) and z[3:] == pytest.approx(steps / np.sqrt(2 / 3))
     assert probing.z_scores(frame, plain=True).to_numpy() == pytest.approx(np.tile(steps / np.sqrt(2 / 3), 2))
