@@ -181,13 +181,10 @@ class AutogradProbes(Probes):
 
 
 def plain_run(loop: PlainLoop, n_updates: int) -> None:
-    done = 0
-    for order in epoch_order(loop.items.n_instances):
-        for first in range(0, len(order), 80):
-            if done == n_updates:
-                return
-            loop.update(order[first : first + 80])
-            done += 1
+    orders = epoch_order(loop.items.n_instances)
+    parts = (order[first : first + 80] for order in orders for first in range(0, len(order), 80))
+    for instances in itertools.islice(parts, n_updates):
+        loop.update(instances)
 
 
 def all_batches(items: Items) -> Iterator[Batch]:

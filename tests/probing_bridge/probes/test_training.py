@@ -149,13 +149,11 @@ def test_engine_equals_separate_training(family: str, probe: str, n_epochs: int)
             random.shuffle(shuffled)
             slow_losses += [slow.update(shuffled[i : i + 9]) for i in range(0, 90, 9)]
         difference = (parameters(engine, layer) - slow.flat()).abs()
-        apart = np.abs(np.array(losses)[:, layer] - slow_losses)
         if probe == "linear":
             assert difference.max() <= 1e-6
-            assert apart.max() <= 2e-6
         else:  # Adam blows the rounding of a gradient that cancels to nothing up to a step: see the test in float64
             assert (difference > 1e-6).float().mean() <= 5e-3
-            assert (apart > 2e-6).mean() <= 5e-3
+        np.testing.assert_allclose(np.array(losses)[:, layer], slow_losses, atol=2e-6)
 
 
 @EPOCHS
