@@ -16,7 +16,6 @@ import fairseq_lth
 sys.path.insert(0, str(Path(__file__).parent))  # the forked processes import training_child by name
 fairseq_lth.register()  # in this process fairseq comes after the plugin
 importlib.import_module("quick_compose")
-PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +52,7 @@ FLAGS = """
 @pytest.fixture(scope="session")
 def flags(corpus):
     """The command line of a small experiment, as a list that tests append to."""
-    return [str(corpus), "--user-dir", PLUGIN, *FLAGS.split()]
+    return [str(corpus), "--user-dir", str(Path(fairseq_lth.__file__).parent), *FLAGS.split()]
 
 
 @pytest.fixture(scope="session")

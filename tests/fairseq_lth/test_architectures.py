@@ -5,9 +5,9 @@ import sys
 
 import pytest
 import torch
-from conftest import PLUGIN
 from fairseq import checkpoint_utils
 from fairseq.models import ARCH_MODEL_REGISTRY
+from paths import PLUGIN
 from random_models import save_level
 
 from fairseq_lth import encode

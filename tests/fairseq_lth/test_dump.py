@@ -4,11 +4,11 @@ import multiprocessing
 import signal
 import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from paths import PLUGIN
 from random_models import VARIANTS, random_model, save_level, validate_until_killed
 
 from fairseq_lth import encode
@@ -27,8 +27,6 @@ from probing_bridge.formats.activations.reader import (
 )
 from probing_bridge.formats.files import file_hash
 from probing_bridge.formats.representations import Representations
-
-PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import PLUGIN
 from fairseq import checkpoint_utils, options
 from omegaconf import DictConfig
+from paths import PLUGIN
 from random_models import SMALL, save_level
 
 from fairseq_lth import encode

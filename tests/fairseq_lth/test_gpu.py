@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from paths import PLUGIN
 from precisions import PRECISIONS
 from random_models import VARIANTS, save_level
 
@@ -19,7 +20,6 @@ from probing_bridge.formats.representations import Representations
 from probing_bridge.pruning.masks import Mask
 
 pytestmark = pytest.mark.gpu
-PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
 
 
 @pytest.fixture(scope="session")

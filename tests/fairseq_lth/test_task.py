@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from paths import PLUGIN
 
 from fairseq_lth.config import ImpConfig
 from fairseq_lth.criterion import PREFIX
@@ -27,7 +28,6 @@ from fairseq_lth.levels.checkpoints import (
 )
 from fairseq_lth.training.pruning_flags import rewind_epochs
 
-PLUGIN = str(Path(__file__).resolve().parents[2] / "fairseq_lth")
 REFUSED = {
     "--imp-rewind-epoch 2": "--imp-rewind-epoch 2: must be 0 or more and less than --max-epoch 2",
     "--imp-rate 1.0": "--imp-rate 1.0: must be 0 or more and below 1",
