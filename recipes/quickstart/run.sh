@@ -90,7 +90,7 @@ probe() {
         python -m probing_bridge.run probe --suite "$state/treebank/suite.yaml" --reps "$state"/reps/lth*.hdf5 \
         --output "$results" --jobs 2
 }
-compare() {
+compare() {  # in what the two processes that probe leave of the cores at their start and end
     step similarity "NeuronSim, CKA, attention, spectra" \
         python -m probing_bridge.run similarity --dumps "$state"/dumps/lth*.h5 --output "$results"
 }

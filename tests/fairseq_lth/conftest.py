@@ -52,7 +52,9 @@ FLAGS = """
 @pytest.fixture(scope="session")
 def flags(corpus):
     """The command line of a small experiment, as a list that tests append to."""
-    return [str(corpus), "--user-dir", str(Path(fairseq_lth.__file__).parent), *FLAGS.split()]
+    from paths import PLUGIN
+
+    return [str(corpus), "--user-dir", PLUGIN, *FLAGS.split()]
 
 
 @pytest.fixture(scope="session")
