@@ -130,6 +130,9 @@ class PruningEngine:
             criterion: fairseq's criterion.
             optimizer: fairseq's optimizer.
             update_num: Updates made so far.
+
+        Raises:
+            RunRefused: The learning rate's schedule has ended, so that the epoch would train nothing.
         """
         if not self._pending:
             return
@@ -141,6 +144,7 @@ class PruningEngine:
         elif level == 0 and update_num == 0 and self._is_master:
             with writing(self._directory):
                 save_initialisation(self._directory, self._model, self._start.dense)
+        self._scheduler.refuse_rate_of_zero(self.level)
 
     def _start_level(self, level: int, criterion: Any, optimizer: Optimizer) -> None:
         """Prunes, rewinds and starts the search for the best checkpoint anew; the training goes on from there."""

@@ -14,6 +14,8 @@ from typing import Any
 
 from fairseq.optim.lr_scheduler import LR_SCHEDULER_DATACLASS_REGISTRY, LR_SCHEDULER_REGISTRY, register_lr_scheduler
 
+from fairseq_lth.errors import RunRefused
+
 PREFIX = "rewind_"
 ATTRIBUTE = "rewindable_scheduler"  # where a scheduler can be found on its optimizer
 
@@ -113,6 +115,26 @@ class RewindMixin:
         self._frozen = before["lrs"]
         self._set_lrs(self._frozen)
         return Rewound(before["position"], before["position"], before["lrs"][0], before["lrs"][0])
+
+    def refuse_rate_of_zero(self, level: int) -> None:
+        """Refuses an epoch that would train nothing, past the end of the schedule; called at its start.
+
+        A rate of 0 that the next update raises is a warm-up.
+
+        Raises:
+            RunRefused: The learning rate is 0 and stays 0 after the next update.
+        """
+        if any(self._lrs()):
+            return
+        updates = self.updates
+        self.step_update(updates + 1)
+        rises = any(self._lrs())
+        self.step_update(updates)
+        if not rises:
+            raise RunRefused(
+                f"the learning rate is 0 from the start of epoch {self._epoch} (level {level}) on, which would train "
+                "nothing: give --lr-scheduler a schedule that lasts as long as the dense training"
+            )
 
     def knows(self, epoch: int) -> bool:
         """Whether the state at the end of an epoch of the dense training is known."""

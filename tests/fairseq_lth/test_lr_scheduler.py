@@ -3,6 +3,7 @@
 import json
 import math
 
+import pandas as pd
 import pytest
 import torch
 from fairseq import options
@@ -11,6 +12,7 @@ from fairseq.optim import FairseqOptimizer, build_optimizer
 from fairseq.optim.lr_scheduler import LR_SCHEDULER_DATACLASS_REGISTRY, LR_SCHEDULER_REGISTRY, build_lr_scheduler
 from omegaconf import OmegaConf
 
+from fairseq_lth.errors import RunRefused
 from fairseq_lth.training.lr_scheduler import PREFIX, RewindMixin
 
 SCHEDULERS = {
@@ -160,3 +162,39 @@ def test_none_keeps_the_last_rate():
 def test_every_registered_scheduler_has_a_rewindable_form():
     for name in [name for name in LR_SCHEDULER_REGISTRY if not name.startswith(PREFIX)]:
         assert issubclass(LR_SCHEDULER_REGISTRY[PREFIX + name], (RewindMixin, LR_SCHEDULER_REGISTRY[name]))
+
+
+@pytest.mark.parametrize(("updates", "epoch"), [(4, 2), (12, 4), (16, None), (20, None)])
+def test_an_epoch_past_the_end_of_the_schedule_is_refused(updates, epoch):
+    """Four updates an epoch; the schedule may end with the last one, and a warm-up from 0 is no end."""
+    _, scheduler = base_and_rewound("polynomial_decay", warmup_updates=2, total_num_update=updates)
+    done, found = 0, None
+    for number in range(1, 5):
+        scheduler.step_begin_epoch(number)
+        scheduler.step_update(done)
+        rate = scheduler.optimizer.get_lr()
+        try:
+            scheduler.refuse_rate_of_zero(level=0)
+        except RunRefused:
+            found = number
+            break
+        assert scheduler.optimizer.get_lr() == rate and scheduler.updates == done
+        _, done = walk(scheduler, [number], done, [4.0])
+    assert found == epoch
+    if epoch is None:
+        scheduler.step_begin_epoch(5)
+        scheduler.step_update(done)
+        scheduler.rewind(3)
+        scheduler.refuse_rate_of_zero(level=1)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "rewind", "place"), [(1, "lr", "epoch 2 (level 0)"), (2, "none", "epoch 3 (level 1)")]
+)
+def test_a_schedule_that_ends_too_early_is_refused(train, flags, dense, tmp_path, epochs, rewind, place):
+    """In the dense training of two epochs, and where its last rate, which is 0, would be kept."""
+    updates = pd.read_csv(dense / "lth.csv").set_index("level")["updates"][0]
+    argv = flags[: flags.index("--lr")] + flags[flags.index("--criterion") :]
+    argv += ["--lr-scheduler", "polynomial_decay", "--lr", "0.01", "--total-num-update", str(updates * epochs // 2)]
+    said = train([*argv, "--imp-rewind", rewind, "--save-dir", tmp_path / "run"]).error()
+    assert f"the learning rate is 0 from the start of {place} on" in said
