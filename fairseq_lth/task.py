@@ -32,6 +32,7 @@ from fairseq_lth.training.experiment import check_data
 from fairseq_lth.training.lr_scheduler import rewindable
 from fairseq_lth.training.processes import refused_together
 from fairseq_lth.training.pruning_flags import check_pruning, resolve_masks
+from fairseq_lth.training.schedule import Schedule, updates_of
 from fairseq_lth.training.settings import RunSettings, TaskSettings, is_master
 from fairseq_lth.training.start import find_start
 from fairseq_lth.training.stopping import stop_between_epochs, stop_when_asked
@@ -120,6 +121,7 @@ class ImpTask(TranslationTask):
         super().__init__(cfg, src_dict, tgt_dict)
         self.level_state: dict[str, float] = {}
         self.train_iterator: Any = None
+        self.has_same_batches = False  # in every epoch
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Builds the model and hands it to the engine."""
@@ -147,7 +149,8 @@ class ImpTask(TranslationTask):
         epoch = kwargs.get("epoch", 1)
         fresh = dataset not in self.dataset_to_epoch_iter
         cached = not (kwargs.get("disable_iterator_cache") or kwargs.get("update_epoch_batch_itr"))
-        if not (cached and self.can_reuse_epoch_itr(dataset)):
+        self.has_same_batches = cached and self.can_reuse_epoch_itr(dataset)
+        if not self.has_same_batches:
             self.train_iterator = super().get_batch_iterator(dataset, *args, **kwargs)
             return self.train_iterator
         if self.cfg._get_parent().dataset.update_ordered_indices_seed:
@@ -163,7 +166,15 @@ class ImpTask(TranslationTask):
         super().begin_epoch(epoch, model)
         if self.engine is not None:
             stop_between_epochs(epoch - 1, self.cfg._get_parent().checkpoint.save_interval)
-            self.engine.begin_epoch(epoch)
+            self.engine.begin_epoch(epoch, self._updates_to_come(self.engine.schedule, epoch))
+
+    def _updates_to_come(self, schedule: Schedule, epoch: int) -> int:
+        """Updates until the end of the level; where every epoch has batches of its own, until that of the epoch."""
+        optimization = self.cfg._get_parent().optimization
+        last = schedule.last_epoch(schedule.level(epoch)) if self.has_same_batches else epoch
+        how = (optimization.update_freq, optimization.skip_remainder_batch)
+        done = updates_of(range(epoch, epoch + 1), self.train_iterator.iterations_in_epoch, *how)
+        return updates_of(range(epoch, last + 1), len(self.train_iterator), *how) - done
 
     def train_step(
         self, sample: Any, model: Any, criterion: Any, optimizer: Optimizer, update_num: int, ignore_grad: bool = False

@@ -49,6 +49,11 @@ class WeightCounts:
         """Share of the prunable weights that are pruned, in [0, 1]."""
         return self.pruned / self.prunable
 
+    def __str__(self) -> str:
+        """For the log."""
+        shares = f"sparsity {self.sparsity_prunable:.4f}, of all weights {self.sparsity:.4f}"
+        return f"pruned {self.pruned} of {self.prunable} prunable weights ({shares})"
+
 
 def is_recorded(directory: Path, level: int) -> bool:
     """Whether both tables of a run directory have a level."""

@@ -75,7 +75,7 @@ class PruningEngine:
         self._transition: dict[str, Any] = {}
         self._seconds = 0.0
         self._since = time.monotonic()
-        self._epoch, self._pending = 0, True
+        self._epoch, self._updates_to_come, self._pending = 0, 1, True
         self._optimizer: Optimizer | None = None
         self._gradients: GradientMasks | None = None
         self._state: ImpState | None = None  # of the checkpoint that fairseq is writing
@@ -118,10 +118,14 @@ class PruningEngine:
         """
         self._choice.take_data(dataset)
 
-    def begin_epoch(self, epoch: int) -> None:
-        """Notes the epoch; what it needs is done at its first update, where the optimizer is at hand."""
-        self._epoch = epoch
-        self._pending = True
+    def begin_epoch(self, epoch: int, to_come: int) -> None:
+        """Notes the epoch; what it needs is done at its first update, where the optimizer is at hand.
+
+        Args:
+            epoch: The epoch, 1-based.
+            to_come: Updates until the end of its level, or until its own if the next may have other batches.
+        """
+        self._epoch, self._updates_to_come, self._pending = epoch, to_come, True
 
     def before_backward(self, criterion: Any, optimizer: Optimizer, update_num: int) -> None:
         """Called before each forward and backward pass; starts the level at the first of an epoch.
@@ -132,7 +136,7 @@ class PruningEngine:
             update_num: Updates made so far.
 
         Raises:
-            RunRefused: The learning rate's schedule has ended, so that the epoch would train nothing.
+            RunRefused: The learning rate's schedule ends before the level does.
         """
         if not self._pending:
             return
@@ -144,7 +148,7 @@ class PruningEngine:
         elif level == 0 and update_num == 0 and self._is_master:
             with writing(self._directory):
                 save_initialisation(self._directory, self._model, self._start.dense)
-        self._scheduler.refuse_rate_of_zero(self.level)
+        self._scheduler.refuse_rate_of_zero(self.level, self._updates_to_come)
 
     def _start_level(self, level: int, criterion: Any, optimizer: Optimizer) -> None:
         """Prunes, rewinds and starts the search for the best checkpoint anew; the training goes on from there."""
@@ -164,7 +168,7 @@ class PruningEngine:
             archive_best(self._directory, level - 1)
         self.level, self._transition = level, asdict(rewound)
         self._seconds, self._since = 0.0, time.monotonic()
-        self._log_level(mask, rewound)
+        logger.info("level %d: %s, mask %s; %s", level, self._counts, mask.hash()[:16], rewound)
 
     def after_backward(self) -> None:
         """Masks the gradients, before they are reduced, converted, measured and clipped."""
@@ -283,16 +287,6 @@ class PruningEngine:
         self.mask = Mask({name: kept.to(self._parameters[name].device) for name, kept in mask.kept.items()})
         self._gradients = GradientMasks(self.mask, self._parameters)
         self._counts = replace(self._counts, pruned=self.mask.n_pruned)
-
-    def _log_level(self, mask: Mask, rewound: Rewound) -> None:
-        counts = self._counts
-        logger.info(
-            "level %d: pruned %d of %d prunable weights (sparsity %.4f, of all weights %.4f), mask %s; "
-            "learning rate %.6g at update %d of the schedule -> %.6g at update %d (%s)",
-            self.level, counts.pruned, counts.prunable, counts.sparsity_prunable, counts.sparsity,
-            mask.hash()[:16], rewound.lr_before, rewound.updates_before, rewound.lr_after, rewound.updates_after,
-            "from 0" if rewound.lr_rise is None else f"{rewound.lr_rise:+.1%}",
-        )  # fmt: skip
 
     @property
     def _scheduler(self) -> RewindMixin:

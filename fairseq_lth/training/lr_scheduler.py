@@ -37,6 +37,12 @@ class Rewound:
         """By what share of itself the rate rises, 0.095 for 9.5 %; None from a rate of 0."""
         return self.lr_after / self.lr_before - 1.0 if self.lr_before else None
 
+    def __str__(self) -> str:
+        """For the log."""
+        rise = "from 0" if self.lr_rise is None else f"{self.lr_rise:+.1%}"
+        before = f"learning rate {self.lr_before:.6g} at update {self.updates_before} of the schedule"
+        return f"{before} -> {self.lr_after:.6g} at update {self.updates_after} ({rise})"
+
 
 class RewindMixin:
     """Comes before a fairseq scheduler in the bases of a `rewind_<name>` class.
@@ -116,25 +122,35 @@ class RewindMixin:
         self._set_lrs(self._frozen)
         return Rewound(before["position"], before["position"], before["lrs"][0], before["lrs"][0])
 
-    def refuse_rate_of_zero(self, level: int) -> None:
-        """Refuses an epoch that would train nothing, past the end of the schedule; called at its start.
+    def refuse_rate_of_zero(self, level: int, to_come: int) -> None:
+        """Refuses a schedule that ends before the level does, whose last updates would train nothing.
 
         A rate of 0 that the next update raises is a warm-up.
 
+        Args:
+            level: The level in training.
+            to_come: Updates until its end, 1 or more; the scheduler is left as it is.
+
         Raises:
-            RunRefused: The learning rate is 0 and stays 0 after the next update.
+            RunRefused: The learning rate is 0 at the last of them, and stays 0 after it.
         """
-        if any(self._lrs()):
-            return
-        updates = self.updates
-        self.step_update(updates + 1)
-        rises = any(self._lrs())
-        self.step_update(updates)
-        if not rises:
+        now, end, point = self.updates, self.updates + to_come, self._capture()
+        zero_from = end
+        if not self._is_above_zero(end - 1):  # or so it seems: some schedulers warm up update by update
+            self._restore(point)
+            zero_from = max((n + 1 for n in range(now, end + 1) if self._is_above_zero(n)), default=now)
+        self.step_update(now)
+        self._restore(point)
+        if zero_from < end:
             raise RunRefused(
-                f"the learning rate is 0 from the start of epoch {self._epoch} (level {level}) on, which would train "
-                "nothing: give --lr-scheduler a schedule that lasts as long as the dense training"
+                f"the learning rate is 0 from update {zero_from + 1} on, which would train nothing, and level {level} "
+                f"lasts to update {end}: give --lr-scheduler a schedule that lasts as long as the dense training"
             )
+
+    def _is_above_zero(self, updates: int) -> bool:
+        """Whether any rate is above 0 after so many updates; moves the scheduler there."""
+        self.step_update(updates)
+        return any(self._lrs())
 
     def knows(self, epoch: int) -> bool:
         """Whether the state at the end of an epoch of the dense training is known."""

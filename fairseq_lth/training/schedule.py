@@ -8,6 +8,8 @@ R_k) epochs.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -62,3 +64,16 @@ class Schedule:
         ends = [self.last_epoch(level) for level in range(self.start_level, self.iterations + 1)]
         rewinds = [epoch for epoch in self.rewind_epochs if epoch > 0 and self.start_level == 0]
         return sorted({*ends, *rewinds})
+
+
+def updates_of(epochs: range, batches: int, per_update: Sequence[int], drop_rest: bool) -> int:
+    """Updates of epochs that all have the same batches.
+
+    Args:
+        epochs: The epochs, 1-based.
+        batches: Batches an epoch, of one process.
+        per_update: Batches an update in epoch 1, 2, ...; the last for all that follow (`--update-freq`).
+        drop_rest: Whether batches that do not fill an update are left out (`--skip-remainder-batch`).
+    """
+    whole = math.floor if drop_rest else math.ceil
+    return sum(whole(batches / per_update[min(epoch, len(per_update)) - 1]) for epoch in epochs)

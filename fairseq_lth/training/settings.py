@@ -91,6 +91,7 @@ class Optimization(Group, Protocol):
     max_epoch: int
     max_update: int
     update_freq: Sequence[int]
+    skip_remainder_batch: bool
     stop_min_lr: float
     stop_time_hours: float
     use_bmuf: bool

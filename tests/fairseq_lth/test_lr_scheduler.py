@@ -18,7 +18,7 @@ from fairseq_lth.training.lr_scheduler import PREFIX, RewindMixin
 SCHEDULERS = {
     "inverse_sqrt": "--lr 0.01 --warmup-updates 3",
     "cosine": "--lr 0.01 --warmup-updates 2 --lr-period-updates 9 --lr-shrink 0.5",
-    "polynomial_decay": "--lr 0.01 --warmup-updates 2 --total-num-update 20",
+    "polynomial_decay": "--lr 0.01 --warmup-updates 2 --total-num-update 40",
     "tri_stage": "--lr 0.01 --warmup-steps 3 --hold-steps 4 --decay-steps 20",
     "reduce_lr_on_plateau": "--lr 0.01 --warmup-updates 3 --lr-shrink 0.5 --lr-threshold 0.2",
     "fixed": "--lr 0.01,0.008,0.002 --warmup-updates 3 --force-anneal 3",
@@ -69,7 +69,7 @@ def base_and_rewound(name: str, **settings):
             super().__init__(None)
             self._optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
 
-    pair = []
+    pair, name = [], name.split()[0]
     for registered in (name, PREFIX + name):
         cfg = OmegaConf.structured(LR_SCHEDULER_DATACLASS_REGISTRY[name])
         cfg = OmegaConf.create({**OmegaConf.to_container(cfg, resolve=False), "maximize_best_checkpoint_metric": False})
@@ -85,6 +85,7 @@ SETTINGS = {
     "polynomial_decay": {"warmup_updates": 2, "total_num_update": 30},
     "tri_stage": {"warmup_steps": 3, "hold_steps": 4, "decay_steps": 20},
     "reduce_lr_on_plateau": {"lr_patience": 0, "lr_shrink": 0.5},
+    "reduce_lr_on_plateau with a warm-up": {"lr_patience": 0, "lr_shrink": 0.5, "warmup_updates": 3},
     "fixed": {"lr": [0.1, 0.05, 0.02]},
     "step": {"lr_deacy_period": 5},
     "triangular": {"lr": [0.01], "max_lr": 0.1, "lr_period_updates": 8},
@@ -164,37 +165,63 @@ def test_every_registered_scheduler_has_a_rewindable_form():
         assert issubclass(LR_SCHEDULER_REGISTRY[PREFIX + name], (RewindMixin, LR_SCHEDULER_REGISTRY[name]))
 
 
-@pytest.mark.parametrize(("updates", "epoch"), [(4, 2), (12, 4), (16, None), (20, None)])
-def test_an_epoch_past_the_end_of_the_schedule_is_refused(updates, epoch):
-    """Four updates an epoch; the schedule may end with the last one, and a warm-up from 0 is no end."""
-    _, scheduler = base_and_rewound("polynomial_decay", warmup_updates=2, total_num_update=updates)
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("to_come", [1, 4, 11])
+def test_looking_for_a_rate_of_zero_changes_nothing(name, to_come):
+    """Before every epoch of the dense training, of a level, and after it."""
+    _, looking = base_and_rewound(name, **SETTINGS[name])
+    _, plain = base_and_rewound(name, **SETTINGS[name])
+    updates, losses = 0, [5.0, 4.0, 4.5, 4.6, 4.2, 4.3, 4.4]
+    for epoch, loss in enumerate(losses, start=1):
+        for scheduler in (looking, plain):
+            scheduler.step_begin_epoch(epoch)
+            scheduler.step_update(updates)
+            if epoch == 5:
+                scheduler.rewind(1)
+        looking.refuse_rate_of_zero(level=0, to_come=to_come)
+        assert looking.updates == updates and looking.state_dict() == plain.state_dict()
+        rates, after = walk(looking, [epoch], updates, [loss])
+        assert walk(plain, [epoch], updates, [loss]) == (rates, after)
+        updates = after
+
+
+@pytest.mark.parametrize("end", [4, 6, 12, 15, 16, 20])
+@pytest.mark.parametrize("known", [4, 16])
+def test_a_schedule_that_ends_before_the_level_is_refused(end, known):
+    """Four epochs of four updates, of which those of an epoch or of the level are known; a warm-up from 0 is no end."""
+    base, scheduler = base_and_rewound("polynomial_decay", warmup_updates=2, total_num_update=end)
+    rates, _ = walk(base, range(1, 5), 0, [4.0] * 4)
+    zeros = [update for update, rate in enumerate(rates, start=1) if rate == 0 and update > 1]
     done, found = 0, None
-    for number in range(1, 5):
-        scheduler.step_begin_epoch(number)
+    for epoch in range(1, 5):
+        scheduler.step_begin_epoch(epoch)
         scheduler.step_update(done)
-        rate = scheduler.optimizer.get_lr()
+        to_come = min(known, 16 - done)
         try:
-            scheduler.refuse_rate_of_zero(level=0)
-        except RunRefused:
-            found = number
+            scheduler.refuse_rate_of_zero(level=0, to_come=to_come)
+        except RunRefused as error:
+            found = f"from update {zeros[0]} on" in str(error) and f"level 0 lasts to update {done + to_come}" in str(
+                error
+            )
             break
-        assert scheduler.optimizer.get_lr() == rate and scheduler.updates == done
-        _, done = walk(scheduler, [number], done, [4.0])
-    assert found == epoch
-    if epoch is None:
+        _, done = walk(scheduler, [epoch], done, [4.0])
+    assert (found, done) == ((True, 0 if known == 16 else 4 * ((zeros[0] - 1) // 4)) if zeros else (None, 16))
+    if not zeros:
         scheduler.step_begin_epoch(5)
         scheduler.step_update(done)
         scheduler.rewind(3)
-        scheduler.refuse_rate_of_zero(level=1)
+        scheduler.refuse_rate_of_zero(level=1, to_come=4)
 
 
-@pytest.mark.parametrize(
-    ("epochs", "rewind", "place"), [(1, "lr", "epoch 2 (level 0)"), (2, "none", "epoch 3 (level 1)")]
-)
-def test_a_schedule_that_ends_too_early_is_refused(train, flags, dense, tmp_path, epochs, rewind, place):
-    """In the dense training of two epochs, and where its last rate, which is 0, would be kept."""
-    updates = pd.read_csv(dense / "lth.csv").set_index("level")["updates"][0]
+@pytest.mark.parametrize(("share", "rewind"), [(0.75, "lr"), (1, "none")])
+def test_a_schedule_that_ends_too_early_is_refused(train, flags, dense, tmp_path, share, rewind):
+    """In the middle of the second of two dense epochs, before the first; and where the last rate, 0, would be kept."""
+    updates = int(pd.read_csv(dense / "lth.csv").set_index("level")["updates"][0])
+    end = int(updates * share)
     argv = flags[: flags.index("--lr")] + flags[flags.index("--criterion") :]
-    argv += ["--lr-scheduler", "polynomial_decay", "--lr", "0.01", "--total-num-update", str(updates * epochs // 2)]
+    argv += ["--lr-scheduler", "polynomial_decay", "--lr", "0.01", "--total-num-update", str(end)]
     said = train([*argv, "--imp-rewind", rewind, "--save-dir", tmp_path / "run"]).error()
-    assert f"the learning rate is 0 from the start of {place} on" in said
+    assert f"the learning rate is 0 from update {end + 1} on" in said
+    level, last = (0, updates) if share < 1 else (1, updates + updates // 2)
+    assert f"level {level} lasts to update {last}:" in said
+    assert (tmp_path / "run" / "checkpoint_lth0.pt").is_file() == (share == 1)

@@ -1,8 +1,10 @@
 """Killed trainings end with the levels of an uninterrupted one, bit for bit, in every rewind mode."""
 
+import math
 import random
 import subprocess
 
+import pandas as pd
 import pytest
 
 MODES = ("lr", "weights", "none")
@@ -92,6 +94,17 @@ def test_sigterm_at_the_end_of_an_epoch(check_killed, die):
 def test_reduce_lr_on_plateau_goes_on(check_killed):
     """Its step at the end of an epoch comes after saving, and fairseq does not save how long it has been waiting."""
     check_killed(("update", 5), "--lr-scheduler", "reduce_lr_on_plateau", "--lr-shrink", "0.5")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("frequency", [1, 2])
+def test_a_schedule_that_ends_with_the_dense_training_goes_on(check_killed, dense, frequency):
+    """In the middle of the last dense epoch: its last update is the last with a rate above 0."""
+    batches = int(pd.read_csv(dense / "lth.csv").set_index("level")["updates"][0]) // 2
+    updates = math.ceil(batches / frequency)
+    schedule = ["--lr-scheduler", "polynomial_decay", "--total-num-update", str(2 * updates)]
+    steps = ["--update-freq", str(frequency), "--save-interval-updates", str(updates // 2)]
+    check_killed(("update", 2 * updates - 1), *schedule, *steps)
 
 
 @pytest.mark.parametrize("nth", [5, pytest.param(1, marks=pytest.mark.slow)])

@@ -1,10 +1,11 @@
 """The arithmetic of levels, boundaries and rewinds, against a training that is counted out epoch by epoch."""
 
 import pytest
+from fairseq.data.iterators import CountingIterator, GroupedIterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_lth.training.schedule import Schedule
+from fairseq_lth.training.schedule import Schedule, updates_of
 
 
 @given(st.integers(1, 9).flatmap(lambda e: st.tuples(st.just(e), st.lists(st.integers(0, e - 1), max_size=5))))
@@ -37,3 +38,12 @@ def test_a_branch_counts_from_its_level():
 def test_the_last_level_lasts_to_the_end(rewinds):
     schedule = Schedule(3, rewinds, 0, 3)
     assert schedule.level(schedule.total_epochs + 5) == len(rewinds)
+
+
+@given(st.integers(1, 30), st.lists(st.integers(1, 7), min_size=1, max_size=4), st.booleans(), st.integers(1, 6))
+def test_updates_against_fairseqs_iterator(batches, per_update, drop_rest, epochs):
+    found = 0
+    for epoch in range(1, epochs + 1):
+        size = per_update[epoch - 1] if epoch <= len(per_update) else per_update[-1]
+        found += len(list(GroupedIterator(CountingIterator(range(batches)), size, drop_rest)))
+    assert updates_of(range(1, epochs + 1), batches, per_update, drop_rest) == found
