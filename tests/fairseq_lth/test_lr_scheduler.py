@@ -192,7 +192,7 @@ def test_a_schedule_that_ends_before_the_level_is_refused(end, known):
     base, scheduler = base_and_rewound("polynomial_decay", warmup_updates=2, total_num_update=end)
     rates, _ = walk(base, range(1, 5), 0, [4.0] * 4)
     zeros = [update for update, rate in enumerate(rates, start=1) if rate == 0 and update > 1]
-    done, found = 0, None
+    done, said = 0, None
     for epoch in range(1, 5):
         scheduler.step_begin_epoch(epoch)
         scheduler.step_update(done)
@@ -200,13 +200,15 @@ def test_a_schedule_that_ends_before_the_level_is_refused(end, known):
         try:
             scheduler.refuse_rate_of_zero(level=0, to_come=to_come)
         except RunRefused as error:
-            found = f"from update {zeros[0]} on" in str(error) and f"level 0 lasts to update {done + to_come}" in str(
-                error
-            )
+            said = str(error)
             break
         _, done = walk(scheduler, [epoch], done, [4.0])
-    assert (found, done) == ((True, 0 if known == 16 else 4 * ((zeros[0] - 1) // 4)) if zeros else (None, 16))
-    if not zeros:
+    if zeros:
+        assert done == (0 if known == 16 else 4 * ((zeros[0] - 1) // 4))
+        assert said is not None and f"from update {zeros[0]} on" in said
+        assert f"level 0 lasts to update {done + to_come}:" in said
+    else:
+        assert said is None and done == 16
         scheduler.step_begin_epoch(5)
         scheduler.step_update(done)
         scheduler.rewind(3)
