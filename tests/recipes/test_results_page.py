@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from probing_bridge.claims.numbers import Numbers
+from probing_bridge.formats.tables import read_table
 from probing_bridge.report import page as report
 from probing_bridge.results.folder import Results, read_results
 from probing_bridge.results.probing import linear_data
@@ -53,17 +54,17 @@ def test_the_rebuilt_report_has_the_tables_of_the_page(script, request, name, ma
     assert (len(wanted) > len(tables)) == bool(linked) and all(path.is_file() for path in wanted)
 
 
-def test_the_page_is_short_and_has_the_bleu_of_every_run(study):
+def test_the_page_is_short_and_has_the_bleu_of_every_run():
     text = (ROOT / "docs/RESULTS.md").read_text()
     assert len(text.split()) <= 2500 and len((ROOT / "docs/RESULTS_GENERAL.md").read_text().split()) <= 1000
-    experiments = (study, *study.controls)
-    for names, results in zip(("magnitude", "control", "shuffle", "random"), experiments, strict=True):
-        bleu = results["bleu"].query("metric == 'sacrebleu'").set_index(["run", "level"])["score"]
+    for name in ("magnitude", "control", "shuffle", "random"):
         for run in (1, 2, 3):
-            cells = [f"{bleu[run, level]:.2f}" for level in (0, 4, 7, 8)]
-            change = f"{bleu[run, 8] - bleu[run, 0]:+.2f}".replace("-", "−")
-            assert f"| {run} | {names} | {' | '.join(cells)} | {change} |\n" in text
-            if names == "control" and abs(bleu[run, 8] - bleu[run, 0]) > 0.5:
+            (table,) = (ROOT / f"docs/results/open_en_de/seed{run}" / name).glob("bleu.csv*")
+            bleu = read_table(table, "bleu").query("metric == 'sacrebleu'").set_index("level")["score"]
+            cells = [f"{bleu[level]:.2f}" for level in (0, 4, 7, 8)]
+            change = f"{bleu[8] - bleu[0]:+.2f}".replace("-", "−")
+            assert f"| {run} | {name} | {' | '.join(cells)} | {change} |\n" in text
+            if name == "control" and abs(bleu[8] - bleu[0]) > 0.5:
                 assert f"in run {run} it moves by {change}**" in text
 
 
