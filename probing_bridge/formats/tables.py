@@ -100,8 +100,10 @@ def parse_table(content: bytes, name: str, path: str | Path) -> pd.DataFrame:
 
 def _check_texts(cells: pd.Series, path: str | Path, lines: list[int]) -> None:
     """Refuses names that are too long to be drawn."""
-    too_long = (cells.str.len() > LONGEST_NAME).to_numpy()
-    if cells.name not in _NO_NAMES and too_long.any():
+    if cells.name in _NO_NAMES:
+        return
+    too_long = np.fromiter(map(len, cells), np.int64, len(cells)) > LONGEST_NAME
+    if too_long.any():
         row = int(too_long.argmax())
         found = f"a text of {len(cells.iloc[row]):,} characters, at most {LONGEST_NAME}"
         raise InputError(f"column {str(cells.name)!r} has {found} are drawn: shorten it", path, lines[row])
@@ -109,12 +111,13 @@ def _check_texts(cells: pd.Series, path: str | Path, lines: list[int]) -> None:
 
 def _numbers(cells: pd.Series, dtype: str, path: str | Path, lines: list[int]) -> pd.Series:
     """A column of text as finite numbers of a dtype; empty cells are missing values."""
-    empty = cells == ""
-    values = pd.to_numeric(cells.mask(empty), errors="coerce")
+    texts = cells.to_numpy(object)
+    empty = texts == ""
+    values = pd.Series(pd.to_numeric(np.where(empty, np.nan, texts), errors="coerce"), cells.index)
     floats = values.to_numpy(float)
-    wrong = ~np.isfinite(floats) & ~empty.to_numpy()
+    wrong = ~np.isfinite(floats) & ~empty
     if dtype == "Int64":
-        wrong |= (values.notna() & (values % 1 != 0)).to_numpy() | (np.abs(floats) > LARGEST)
+        wrong |= ~empty & ((floats != np.trunc(floats)) | (np.abs(floats) > LARGEST))
     if wrong.any():
         row = int(wrong.argmax())
         kind = f"a whole number up to {LARGEST:,}" if dtype == "Int64" else "a finite number"

@@ -70,11 +70,16 @@ def check_scores(frame: pd.DataFrame, name: str, content: bytes, path: Path) -> 
     Raises:
         InputError: A score beyond its bounds, with its line.
     """
-    by, columns, bounds = _CHECKED.get(name, (None, (), dict))
-    for what, (low, high) in bounds().items():
-        rows = frame if by is None else frame[frame[by] == what]
-        for column in columns:
-            beyond = rows[(rows[column] < low - ROUNDING) | (rows[column] > high + ROUNDING)]
-            if len(beyond):
-                line = line_of(content, int(beyond.index[0]), path)
-                raise out_of_bounds(column, beyond[column].iloc[0], (low, high), path, line, what)
+    if name not in _CHECKED:
+        return
+    by, columns, bounds = _CHECKED[name]
+    known = pd.DataFrame(bounds(), index=["low", "high"]).T
+    whats = pd.Series(known.index[0], frame.index) if by is None else frame[by]
+    low, high = (whats.map(known[side]).to_numpy(float)[:, None] for side in known)
+    # What no registry knows has NaN for bounds, which nothing is beyond.
+    scores = frame[list(columns)].to_numpy(float)
+    beyond = np.argwhere((scores < low - ROUNDING) | (scores > high + ROUNDING))
+    if len(beyond):
+        row, column = beyond[0]
+        allowed, line = (float(low[row, 0]), float(high[row, 0])), line_of(content, row, path)
+        raise out_of_bounds(columns[column], scores[row, column], allowed, path, line, whats.iloc[row])
