@@ -80,22 +80,18 @@ def parse_table(content: bytes, name: str, path: str | Path) -> pd.DataFrame:
         raise InputError(f"is no {name} table: column {missing[0]!r} is missing", path, 1)
     if len(set(header)) < len(header):
         raise InputError(f"names a column twice: {next(c for c in header if header.count(c) > 1)!r:.80}", path, 1)
-    frame = pd.DataFrame(rows, columns=header, dtype="str")
+    texts = pd.DataFrame(rows, columns=header, dtype="str")
+    columns = {}
     for column, dtype in table.columns.items():
         if dtype == "str":
-            _check_texts(frame[column], path, lines)
-        else:
-            frame[column] = _numbers(frame[column], dtype, path, lines)
-            low, high = (0.0, float("inf")) if dtype == "Int64" else BOUNDS.get(column, (-float("inf"), float("inf")))
-            beyond = ~frame[column].between(low - ROUNDING, high + ROUNDING).fillna(True) & frame[column].notna()
-            if beyond.any():
-                row = int(beyond.to_numpy().argmax())
-                raise out_of_bounds(column, frame[column].iloc[row], (low, high), path, lines[row])
+            _check_texts(texts[column], path, lines)
+        columns[column] = texts[column] if dtype == "str" else _numbers(texts[column], dtype, path, lines)
+    frame = pd.DataFrame(columns)
     key = list(table.key)
     twice = frame.duplicated(key).to_numpy()
     if twice.any():
         raise InputError(f"a row is there twice: {', '.join(key)} are equal", path, lines[int(twice.argmax())])
-    return frame[list(table.columns)]
+    return frame
 
 
 def _check_texts(cells: pd.Series, path: str | Path, lines: list[int]) -> None:
@@ -110,7 +106,7 @@ def _check_texts(cells: pd.Series, path: str | Path, lines: list[int]) -> None:
 
 
 def _numbers(cells: pd.Series, dtype: str, path: str | Path, lines: list[int]) -> pd.Series:
-    """A column of text as finite numbers of a dtype; empty cells are missing values."""
+    """A column of text as finite numbers of a dtype, within their bounds; empty cells are missing values."""
     texts = cells.to_numpy(object)
     empty = texts == ""
     values = pd.Series(pd.to_numeric(np.where(empty, np.nan, texts), errors="coerce"), cells.index)
@@ -122,7 +118,13 @@ def _numbers(cells: pd.Series, dtype: str, path: str | Path, lines: list[int]) -
         row = int(wrong.argmax())
         kind = f"a whole number up to {LARGEST:,}" if dtype == "Int64" else "a finite number"
         raise InputError(f"column {str(cells.name)!r} has {cells.iloc[row]!r:.80}, not {kind}", path, lines[row])
-    return values.astype(dtype)  # type: ignore[call-overload]
+    numbers: pd.Series = values.astype(dtype)  # type: ignore[call-overload]
+    low, high = (0.0, float("inf")) if dtype == "Int64" else BOUNDS.get(str(cells.name), (-float("inf"), float("inf")))
+    beyond = (floats < low - ROUNDING) | (floats > high + ROUNDING)
+    if beyond.any():
+        row = int(beyond.argmax())
+        raise out_of_bounds(str(cells.name), numbers.iloc[row], (low, high), path, lines[row])
+    return numbers
 
 
 def out_of_bounds(
