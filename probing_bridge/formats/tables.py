@@ -81,11 +81,10 @@ def parse_table(content: bytes, name: str, path: str | Path) -> pd.DataFrame:
     if len(set(header)) < len(header):
         raise InputError(f"names a column twice: {next(c for c in header if header.count(c) > 1)!r:.80}", path, 1)
     texts = pd.DataFrame(rows, columns=header, dtype="str")
-    columns = {}
-    for column, dtype in table.columns.items():
-        if dtype == "str":
-            _check_texts(texts[column], path, lines)
-        columns[column] = texts[column] if dtype == "str" else _numbers(texts[column], dtype, path, lines)
+    columns = {
+        column: (_texts(texts[column], path, lines) if dtype == "str" else _numbers(texts[column], dtype, path, lines))
+        for column, dtype in table.columns.items()
+    }
     frame = pd.DataFrame(columns)
     key = list(table.key)
     twice = frame.duplicated(key).to_numpy()
@@ -94,15 +93,14 @@ def parse_table(content: bytes, name: str, path: str | Path) -> pd.DataFrame:
     return frame
 
 
-def _check_texts(cells: pd.Series, path: str | Path, lines: list[int]) -> None:
-    """Refuses names that are too long to be drawn."""
-    if cells.name in _NO_NAMES:
-        return
+def _texts(cells: pd.Series, path: str | Path, lines: list[int]) -> pd.Series:
+    """A column of text, without names that are too long to be drawn."""
     too_long = np.fromiter(map(len, cells), np.int64, len(cells)) > LONGEST_NAME
-    if too_long.any():
+    if cells.name not in _NO_NAMES and too_long.any():
         row = int(too_long.argmax())
         found = f"a text of {len(cells.iloc[row]):,} characters, at most {LONGEST_NAME}"
         raise InputError(f"column {str(cells.name)!r} has {found} are drawn: shorten it", path, lines[row])
+    return cells
 
 
 def _numbers(cells: pd.Series, dtype: str, path: str | Path, lines: list[int]) -> pd.Series:
@@ -120,11 +118,16 @@ def _numbers(cells: pd.Series, dtype: str, path: str | Path, lines: list[int]) -
         raise InputError(f"column {str(cells.name)!r} has {cells.iloc[row]!r:.80}, not {kind}", path, lines[row])
     numbers: pd.Series = values.astype(dtype)  # type: ignore[call-overload]
     low, high = (0.0, float("inf")) if dtype == "Int64" else BOUNDS.get(str(cells.name), (-float("inf"), float("inf")))
-    beyond = (floats < low - ROUNDING) | (floats > high + ROUNDING)
-    if beyond.any():
-        row = int(beyond.argmax())
+    out = beyond(floats, low, high)
+    if out.any():
+        row = int(out.argmax())
         raise out_of_bounds(str(cells.name), numbers.iloc[row], (low, high), path, lines[row])
     return numbers
+
+
+def beyond(values: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
+    """Which values are below their least or above their largest one by more than rounding; what is NaN is not."""
+    return (values < low - ROUNDING) | (values > high + ROUNDING)
 
 
 def out_of_bounds(

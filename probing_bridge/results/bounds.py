@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from probing_bridge.formats.csv_rows import line_of
-from probing_bridge.formats.tables import ROUNDING, out_of_bounds
+from probing_bridge.formats.tables import beyond, out_of_bounds
 from probing_bridge.probes.measures import CEILING, CODE_SCORES, GAIN, SELECTIVITY
 from probing_bridge.probes.metrics import METRICS
 from probing_bridge.similarity.measures import registry
@@ -75,11 +75,11 @@ def check_scores(frame: pd.DataFrame, name: str, content: bytes, path: Path) -> 
     by, columns, bounds = _CHECKED[name]
     known = pd.DataFrame(bounds(), index=["low", "high"]).T
     whats = pd.Series(known.index[0], frame.index) if by is None else frame[by]
-    low, high = (whats.map(known[side]).to_numpy(float)[:, None] for side in known)
     # What no registry knows has NaN for bounds, which nothing is beyond.
+    low, high = (whats.map(known[side]).to_numpy(float)[:, None] for side in known)
     scores = frame[list(columns)].to_numpy(float)
-    beyond = np.argwhere((scores < low - ROUNDING) | (scores > high + ROUNDING))
-    if len(beyond):
-        row, column = beyond[0]
+    out = np.argwhere(beyond(scores, low, high))
+    if len(out):
+        row, column = out[0]
         allowed, line = (float(low[row, 0]), float(high[row, 0])), line_of(content, row, path)
         raise out_of_bounds(columns[column], scores[row, column], allowed, path, line, whats.iloc[row])

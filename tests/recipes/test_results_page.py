@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from probing_bridge.claims.numbers import Numbers
-from probing_bridge.formats.tables import read_table
 from probing_bridge.report import page as report
 from probing_bridge.results.folder import Results, read_results
 from probing_bridge.results.probing import linear_data
@@ -59,8 +58,8 @@ def test_the_page_is_short_and_has_the_bleu_of_every_run():
     assert len(text.split()) <= 2500 and len((ROOT / "docs/RESULTS_GENERAL.md").read_text().split()) <= 1000
     for name in ("magnitude", "control", "shuffle", "random"):
         for run in (1, 2, 3):
-            (table,) = (ROOT / f"docs/results/open_en_de/seed{run}" / name).glob("bleu.csv*")
-            bleu = read_table(table, "bleu").query("metric == 'sacrebleu'").set_index("level")["score"]
+            results = read_results(ROOT / f"docs/results/open_en_de/seed{run}" / name, names=("bleu",))
+            bleu = results["bleu"].query("metric == 'sacrebleu'").set_index("level")["score"]
             cells = [f"{bleu[level]:.2f}" for level in (0, 4, 7, 8)]
             change = f"{bleu[8] - bleu[0]:+.2f}".replace("-", "−")
             assert f"| {run} | {name} | {' | '.join(cells)} | {change} |\n" in text
