@@ -58,7 +58,7 @@ def test_the_page_is_short_and_has_the_bleu_of_every_run():
     assert len(text.split()) <= 2500 and len((ROOT / "docs/RESULTS_GENERAL.md").read_text().split()) <= 1000
     for name in ("magnitude", "control", "shuffle", "random"):
         for run in (1, 2, 3):
-            results = read_results(ROOT / f"docs/results/open_en_de/seed{run}" / name, names=("bleu",))
+            results = read_results(ROOT / f"docs/results/open_en_de/seed{run}" / name, names=("bleu", "lth"))
             bleu = results["bleu"].query("metric == 'sacrebleu'").set_index("level")["score"]
             cells = [f"{bleu[level]:.2f}" for level in (0, 4, 7, 8)]
             change = f"{bleu[8] - bleu[0]:+.2f}".replace("-", "−")
