@@ -1,6 +1,7 @@
 """BLEU of each run, as effects: changes from LTH0, and against random pruning.
 
-The first test set and metric of the table are judged. Place in the flow: results -> bleu -> numbers.
+Both are of one test set and metric, the first BLEU in the table of the experiment. Place in the flow: results -> bleu ->
+numbers.
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
-import pandas as pd
 
 from probing_bridge.claims.per_run import MissingRows, PerRun, collected
 from probing_bridge.results import levels
 from probing_bridge.results.folder import Results
+from probing_bridge.results.levels import judged_test, of_test
 from probing_bridge.results.statistics import REACH
 
 
@@ -35,13 +36,14 @@ def changes(results: Results) -> dict[int, PerRun]:
     Raises:
         MissingRows: No BLEU of LTH0, or one of 0.
     """
-    found = scores(results)
+    test = judged_test(results)
+    found = scores(results, test)
     dense = found.pop(0, None)
     if dense is None:
         raise MissingRows("BLEU of level 0 (bleu.csv)")
     if not (dense.values > 0).all():
         raise MissingRows("a BLEU of LTH0 above 0: a model that has learnt nothing keeps nothing")
-    tested = paired(results)
+    tested = paired(results, test)
     return {
         level: PerRun(score.values - dense.values, tested.get(level, score - dense).errors) * (100 / dense.values)
         for level, score in found.items()
@@ -57,11 +59,14 @@ def over_random(results: Results) -> dict[int, PerRun]:
     random = next((other for other in results.beside if _pruned_by(other) == {"random"}), None)
     if random is None or _pruned_by(results) != {"magnitude"}:
         raise MissingRows("BLEU of magnitude and of random pruning (report --baseline DIR)")
-    mine, theirs = scores(results), scores(random)
+    test = judged_test(results)
+    mine, theirs = scores(results, test), scores(random, test)
     shares, other_shares = mean_sparsities(results), mean_sparsities(random)
     if 0 not in mine:
         raise MissingRows("BLEU of level 0 (bleu.csv)")
-    tested = paired(random, {run.experiment for run in results.runs})
+    if not theirs:
+        raise MissingRows("{1} of random pruning on {0}".format(*test or ("", "")))
+    tested = paired(random, test, {run.experiment for run in results.runs})
     both = {
         level: PerRun(mine[level].values - theirs[level].values, tested.get(level, mine[level] - theirs[level]).errors)
         for level in sorted(set(mine) & set(theirs) - {0})
@@ -76,20 +81,22 @@ def _pruned_by(results: Results) -> set[str]:
     return set(results["lth"]["score"]) - {""}
 
 
-def scores(results: Results) -> dict[int, PerRun]:
-    """Level -> BLEU, by level."""
-    found = collected(_first_metric(results["bleu"], "score"), ["level"], "score", len(results.runs))
+def scores(results: Results, test: tuple[str, str] | None) -> dict[int, PerRun]:
+    """Level -> score on one test set by one metric, by level."""
+    rows = of_test(results["bleu"], test).dropna(subset=["score"])
+    found = collected(rows, ["level"], "score", len(results.runs))
     return {level: found[level,] for level in sorted(level for (level,) in found)}
 
 
-def paired(results: Results, others: Collection[str] = ()) -> dict[int, PerRun]:
-    """Level -> difference of BLEU with its paired error.
+def paired(results: Results, test: tuple[str, str] | None, others: Collection[str] = ()) -> dict[int, PerRun]:
+    """Level -> difference of scores with its paired error.
 
     Where a table has no paired interval, as older ones, it is that of the normal difference that would have the p
     of its paired test. At the smallest p that the test's trials can give it is too large rather than too small.
 
     Args:
         results: The experiment whose table is read.
+        test: Test set and metric.
         others: Experiments with whose level of the same number it was compared; empty: compared with LTH0.
 
     Returns:
@@ -97,7 +104,7 @@ def paired(results: Results, others: Collection[str] = ()) -> dict[int, PerRun]:
     """
     from scipy.special import ndtri
 
-    rows = _first_metric(results["bleu_differences"], "difference")
+    rows = of_test(results["bleu_differences"], test).dropna(subset=["difference"])
     same = rows["other_experiment"].isin(others) & (rows["other_level"] == rows["level"])
     rows = rows[same if others else rows["other_level"] == 0]
     told = (rows["p"] > 0) & (rows["p"] < 1) & (rows["difference"] != 0)
@@ -106,11 +113,3 @@ def paired(results: Results, others: Collection[str] = ()) -> dict[int, PerRun]:
     rows = rows.assign(**{end: rows[end].fillna(values) for end, values in ends.items()})
     found = collected(rows.dropna(subset=["low", "high"]), ["level"], "difference", len(results.runs))
     return {level: number for (level,), number in found.items()}
-
-
-def _first_metric(rows: pd.DataFrame, value: str) -> pd.DataFrame:
-    """The rows of the first test set and metric that have a value."""
-    rows = rows.dropna(subset=[value])
-    if not len(rows):
-        return rows
-    return rows[(rows["test_set"] == rows["test_set"].iloc[0]) & (rows["metric"] == rows["metric"].iloc[0])]

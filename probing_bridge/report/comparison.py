@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 from probing_bridge.figures.pruning import draw_bleu
 from probing_bridge.figures.style import COLUMN, DIVERGING, WIDE, color_bar, heat_map, mark, new_figure, number
 from probing_bridge.figures.tables import draw_table
-from probing_bridge.results.compared import Comparison, bleu_curve, ends
+from probing_bridge.results.compared import Comparison, bleu_curves, ends
 from probing_bridge.results.naming import rows_of, task_label, task_order
 from probing_bridge.results.paper import BEST_ON_TEST
+from probing_bridge.translation.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def exhibits(comparison: Comparison) -> list[tuple[ComparedExhibit, pd.DataFrame
     names = (comparison.a.name, comparison.b.name)
     table = comparison.table()
     shown: list[tuple[ComparedExhibit, pd.DataFrame]] = []
-    curves = [bleu_curve(side) for side in (comparison.a, comparison.b)]
+    curves = bleu_curves(comparison)
     if all(len(curve) for curve in curves):
         caption = "Score of each level against its overall sparsity, one line an experiment. "
         caption += "Bars are 95 % intervals over sentences, of these checkpoints."
@@ -90,7 +91,7 @@ def show_measures(frame: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
     """Measures side by side as text, with their difference."""
     rows = []
     for row in rows_of(frame):
-        digits = 1 if row.measure.startswith("spectrum") else 2 if row.measure == "bleu" else 3
+        digits = 1 if row.measure.startswith("spectrum") else 2 if row.measure in ("bleu", *METRICS) else 3
         gap = f"{row.score_a - row.score_b:+.{digits}f}".replace("-", "−")
         subject = task_label(row.subject) if " probe" in row.measure else row.subject
         a = number(row.score_a, row.low_a, row.high_a, digits)

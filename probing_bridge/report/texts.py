@@ -11,7 +11,7 @@ from probing_bridge.figures.style import number, percent
 from probing_bridge.probes.parts import PARTS
 from probing_bridge.results.folder import Results
 from probing_bridge.results.kept import KeptPredictions
-from probing_bridge.results.levels import experiment_name, known_levels, with_sparsity
+from probing_bridge.results.levels import experiment_name, judged_test, known_levels, of_test
 from probing_bridge.results.naming import NORM, TASK_NAMES, layer_order, metric_label, task_label
 from probing_bridge.results.runs import mean_of_runs
 
@@ -28,10 +28,9 @@ def headline(results: Results) -> list[tuple[str, str]]:
         lines.append(("levels", str(levels["level"].nunique())))
         if pd.notna(last["sparsity"]):
             lines.append(("sparsest level, all weights", percent(last["sparsity"])))
-    bleu = with_sparsity(results["bleu"], results).sort_values("level", kind="stable")
+    bleu = of_test(results["bleu"], judged_test(results)).sort_values("level", kind="stable")
     if len(bleu):
-        first = bleu[(bleu["test_set"] == bleu["test_set"].iloc[0]) & (bleu["metric"] == bleu["metric"].iloc[0])]
-        first = mean_of_runs(first, ["level"])
+        first = mean_of_runs(bleu, ["level"])
         dense, sparse = first.iloc[0], first.iloc[-1]
         name = metric_label(str(dense["metric"]))
         lines.append((f"{name}, LTH{dense['level']}", number(dense["score"], digits=2)))

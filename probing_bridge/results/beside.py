@@ -11,7 +11,7 @@ from dataclasses import replace
 import pandas as pd
 
 from probing_bridge.results.folder import RUN, Results
-from probing_bridge.results.levels import named
+from probing_bridge.results.levels import judged_test, named
 from probing_bridge.results.naming import COMPONENTS
 from probing_bridge.results.outputs import DECODER, EMBEDDINGS, ENCODER, PATH, damage_path_data
 from probing_bridge.results.probing import linear_data, probe_scores, widest
@@ -69,7 +69,8 @@ def damage_data(results: Results) -> pd.DataFrame:
         CKA of attention; means over layers), excess (the experiment's value less this one's); without rows if no
         control has that level.
     """
-    own, *controls = [_stages(one).assign(experiment=name) for one, name in _experiment_and_controls(results)]
+    test = judged_test(results)
+    own, *controls = [_stages(one, test).assign(experiment=name) for one, name in _experiment_and_controls(results)]
     own = own[own["level"] == own["level"].max()]
     place = [RUN, "stage", "level"]
     frames = [control.merge(own[[*place, "value"]].rename(columns={"value": "own"}), on=place) for control in controls]
@@ -83,9 +84,9 @@ def damage_data(results: Results) -> pd.DataFrame:
     return rows[["stage", "experiment", RUN, "level", "value", "excess"]]
 
 
-def _stages(results: Results) -> pd.DataFrame:
+def _stages(results: Results, test: tuple[str, str] | None) -> pd.DataFrame:
     """Distance from LTH0 by run, stage and level, as the mean over layers."""
-    path = damage_path_data(results)
+    path = damage_path_data(results, test)
     of_side = path["stage"] == EMBEDDINGS
     path = path.assign(stage=path["stage"].mask(of_side, path["stage"] + ", " + path["component"]))
     attention = to_dense(results, "attention_cka")

@@ -15,7 +15,7 @@ import pandas as pd
 
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.results.folder import RUN, Results, read_results
-from probing_bridge.results.levels import bleu_data, experiment_name, known_levels, with_sparsity
+from probing_bridge.results.levels import bleu_data, experiment_name, judged_test, known_levels, of_test
 from probing_bridge.results.naming import final_layers, layer_label
 from probing_bridge.results.paper import BEST_ON_TEST, COLUMNS, paper_measures, read_reference
 from probing_bridge.results.probing import best_layers, chosen_layers, probe_scores
@@ -95,12 +95,22 @@ def side_by_side(a: Side, b: Side) -> Comparison:
     Raises:
         BridgeError: They share no measure at all.
     """
+    a, b = _beside_numbers(a, b), _beside_numbers(b, a)
     if a.name == b.name:
         a, b = (replace(side, name=f"{side.name} ({letter})") for side, letter in ((a, "A"), (b, "B")))
     comparison = Comparison(a, b)
     if not len(comparison.table()):
         raise BridgeError(f"--compare: {a.name} and {b.name} have no measure in common; run the same steps on both")
     return comparison
+
+
+def _beside_numbers(side: Side, other: Side) -> Side:
+    """A results folder beside numbers that name no test set: what it is judged by is the BLEU that they speak of."""
+    test = judged_test(side.results) if side.results is not None and other.results is None else None
+    if test is None:
+        return side
+    rows = side.measures[(side.measures["measure"] == test[1]) & (side.measures["subject"] == test[0])]
+    return replace(side, measures=pd.concat([side.measures, rows.assign(measure="bleu", subject="test")]))
 
 
 def measures(results: Results) -> pd.DataFrame:
@@ -111,11 +121,8 @@ def measures(results: Results) -> pd.DataFrame:
     """
     levels = known_levels(results).dropna(subset=["sparsity"])
     frames = [_rows("sparsity", levels.assign(subject="all weights", score=levels["sparsity"]))]
-    bleu = with_sparsity(results["bleu"], results)
-    if len(bleu):
-        first = bleu[(bleu["test_set"] == bleu["test_set"].iloc[0]) & (bleu["metric"] == bleu["metric"].iloc[0])]
-        name = str(first["metric"].iloc[0])
-        frames.append(_rows("bleu" if "bleu" in name.lower() else name, first.assign(subject="test")))
+    for metric, rows in results["bleu"].groupby("metric", sort=False):
+        frames.append(_rows(str(metric), rows.assign(subject=rows["test_set"])))
     for probe in ("linear", "mlp"):
         chosen = chosen_layers(probe_scores(results, probe))
         frames.append(_rows(f"{probe} probe", chosen.assign(subject=chosen["task"])))
@@ -174,22 +181,22 @@ def _rows(measure: str, frame: pd.DataFrame) -> pd.DataFrame:
     return frame.dropna(subset=["score"]).astype({"level": int, "score": float, "low": float, "high": float})
 
 
-def bleu_curve(side: Side) -> pd.DataFrame:
-    """BLEU over sparsity of one side, on one name of test set and metric so that both share a panel."""
+def bleu_curves(comparison: Comparison) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """BLEU over sparsity of both sides, on the test set and by the metric that the first of them is judged by."""
+    judged = [judged_test(side.results) for side in (comparison.a, comparison.b) if side.results is not None]
+    test = next(iter(judged), None)
+    return _bleu_curve(comparison.a, test), _bleu_curve(comparison.b, test)
+
+
+def _bleu_curve(side: Side, test: tuple[str, str] | None) -> pd.DataFrame:
+    """That of one side; numbers that name no test set stand beside it all the same."""
     if side.results is not None:
-        rows = bleu_data(side.results)
-        rows = rows[rows["metric"] == rows["metric"].iloc[0]] if len(rows) else rows
-        return (
-            rows[rows["test_set"] == rows["test_set"].iloc[0]].assign(
-                experiment=side.name, test_set="test", metric="bleu"
-            )
-            if len(rows)
-            else rows
-        )
+        return of_test(bleu_data(side.results), test).assign(experiment=side.name)
     table = side.measures
     sparsity = table[table["measure"] == "sparsity"].set_index("level")["score"]
     rows = table[table["measure"] == "bleu"]
-    rows = rows.assign(experiment=side.name, run=1, test_set="test", metric="bleu", n=np.nan)
+    test_set, metric = test or ("test", "bleu")
+    rows = rows.assign(experiment=side.name, run=1, test_set=test_set, metric=metric, n=np.nan)
     rows = rows.assign(sparsity=rows["level"].map(sparsity))
     return rows[["experiment", RUN, "level", "sparsity", "test_set", "metric", "score", "low", "high", "n"]]
 

@@ -50,6 +50,18 @@ def with_sparsity(frame: pd.DataFrame, results: Results, column: str = "level") 
     return frame.merge(known, on=[RUN, column], how="left")
 
 
+def judged_test(results: Results) -> tuple[str, str] | None:
+    """Test set and metric of the first BLEU in the table: what translation is judged by, here and of all beside it."""
+    rows = results["bleu"].dropna(subset=["score"])
+    rows = rows[rows["metric"].str.lower().str.contains("bleu")]
+    return (str(rows["test_set"].iloc[0]), str(rows["metric"].iloc[0])) if len(rows) else None
+
+
+def of_test(rows: pd.DataFrame, test: tuple[str, str] | None) -> pd.DataFrame:
+    """The rows of one test set and metric; none of None."""
+    return rows[(rows["test_set"] == test[0]) & (rows["metric"] == test[1])] if test else rows.iloc[:0]
+
+
 def bleu_data(results: Results) -> pd.DataFrame:
     """BLEU of every level with its sparsity, of the experiment and those beside it.
 

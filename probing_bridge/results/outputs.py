@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from probing_bridge.results.folder import RUN, Results
-from probing_bridge.results.levels import with_sparsity
+from probing_bridge.results.levels import judged_test, of_test, with_sparsity
 from probing_bridge.results.naming import final_layers, layer_order
 from probing_bridge.results.similarity import similarity_rows
 from probing_bridge.similarity.measures.registry import LOWER, OUTPUT_MEASURES, UPPER
@@ -82,8 +82,12 @@ def disagreements_data(results: Results) -> pd.DataFrame:
     return rows.reset_index(drop=True)
 
 
-def damage_path_data(results: Results) -> pd.DataFrame:
+def damage_path_data(results: Results, test: tuple[str, str] | None = None) -> pd.DataFrame:
     """How far each level is from LTH0 on the way from embeddings to translations.
+
+    Args:
+        results: The tables.
+        test: Test set and metric of BLEU; None for the first in the table.
 
     Returns:
         stage (of PATH), run, component, layer, level, sparsity, value, low, high, n. The value is 1 - linear CKA with
@@ -97,7 +101,7 @@ def damage_path_data(results: Results) -> pd.DataFrame:
     filled = [frame.reindex(columns=_PATH_COLUMNS) for frame in frames if (frame["level"] != 0).any()]
     if not filled:
         return pd.DataFrame(columns=_PATH_COLUMNS)
-    lost = _bleu_lost(results)
+    lost = _bleu_lost(results, test or judged_test(results))
     return pd.concat([*filled, *([lost] if len(lost) else [])], ignore_index=True)
 
 
@@ -122,15 +126,9 @@ def _states(results: Results) -> pd.DataFrame:
     )
 
 
-def _bleu_lost(results: Results) -> pd.DataFrame:
-    """By how much LTH0 scores higher than each level, on the first test set by the first metric."""
-    rows = with_sparsity(results["bleu"], results)
-    rows = rows[rows["metric"].str.lower().str.contains("bleu")]
-    if len(rows):
-        first = rows.iloc[0]
-        rows = rows[(rows["test_set"] == first["test_set"]) & (rows["metric"] == first["metric"])].sort_values(
-            [RUN, "level"]
-        )
+def _bleu_lost(results: Results, test: tuple[str, str] | None) -> pd.DataFrame:
+    """By how much LTH0 scores higher than each level."""
+    rows = with_sparsity(of_test(results["bleu"], test), results).sort_values([RUN, "level"])
     dense = rows[rows["level"] == 0].set_index(RUN)["score"]
     if not len(dense):
         return pd.DataFrame(columns=_PATH_COLUMNS)

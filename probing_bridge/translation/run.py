@@ -113,12 +113,15 @@ def run(
 
 
 def _beside_others(frame: pd.DataFrame, table: str, path: Path, test_set: str) -> pd.DataFrame:
-    """The rows of other test sets in a table, and the new ones behind them."""
+    """The rows of other test sets in a table; the new ones where that test set's were, or behind them."""
     if not path.exists():
         return frame
     before = read_table(path, table)
-    others = before[before["test_set"] != test_set]
-    parts = [part for part in (others, frame) if len(part)]  # pandas takes types from empty ones too
+    own = before["test_set"] == test_set
+    first = int(own.to_numpy().argmax()) if own.any() else len(before)
+    others = before[~own]
+    parts = [others[others.index < first], frame, others[others.index >= first]]
+    parts = [part for part in parts if len(part)]  # pandas takes types from empty ones too
     return pd.concat(parts, ignore_index=True) if parts else frame
 
 

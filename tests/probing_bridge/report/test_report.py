@@ -20,7 +20,7 @@ from probing_bridge.report.comparison import exhibits
 from probing_bridge.report.markdown import to_markdown
 from probing_bridge.report.page import draw_files
 from probing_bridge.results import naming
-from probing_bridge.results.compared import compare
+from probing_bridge.results.compared import bleu_curves, compare
 from probing_bridge.results.folder import read_results
 from probing_bridge.results.runs import read_runs, with_baseline
 from probing_bridge.run import main
@@ -235,7 +235,7 @@ def test_two_experiments_side_by_side(few: None, tiny_folder: Path, synthetic: M
     comparison = compare(str(tiny_folder), str(other))
     assert (comparison.a.name, comparison.b.name) == ("magnitude pruning, LR rewinding", "random pruning, LR rewinding")
     table = comparison.table().set_index(["measure", "subject", "level"])
-    row = table.loc[("bleu", "test", 1)]
+    row = table.loc[("bleu", "newstest2014", 1)]
     bleu = [pd.read_csv(folder / "bleu.csv").query("level == 1")["score"].item() for folder in (tiny_folder, other)]
     assert [row["score_a"], row["score_b"]] == bleu
     assert [exhibit.name for exhibit, _ in exhibits(comparison)] == ["bleu", "probes", "measures"]
@@ -411,6 +411,24 @@ def test_baselines_that_are_none_are_refused(small_folder: Path, synthetic, tmp_
     assert "mixed package versions: 0.1.0" in message(random)
     (random / "bleu.csv").unlink()
     assert "no bleu.csv" in message(random)
+
+
+def test_both_sides_are_compared_on_the_same_test_set(small_folder: Path, tmp_path: Path) -> None:
+    """Of the other side, which is a copy, an easier test set and another metric stand first in the table."""
+    other = tmp_path / "r"
+    shutil.copytree(small_folder, other)
+    bleu = pd.read_csv(other / "bleu.csv", dtype="str", keep_default_na=False)
+    more = (bleu["score"].astype(float) + 12).astype(str)
+    easier = bleu.assign(test_set="easier", score=more, low=more, high=more)
+    chrf = bleu.assign(metric="chrf++", score=more, low=more, high=more)
+    pd.concat([chrf, easier, bleu]).to_csv(other / "bleu.csv", index=False)
+    comparison = compare(str(small_folder), str(other))
+    table = comparison.table().set_index(["measure", "subject", "level"])
+    assert "test" not in table.index.get_level_values("subject")
+    curves = [curve.set_index("level") for curve in bleu_curves(comparison)]
+    for level, score in zip(bleu["level"].astype(int), bleu["score"].astype(float), strict=True):
+        row = table.loc[("bleu", "newstest2014", level)]
+        assert [row["score_a"], row["score_b"]] == [score] * 2 == [curve["score"][level] for curve in curves]
 
 
 def test_a_run_beside_the_papers_numbers(small_folder: Path) -> None:

@@ -73,6 +73,7 @@ def test_other_test_sets_stay(files: Path, score: Callable[..., int]) -> None:
         assert score(*words) == 0
     scores, differences = tables(files)
     assert set(zip(scores["test_set"], scores["level"], strict=True)) == {("other", 0), ("other", 1), ("toy", 0)}
+    assert list(dict.fromkeys(scores["test_set"])) == ["toy", "other"]  # the first that was scored goes on being it
     assert set(differences["test_set"]) == {"other"}
 
 
