@@ -1,7 +1,7 @@
 """BLEU of each run, as effects: changes from LTH0, and against random pruning.
 
-Both are of one test set and metric, the first BLEU in the table of the experiment. Place in the flow: results -> bleu ->
-numbers.
+Both are of one test set and metric, the first BLEU in the table of the experiment. Place in the flow: results -> bleu
+-> numbers.
 """
 
 from __future__ import annotations

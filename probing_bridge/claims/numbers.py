@@ -21,6 +21,7 @@ from probing_bridge.results import levels, similarity
 from probing_bridge.results.folder import RUN, Results
 from probing_bridge.results.kept import KeptPredictions
 from probing_bridge.results.naming import NORM, final_layers, layer_order, layers_below, model_layers, numbered_layers
+from probing_bridge.results.probing import seed_means
 
 EMBEDDINGS = "0"
 PROBED = ("probe", "task", "layer", "level")
@@ -96,10 +97,9 @@ class Numbers:
     # ---- probes
 
     def _own_metric(self, table: str) -> pd.DataFrame:
-        """The rows of the tasks' own metrics; of several seeds the rows of their mean, where there are such."""
+        """The rows of the tasks' own metrics; where there are several seeds, those of their mean."""
         rows = self.results[table]
-        rows = rows[rows["level"].notna() & ~rows["metric"].isin(side_metrics())]
-        return rows[rows["seed"].isna()] if rows["seed"].isna().any() else rows
+        return seed_means(rows[rows["level"].notna() & ~rows["metric"].isin(side_metrics())])
 
     @cached_property
     def scores(self) -> Found:
@@ -182,7 +182,7 @@ class Numbers:
     def gains(self) -> Found:
         """(probe, task, layer, level) -> score less that of layer 0 on the same sentences, as a fraction."""
         rows = self.results["probes"]
-        return self._of(rows[(rows["metric"] == GAIN) & rows["level"].notna()], PROBED)
+        return self._of(seed_means(rows[(rows["metric"] == GAIN) & rows["level"].notna()]), PROBED)
 
     def gain(self, task: str, level: int, probe: str = "linear") -> PerRun:
         """What the chosen layer adds to the embeddings by the same probe, in points: paired where that is known."""

@@ -7,7 +7,8 @@ the control that was trained on with the same rewinds and nothing pruned.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from probing_bridge.claims.judging import CKA, POINTS, Claim, Effect
@@ -18,7 +19,7 @@ from probing_bridge.results.statistics import FALLS, KEPT, RISES, fitted_weights
 SHARE_OF_K = "% of k"
 STACKS = ("encoder", "decoder")
 SEMTAGS = {"semtag", "st"}  # what groups of semantic tags are called
-_DISSIMILAR = ("PRG", "PFT", "EPG", "ETG", "CON")  # progressive and perfect verbs, concepts (Bjerva et al. 2016)
+_VERBS, _CONCEPTS = ("PRG", "PFT", "EPG", "ETG"), ("CON",)  # progressive and perfect; nouns (Bjerva et al. 2016)
 
 
 def less_control(numbers: Numbers, measure: str, component: str, level: int, layer: str) -> PerRun:
@@ -134,31 +135,50 @@ def spectrum(numbers: Numbers) -> list[Effect]:
 
 
 def groups(
-    numbers: Numbers, kinds: set[str], high: Callable[[str], bool], low: Callable[[str], bool], paper: float = math.nan
+    numbers: Numbers,
+    kinds: set[str],
+    high: Callable[[str], bool],
+    low: Mapping[str, Callable[[str], bool]],
+    paper: float = math.nan,
 ) -> list[Effect]:
-    """Tokens of some groups (their mean) less those of each other one, final encoder layer."""
+    """Tokens of some groups (their mean) less those of each other one, final encoder layer.
+
+    Args:
+        numbers: The study.
+        kinds: What such groups are called.
+        high: Which groups are said to be more alike.
+        low: What the statement names -> which groups that is.
+        paper: The paper's effect.
+
+    Raises:
+        MissingRows: Something that the statement names was not measured.
+    """
     layer = final([key[2] for key in numbers.groups if key[0] in kinds])
     found = {key[1]: number for key, number in numbers.groups.items() if key[0] in kinds and key[2] == layer}
     more = mean([number for group, number in found.items() if high(group)], "groups that are named in the paper")
-    less = {group: number for group, number in found.items() if low(group)}
-    if not less:
-        raise MissingRows("groups that are named in the paper")
-    return [Effect(more - number, f"v {group}", paper) for group, number in less.items()]
+    named = {name: [group for group in found if such(group)] for name, such in low.items()}
+    absent = [name for name, such in named.items() if not such]
+    if absent:
+        raise MissingRows(f"enough tokens of {' and of '.join(absent)} to be compared")
+    return [Effect(more - found[group], f"v {group}", paper) for such in named.values() for group in such]
 
 
 def by_frequency(numbers: Numbers) -> list[Effect]:
     """Middle ranks less common and rare ones."""
-    return groups(numbers, {"frequency"}, lambda g: rank(g) == 100, lambda g: rank(g) == 0 or rank(g) >= 2500, 0.08)
+    low = {"rank 0 and on": lambda g: rank(g) == 0, "rank 2500 and on": lambda g: rank(g) >= 2500}
+    return groups(numbers, {"frequency"}, lambda g: rank(g) == 100, low, 0.08)
 
 
 def by_pos(numbers: Numbers) -> list[Effect]:
     """Conjunctions and superlatives less names, particles, possessives and periods."""
-    return groups(numbers, {"pos"}, lambda g: g in ("CC", "JJS"), lambda g: g in ("NNP", "RP", "POS", "."), 0.12)
+    low = {tag: partial(operator.eq, tag) for tag in ("NNP", "RP", "POS", ".")}
+    return groups(numbers, {"pos"}, lambda g: g in ("CC", "JJS"), low, 0.12)
 
 
 def by_semantic_tag(numbers: Numbers) -> list[Effect]:
     """Other tags less progressive and perfect verbs and concepts."""
-    return groups(numbers, SEMTAGS, lambda g: g not in (*_DISSIMILAR, "unknown"), lambda g: g in _DISSIMILAR)
+    low = {"perfect and progressive verbs": _VERBS.__contains__, "concepts": _CONCEPTS.__contains__}
+    return groups(numbers, SEMTAGS, lambda g: g not in (*_VERBS, *_CONCEPTS, "unknown"), low)
 
 
 def rank(group: str) -> int:

@@ -152,8 +152,9 @@ FIGURES: dict[str, Exhibit] = {
     "fig_mdl_selectivity": Exhibit(
         "beyond the paper", "Selectivity and description length beside the score", "probing", probing.sides_data,
         draw_sides,
-        "Linear probe at one layer a task: the score (% where at most 1), selectivity (score minus that on "
-        "a control task, Hewitt & Liang 2019) and compression of the online code (Voita & Titov 2020; 1 = none). "
+        "Linear probe at one layer a task: the score, selectivity (score minus that on a control task, "
+        "Hewitt & Liang 2019), both in % where at most 1, and compression of the online code (Voita & Titov 2020; "
+        "1 = none). "
         "Colour: z-score over the levels of the task.",
         "probes", {"metric": ("selectivity", "mdl_compression")}, _PROBE,
     ),

@@ -174,7 +174,7 @@ def draw_sides(frame: pd.DataFrame) -> Figure:
             return mark(f"{task_label(tasks[j])}, LTH{list(labels)[i]}: {title} {text}", list(labels)[i])
 
         heat_map(axes, z, norm, DIVERGING, None, gid)
-        _write_numbers(axes, z, raw, norm)
+        _write_numbers(axes, z, raw, norm, measure != "mdl_compression")
         axes.set_title(title, loc="left")
         axes.set_yticklabels([f"LTH{level}" for level in labels])
     grid[-1].set_xticklabels([task_label(task) for task in tasks], rotation=40, ha="right", rotation_mode="anchor")
@@ -182,13 +182,13 @@ def draw_sides(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def _write_numbers(axes: Axes, z: pd.DataFrame, raw: np.ndarray, norm: TwoSlopeNorm) -> None:
-    """Writes the raw numbers into cells that are coloured by their z-scores."""
+def _write_numbers(axes: Axes, z: pd.DataFrame, raw: np.ndarray, norm: TwoSlopeNorm, in_percent: bool) -> None:
+    """Writes the raw numbers into cells that are coloured by their z-scores, those up to 1 in per cent if asked."""
     colormap = colormaps[DIVERGING]
     for i, row in enumerate(z.to_numpy(dtype="float64")):
         for j, value in enumerate(row):
             if not np.isnan(value):
                 color = cell_text_color(colormap(norm(value)))
-                text = percent(raw[i, j], 0)[:-2] if raw[i, j] <= 1 else f"{raw[i, j]:.1f}"
+                text = percent(raw[i, j], 0)[:-2] if in_percent and raw[i, j] <= 1 else f"{raw[i, j]:.1f}"
                 label = axes.text(j + 0.5, i + 0.52, text, ha="center", va="center", color=color, fontsize=6)
                 label.set_in_layout(False)

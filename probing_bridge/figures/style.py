@@ -267,13 +267,10 @@ def curve(
         gids: One gid a row, for its marker.
     """
     color, marker, dash = look
-    known = frame.dropna(subset=[x, y])
+    known = frame.assign(gid=list(gids)).dropna(subset=[x, y])
     across, up = known[x].to_numpy(dtype="float64"), known[y].to_numpy(dtype="float64")
     axes.plot(across, up, color=color, linestyle=dash, marker=marker, label=label, gid=f"line {label}")
     if {"low", "high"} <= set(known.columns):
         axes.vlines(across, known["low"].astype(float), known["high"].astype(float), color=color, linewidth=0.8)
-    for position, gid in zip(known.index, gids, strict=False):
-        row = known.loc[position]
-        axes.plot(
-            [float(row[x])], [float(row[y])], color=color, marker=marker, linestyle="none", gid=gid, in_layout=False
-        )
+    for left, height, gid in zip(across, up, known["gid"], strict=True):
+        axes.plot([left], [height], color=color, marker=marker, linestyle="none", gid=gid, in_layout=False)

@@ -21,15 +21,14 @@ from probing_bridge.results.naming import model_layers, task_category, task_orde
 from probing_bridge.results.statistics import REACH, over_runs
 
 SIDES = {"selectivity": "selectivity", "mdl_compression": "MDL compression"}
+_PLACE = (RUN, "experiment", "model", "level", "other_level", "task", "layer", "probe", "metric")  # all but the seed
 FIRST_EPOCHS = 1  # a probe whose best epoch, counted from 0, is no later has hardly been trained
 
 
 def seed_means(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of rows of the probes table those without a seed, the means over several, and those of a seed that is alone."""
-    place = [
-        rows[name] for name in (*({RUN} & set(rows.columns)), "experiment", "model", "task", "layer", "probe", "metric")
-    ]
-    has_mean = rows["seed"].isna().groupby(place).transform("any").astype(bool)
+    """Of rows of a table of probes those without a seed, the means over several, and those of a seed that is alone."""
+    place = [rows[name] for name in _PLACE if name in rows.columns]
+    has_mean = rows["seed"].isna().groupby(place, dropna=False).transform("any").astype(bool)
     return rows[rows["seed"].isna() | ~has_mean]
 
 

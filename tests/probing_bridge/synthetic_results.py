@@ -254,7 +254,7 @@ def _similarity(levels: int, layers: int, sign: int, experiment: str, pre_norm: 
                 add("spectrum_k80", component, level, "norm", None, "", 300 + 10 * level, variant="centred")
         groups = {"frequency:0-5": 0.87, "frequency:100-500": 0.95, "frequency:2500-": 0.87, "pos:CC": 0.98,
                   "pos:JJS": 0.97, "pos:NNP": 0.85, "pos:RP": 0.86, "pos:POS": 0.79, "pos:.": 0.84,
-                  "semtag:EXT": 0.84, "semtag:CON": 0.87, "semtag:DEF": 0.95, "semtag:AND": 0.97}  # fmt: skip
+                  "semtag:PFT": 0.84, "semtag:CON": 0.87, "semtag:DEF": 0.95, "semtag:AND": 0.97}  # fmt: skip
         for group, value in groups.items():
             value = value if sign > 0 else 1.75 - value
             for layer in [*range(1, layers + 1), *(["norm"] if pre_norm else [])]:

@@ -175,6 +175,35 @@ def test_numbers_are_means_over_seeds_of_each_run(full: Results) -> None:
     assert Numbers(full).score("ps_fxn", 8, "6").errors == pytest.approx([100 * width / 2 / 1.959964])
 
 
+def test_more_seeds_of_one_task_leave_the_others_as_they_are(full: Results) -> None:
+    """What `probe --seeds` writes: a row a seed and one of their mean; of the differences likewise."""
+    scores = full["probes"][full["probes"]["level"].notna()]
+    differences = scores.assign(other_level=0, difference=scores["score"] - 0.5)
+    once = replace(full, tables={**full.tables, "probes_differences": differences[differences["level"] > 0]})
+    tables = dict(once.tables)
+    for name in ("probes", "probes_differences"):
+        rows = once[name].query("task == 'syn_arc_prediction' and seed == seed")
+        tables[name] = pd.concat([once[name], rows.assign(seed=9), rows.assign(seed=pd.NA)], ignore_index=True)
+    more, before = Numbers(replace(once, tables=tables)), Numbers(once)
+    for one, other in ((more.scores, before.scores), (more.paired, before.paired), (more.gains, before.gains)):
+        assert one.keys() == other.keys() and len(one)
+        assert all((one[key].values == other[key].values).all() for key in one)
+    assert tasks_data(replace(once, tables=tables)).equals(tasks_data(once))
+
+
+@pytest.mark.parametrize(
+    ("start", "group", "lacking"),
+    [("Mid-frequency", "frequency:2500-", "rank 2500 and on"), ("Conjunctions and", "pos:RP", "RP"),
+     ("The least similar semantic", "semtag:PFT", "perfect and progressive verbs")],
+)  # fmt: skip
+def test_a_statement_about_groups_needs_all_that_it_names(full: Results, start: str, group: str, lacking: str) -> None:
+    claim = next(claim for claim in CLAIMS if claim.statement.startswith(start))
+    assert judge(claim, full).verdict == "holds"
+    rows = full["similarity"]
+    without = judge(claim, replace(full, tables={**full.tables, "similarity": rows[rows["group"] != group]}))
+    assert without.verdict == "not run" and without.detail == f"needs enough tokens of {lacking} to be compared"
+
+
 def test_tasks_are_called_by_the_verdict_of_their_statement(full: Results, judged: dict[str, Judgement]) -> None:
     table = tasks_data(full).set_index("task")
     assert table.loc["ps_fxn", "kind"] == "degrading" and table.loc["sem_arc_prediction", "kind"] == "improving"
