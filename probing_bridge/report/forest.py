@@ -14,9 +14,8 @@ from itertools import pairwise
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
-from probing_bridge.results.statistics import CANNOT_TELL, FALLS, NOT_RUN, RISES, Verdict
+from probing_bridge.results.statistics import CANNOT_TELL, NOT_RUN, Verdict
 
-_MANY = 1000  # times the items: as good as no number
 _WIDTH, _HEIGHT, _EDGE = 320, 22, 8  # of a row, and what is left free at both ends, in pixels of the page
 
 
@@ -157,27 +156,18 @@ def _power(verdict: Verdict) -> str:
 def what_would_decide(verdict: Verdict) -> str:
     """How many runs or test items would decide what one cannot tell; empty where it is decided.
 
-    Runs are those that give a power of 0.8 for the paper's effect. `9 × items` are as many as would shrink the
-    interval until it no longer holds what it would have to exclude, if the effect stays where it was found: an interval
-    over sentences is as wide as one over the square root of their number. Of one run that is about its checkpoints.
+    Runs are those that give a power of 0.8 for the paper's effect. `9 × items` would shrink the interval until it no
+    longer holds what it would have to exclude, if the effect stays where it was found and runs spread as they do. Of
+    one run that is about its checkpoints.
     """
     if verdict.verdict != CANNOT_TELL:
         return ""
     if verdict.decides:
         return f"{verdict.decides} runs"
-    times = _times_the_items(verdict)
-    more = f"{times:.0f} × items" if times < _MANY else "effect at the margin"
-    return f"≥ 2 runs; {more}" if verdict.runs == 1 else more if verdict.decides == 0 else f"{more} and runs"
-
-
-def _times_the_items(verdict: Verdict) -> float:
-    """By what number the items would have to be multiplied; infinite where the effect lies on the very boundary."""
-    half, effect, margin = (verdict.high - verdict.low) / 2, verdict.effect, verdict.margin
-    apart = [abs(abs(effect) - margin)]
-    if verdict.claimed in (RISES, FALLS):
-        apart = [abs(effect), margin - abs(effect)]
-    distance = max(apart)
-    return math.ceil((half / distance) ** 2) if distance > 0 and math.isfinite(half) else math.inf
+    items = f"{verdict.items} × items" if verdict.items else ""
+    if verdict.runs > 1:
+        return items or ("more runs and items" if verdict.decides == 0 else "more runs")
+    return "; ".join(["≥ 2 runs", *([items] if items else ["effect at the margin"] if verdict.items == 0 else [])])
 
 
 def _digits(verdict: Verdict) -> int:

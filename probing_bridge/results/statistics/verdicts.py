@@ -18,8 +18,9 @@ does. A claimed change that turns out to be none is *equivalent*, and its reason
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from probing_bridge.results.statistics.estimates import CONFIDENCE, Estimate
 from probing_bridge.results.statistics.holm import holm, holm_confidences
@@ -28,6 +29,7 @@ from probing_bridge.results.statistics.questions import FALLS, KEPT, RISES, SAME
 
 HOLDS, CONTRADICTED, EQUIVALENT = "holds", "contradicted", "equivalent"
 CANNOT_TELL, NOT_RUN = "cannot tell", "not run"
+MOST_ITEMS = 1000  # times the test items: as good as no number
 VERDICTS = (HOLDS, CONTRADICTED, EQUIVALENT, CANNOT_TELL, NOT_RUN)
 
 
@@ -56,6 +58,9 @@ class Verdict:
         decides: How many runs would give a power of 0.8, as the spread is here; 0 where no number would, because the
             test sentences are too few; None where it is decided, the paper gives no effect, or one run tells nothing of
             how runs spread.
+        items: By what number the test items would have to be multiplied to decide it with as many runs, if the effect
+            stays where it was found; 0 where no such number up to 1000 would, because the runs differ too much or the
+            effect lies at a boundary; None where it is decided, or what was measured has no test items.
         reason: Why, in words.
     """
 
@@ -75,6 +80,7 @@ class Verdict:
     runs: int
     family: int
     decides: int | None
+    items: int | None
     reason: str
 
 
@@ -128,7 +134,7 @@ def not_run(reason: str, unit: str = "", name: str = "", claimed: str = "", marg
     """The verdict where the rows that a claim needs are not there; the reason names them."""
     nan = math.nan
     return Verdict(
-        NOT_RUN, name, claimed, nan, nan, nan, unit, "", CONFIDENCE, margin, nan, nan, nan, 0, 0, None, reason
+        NOT_RUN, name, claimed, nan, nan, nan, unit, "", CONFIDENCE, margin, nan, nan, nan, 0, 0, None, None, reason
     )
 
 
@@ -155,10 +161,30 @@ def _verdict(question: Question, confidence: float, p: float, family: int) -> Ve
     chance = power(estimate, claimed, question.paper, question.margin, confidence, question.least)
     asked = word == CANNOT_TELL and estimate.runs > 1 and not math.isnan(question.paper)
     decides = (runs_needed(question, confidence) or 0) if asked else None
+    items = _items_needed(question, confidence) if word == CANNOT_TELL else None
     return Verdict(
         word, question.name, claimed, estimate.effect, *interval, question.unit, _over(estimate), confidence,
-        question.margin, p, chance, question.paper, estimate.runs, family, decides, reason,
+        question.margin, p, chance, question.paper, estimate.runs, family, decides, items, reason,
     )  # fmt: skip
+
+
+def _items_needed(question: Question, confidence: float) -> int | None:
+    """See `items` of Verdict: only the part of the error that is over sentences shrinks, as its root."""
+    estimate = question.estimate
+    if not estimate.of_sentences > 0:
+        return None
+    own = 0.0 if estimate.runs == 1 else estimate.of_runs**2 / estimate.runs
+
+    def decided(times: int) -> bool:
+        total = own + estimate.of_sentences**2 / times
+        degrees = max(total**2 / (own**2 / (estimate.runs - 1)), 1.0) if own else estimate.degrees
+        interval = replace(estimate, error=total**0.5, degrees=degrees).interval(confidence)
+        return _word(question, interval)[0] != CANNOT_TELL
+
+    times = bisect_left(
+        range(MOST_ITEMS + 1), True, lo=2, key=decided
+    )  # intervals of more items are inside one another
+    return times if times <= MOST_ITEMS else 0
 
 
 def _beyond(question: Question, interval: tuple[float, float]) -> bool:

@@ -3,10 +3,12 @@
 import math
 import re
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from probing_bridge.report.forest import axis_of, details, row, scale, what_would_decide
-from probing_bridge.results.statistics import FALLS, RISES, SAME, Estimate, Verdict, decide, not_run, over_runs
+from probing_bridge.results.statistics import FALLS, KEPT, RISES, SAME, Estimate, Verdict, decide, not_run, over_runs
 
 
 def found(effect: float, error: float, claimed: str = RISES, margin: float = 1.0, paper: float = math.nan) -> Verdict:
@@ -67,18 +69,22 @@ def test_numbers_have_the_digits_that_their_interval_calls_for() -> None:
         (found(-2.0, 2.0, FALLS), 4),
         (found(0.2, 1.0), 7),  # nearer to be inside the margin of 1: 0.8 away
         (found(0.5, 1.0, SAME), 16),
+        (found(0.8, 2.0, KEPT), 5),  # the boundary is at -1, 1.8 away, and 3.92² / 1.8² = 4.7
+        (found(-2.3, 1.0, KEPT), 3),
     ],
 )
 def test_so_many_times_the_items_would_decide(verdict: Verdict, times: int) -> None:
     assert what_would_decide(verdict) == f"≥ 2 runs; {times} × items"
     half = (verdict.high - verdict.low) / 2 / times**0.5
     low, high = verdict.effect - half, verdict.effect + half
-    inside = -verdict.margin <= low and high <= verdict.margin
-    assert inside or low > 0 or high < 0
+    if verdict.claimed == KEPT:
+        assert -verdict.margin <= low or high < -verdict.margin
+    else:
+        assert (-verdict.margin <= low and high <= verdict.margin) or low > 0 or high < 0
     half *= (times / (times - 1)) ** 0.5
     low, high = verdict.effect - half, verdict.effect + half
     assert not (-verdict.margin <= low and high <= verdict.margin)
-    assert verdict.claimed == SAME or low < 0 < high
+    assert low < -verdict.margin < high if verdict.claimed == KEPT else verdict.claimed == SAME or low < 0 < high
 
 
 def test_runs_that_would_decide_are_those_of_the_power() -> None:
@@ -87,7 +93,25 @@ def test_runs_that_would_decide_are_those_of_the_power() -> None:
     assert what_would_decide(several) == f"{several.decides} runs"
     assert what_would_decide(found(5.0, 1.0)) == ""
     tested = decide(over_runs([0.1, 0.2, 0.1], [9.0] * 3), RISES, 1.0, "points", 0.5)
-    assert tested.decides == 0 and what_would_decide(tested) == "415 × items"  # (1.96 · 9 / (1 - 0.133))² = 414.2
+    own = np.var([0.1, 0.2, 0.1], ddof=1) / 3  # what further sentences do not take away
+    times = 81 / ((0.8666667 / 1.959964) ** 2 - own)
+    assert tested.decides == 0 and what_would_decide(tested) == f"{math.ceil(times)} × items"
+    assert 415 < times < 420
+
+
+def test_no_number_of_items_makes_runs_alike() -> None:
+    """Intervals over runs and sentences: with endless sentences that of the runs alone is left."""
+    apart = decide(over_runs([-3.0, 2.5, 2.0], [0.5] * 3), KEPT, 1.0, "points")
+    assert apart.verdict == "cannot tell" and apart.items == 0 and what_would_decide(apart) == "more runs"
+    alone = stats.ttest_1samp([-3.0, 2.5, 2.0], 0).confidence_interval()
+    assert alone.low < -1 < alone.high
+    closer = decide(over_runs([-0.1, 0.1, 0.0], [3.0] * 3), SAME, 1.0, "points")
+    assert closer.items and what_would_decide(closer) == f"{closer.items} × items"
+
+
+def test_what_has_no_test_items_needs_runs() -> None:
+    shares = decide(over_runs([-3.0, 2.5, 2.0], 0.0), RISES, 1.0, "points of sparsity")
+    assert shares.verdict == "cannot tell" and shares.items is None and what_would_decide(shares) == "more runs"
 
 
 def test_the_scale_has_zero_and_signs() -> None:
