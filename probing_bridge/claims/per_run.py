@@ -145,7 +145,8 @@ def collected(frame: pd.DataFrame, keys: Sequence[str], value: str, runs: int) -
     cells = np.asarray(rows, dtype=np.int64) * runs + frame[RUN].to_numpy(dtype=np.int64) - 1
     errors = np.zeros(len(frame))
     if {"low", "high"} <= set(frame.columns):
-        errors = (frame["high"].to_numpy(dtype=np.float64) - frame["low"].to_numpy(dtype=np.float64)) / (2 * REACH)
+        width = frame["high"].to_numpy(dtype=np.float64) - frame["low"].to_numpy(dtype=np.float64)
+        errors = np.maximum(width, 0.0) / (2 * REACH)  # one that is exact may be narrower than nothing, by rounding
     size = len(places) * runs
     counts = np.bincount(cells, minlength=size)
     with np.errstate(invalid="ignore", divide="ignore"):

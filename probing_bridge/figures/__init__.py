@@ -69,9 +69,9 @@ FIGURES: dict[str, Exhibit] = {
     "table_bleu_differences": _as_table(
         "beyond the paper", "Paired tests of translations", "levels", tables.show_differences,
         data=levels.differences_data,
-        caption="Score of each level less that of LTH0, and less that of the same level of another run, on the same "
-        "sentences, and as a share of it; intervals are 95 %, over sentences; p is two-sided, with Holm's correction "
-        "over the levels.",
+        caption="Score of each level less that of LTH0, and less that of the same level of another experiment, on the "
+        "same sentences, and as a share of it.",
+        interval="p is two-sided, with Holm's correction over the levels; intervals of 95 % are over sentences",
         source="bleu_differences", command="fairseq-generate, then python -m probing_bridge.run score",
     ),
     "fig_bleu_sparsity": Exhibit(
@@ -112,9 +112,11 @@ FIGURES: dict[str, Exhibit] = {
     ),
     "table_4_2_trends": _as_table(
         "Section 4.2", "Tasks that stay, degrade or improve", "probing", tables.show_trends, data=tasks_data,
-        caption="Change of the line fitted over the levels, at one layer a task, with its interval (Holm's steps over "
-        "the tasks of one statement). Degrading or improving: the interval excludes 0; invariant: it lies within 1 "
-        "point; undecided: neither; uninformative: the probe finds no more than at the embeddings.",
+        caption="Change of the line fitted over the levels, at one layer a task, with its interval. Tasks that the "
+        "paper calls degrading or improving are so where the interval (Holm's steps over them) excludes 0, and p is of no "
+        "change. Others are so where the interval lies beyond 1 point, and p is of a change within 1 point (both by "
+        "Holm's steps; else the interval is of 95 %). Invariant: the interval lies within 1 point; undecided: none of "
+        "these; uninformative: the probe finds no more than at the embeddings.",
         source="probes", where=_LINEAR, command=_PROBE,
     ),
     "table_controls": _as_table(
@@ -248,7 +250,7 @@ FIGURES: dict[str, Exhibit] = {
         "How far each level is from LTH0, in the order of computation; every panel has its own axis and unit. Layers: "
         "1 − linear CKA with the same layer of LTH0, on the same tokens; states before the softmax: the decoder's "
         "last layer or norm. Probabilities: Jensen-Shannon divergence of the output, lower bound, with a bar up to the "
-        "upper one. Translations: BLEU of LTH0 less that of the level.",
+        "end of the upper one's interval. Translations: BLEU of LTH0 less that of the level.",
         "similarity", {"measure": ("linear_cka", "js_divergence"), "group": ("",)}, _SIMILARITY,
         interval="Other bars (of layers: about corpora of this size) are 95 % intervals over sentences", runs=LINES,
     ),

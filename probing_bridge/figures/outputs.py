@@ -66,12 +66,20 @@ def _stage_lines(axes: Axes, stage: str, part: pd.DataFrame, layers: list[str]) 
         color = SERIES[index] if stage in (EMBEDDINGS, STATES) or not layer else ramp(layers.index(layer), len(layers))
         run_lines(axes, rows, "level", "value", color)
         line = mean_of_runs(rows, ["level"], "value")
+        if stage == PROBABILITIES:
+            line = _up_to(line, rows, "level", "high")
         gids = [
             mark(f"{stage}, {name}, LTH{row.level}: {number(row.value, row.low, row.high)}", row.level, row.layer)
             for row in rows_of(line)
         ]
         shown = line if line["low"].notna().any() else line.drop(columns=["low", "high"])
         curve(axes, shown, "level", "value", name, (color, MARKERS[index % 5], "-"), gids)
+
+
+def _up_to(line: pd.DataFrame, rows: pd.DataFrame, by: str, upper: str) -> pd.DataFrame:
+    """The mean over several runs of a lower bound with a bar up to the end of the interval that an upper one has."""
+    several = rows["run"].nunique() > 1
+    return line.assign(high=mean_of_runs(rows, [by], upper)["high"]) if several else line
 
 
 def draw_output_groups(frame: pd.DataFrame) -> Figure:
@@ -88,6 +96,7 @@ def draw_output_groups(frame: pd.DataFrame) -> Figure:
             rows, color = part[part["level"] == level], ramp(index, len(levels))
             run_lines(axes, rows, "place", "score", color)
             line = mean_of_runs(rows, ["place"]).assign(upper=mean_of_runs(rows, ["place"], "upper")["upper"])
+            line = _up_to(line, rows, "place", "upper")
             gids = [
                 mark(f"{kind} {row.group}, LTH{level}: {row.score:.3f} to {row.upper:.3f}, n = {row.n}", level)
                 for row in rows_of(line)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from probing_bridge.errors import InputError
-from probing_bridge.formats.columns import BOUNDS, TABLES
+from probing_bridge.formats.columns import BOUNDS, TABLES, Table
 from probing_bridge.formats.csv_rows import csv_rows
 from probing_bridge.formats.files import written_beside
 from probing_bridge.formats.text import file_bytes
@@ -18,6 +18,7 @@ from probing_bridge.formats.text import file_bytes
 LONGEST_NAME = 255  # characters of a cell; names are drawn, which takes time
 _NO_NAMES = ("command", "signature", "source", "target")  # of any length: sentences are cut where they are shown
 LARGEST = 1 << 53  # of a whole number: up to here a float64, through which pandas takes it, is exact
+_MAY_BE_EMPTY = ("seed", "level_b", "position")  # numbers of keys: a mean over seeds, no second level, all positions
 ROUNDING = 1e-6  # by which a value may be beyond its bound
 
 
@@ -65,8 +66,8 @@ def read_table(path: str | Path, name: str) -> pd.DataFrame:
         The rows with the dtypes of the table.
 
     Raises:
-        InputError: A missing column, a half-written row, a value of the wrong type or beyond its bounds, or a row that
-            is there twice.
+        InputError: A missing column, a half-written row, a number of its key that is empty and may not be, a value of
+            the wrong type or beyond its bounds, an interval that ends before it begins, or a row that is there twice.
     """
     return parse_table(file_bytes(path), name, path)
 
@@ -86,11 +87,27 @@ def parse_table(content: bytes, name: str, path: str | Path) -> pd.DataFrame:
         for column, dtype in table.columns.items()
     }
     frame = pd.DataFrame(columns)
+    _check_rows(frame, table, path, lines)
     key = list(table.key)
     twice = frame.duplicated(key).to_numpy()
     if twice.any():
         raise InputError(f"a row is there twice: {', '.join(key)} are equal", path, lines[int(twice.argmax())])
     return frame
+
+
+def _check_rows(frame: pd.DataFrame, table: Table, path: str | Path, lines: list[int]) -> None:
+    """Refuses rows of no level and intervals the wrong way round."""
+    for column in table.key:
+        empty = frame[column].isna().to_numpy()
+        if column not in _MAY_BE_EMPTY and empty.any():
+            raise InputError(f"column {column!r} is empty; make the table again", path, lines[int(empty.argmax())])
+    for column in (column for column in table.columns if column.endswith("low")):
+        end = f"{column.removesuffix('low')}high"
+        low, high = (frame[name].to_numpy(dtype="float64") for name in (column, end))
+        turned = beyond(low, -np.inf, high)
+        if turned.any():
+            row = int(turned.argmax())
+            raise InputError(f"column {column!r} has {low[row]}, above {end!r}: {high[row]}", path, lines[row])
 
 
 def _texts(cells: pd.Series, path: str | Path, lines: list[int]) -> pd.Series:

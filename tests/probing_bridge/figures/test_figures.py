@@ -16,6 +16,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle, StepPatch
 from PIL import Image
+from scipy import stats
 
 from probing_bridge.figures import FIGURES, SECTIONS
 from probing_bridge.figures.style import DIVERGING, SEQUENTIAL, style
@@ -148,7 +149,8 @@ def read_sides(name: str, frame: pd.DataFrame, figure: Figure) -> None:
         same_colors(axes, expected, frame["z"].abs().max())
         texts = sorted(axes.texts, key=lambda text: (round(text.get_position()[1]), text.get_position()[0]))
         assert [text.get_text() for text in texts] == [
-            f"{100 * score:.0f}" if score <= 1 else f"{score:.1f}" for score in scores.ravel()
+            f"{100 * score:.0f}" if score <= 1 and measure != "mdl_compression" else f"{score:.1f}"
+            for score in scores.ravel()
         ]
 
 
@@ -253,6 +255,34 @@ def test_groups_are_ordered_by_rank_or_score(full: Results) -> None:
     groups = FIGURES["fig_groups"].data(full)
     assert groups[groups["kind"] == "frequency"]["group"].tolist() == ["0-5", "100-500", "2500-"]
     assert groups[groups["kind"] == "pos"]["score"].is_monotonic_decreasing
+
+
+def test_markers_behind_a_gap_keep_their_names(full: Results) -> None:
+    frame = FIGURES["fig_a1_modules"].data(full)
+    unknown = frame.assign(sparsity_prunable=frame["sparsity_prunable"].mask(frame["level"] == 2))
+    named = {}
+    for rows in (frame, unknown):
+        marks = [
+            line for line in panels(FIGURES["fig_a1_modules"](rows))[0].lines if str(line.get_gid())[:5] == "mark|"
+        ]
+        named[len(marks)] = {line.get_gid(): (line.get_xdata()[0], line.get_ydata()[0]) for line in marks}
+    gap, whole = (named[number] for number in sorted(named))
+    assert len(gap) < len(whole) and gap.items() <= whole.items()
+
+
+def test_of_several_runs_a_bar_between_two_bounds_is_as_wide_as_they_are_apart(full: Results) -> None:
+    frame = FIGURES["fig_output_groups"].data(full)
+    three = pd.concat(
+        [frame.assign(run=run, upper=frame["upper"] + shift) for run, shift in ((1, 0.0), (2, 0.01), (3, 0.02))]
+    )
+    figure = FIGURES["fig_output_groups"](three)
+    bars = [
+        one.get_segments() for axes in panels(figure) for one in axes.collections if isinstance(one, LineCollection)
+    ]
+    drawn = sorted((round(float(a[1]), 9), round(float(b[1]), 9)) for group in bars for a, b in group)
+    half = stats.t.ppf(0.975, 2) * 0.01 / 3**0.5  # the lower bounds are the same in all three, the upper ones are not
+    wanted = sorted((round(row.score, 9), round(row.upper + 0.01 + half, 9)) for row in frame.itertuples())
+    assert np.array(drawn) == pytest.approx(np.array(wanted))
 
 
 def test_a_missing_level_is_a_hatched_gap_and_no_number(full: Results) -> None:

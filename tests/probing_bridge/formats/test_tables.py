@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from probing_bridge.errors import InputError
+from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.tables import read_table, write_table
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=255)
@@ -65,6 +66,11 @@ def test_a_table_that_a_spreadsheet_saved_is_the_same(tmp_path: Path) -> None:
         ("bleu", "level", "-1", "at least 0"),
         ("bleu", "level", "inf", "not a whole number"),
         ("bleu", "n", "0.5", "not a whole number"),
+        ("bleu", "level", "", "is empty"),
+        ("bleu_differences", "other_level", "", "is empty"),
+        ("lth", "level", "", "is empty"),
+        ("lth_modules", "level", "", "is empty"),
+        ("similarity", "level_a", "", "is empty"),
         ("bleu_differences", "p", "1.5", "between 0 and 1"),
         ("probes", "sparsity", "20", "between 0 and 1"),
         ("neurons", "correlation", "1.5", "between -1 and 1"),
@@ -79,12 +85,34 @@ def test_what_cannot_be_is_refused_with_line_and_column(
     tmp_path: Path, table: str, column: str, value: str, message: str
 ) -> None:
     path = tmp_path / "table.csv"
-    write_table(pd.DataFrame([{"experiment": "a\nb"}, {"experiment": "c"}]), table, path)
+    numbers = {name: 0 for name in TABLES[table].key if TABLES[table].columns[name] == "Int64"}
+    write_table(pd.DataFrame([{"experiment": "a\nb", **numbers}, {"experiment": "c", **numbers}]), table, path)
     assert len(read_table(path, table)) == 2
     cells = pd.read_csv(path, dtype=str, keep_default_na=False)
     cells.loc[1, column] = value
     cells.to_csv(path, index=False)
     with pytest.raises(InputError, match=message) as error:
         read_table(path, table)
-    assert str(error.value).startswith(f"{path}:4: column '{column}' has {value}"[:40])
+    assert str(error.value).startswith(f"{path}:4: column '{column}' ") and value in str(error.value)
     assert error.value.line == 4 and f"column {column!r}" in str(error.value)  # the first row has two lines
+
+
+@pytest.mark.parametrize(
+    ("table", "prefix"),
+    [
+        ("bleu", ""),
+        ("bleu_differences", "ratio_"),
+        ("probes", ""),
+        ("similarity", ""),
+        ("disagreements", "divergence_"),
+    ],
+)
+def test_an_interval_that_ends_before_it_begins_is_refused(tmp_path: Path, table: str, prefix: str) -> None:
+    path, numbers = tmp_path / "table.csv", {name: 0 for name in TABLES[table].key}
+    ends = {f"{prefix}low": 0.5, f"{prefix}high": 0.5 - 1e-12}
+    write_table(pd.DataFrame([{**numbers, **ends}]), table, path)
+    assert len(read_table(path, table)) == 1  # by rounding
+    write_table(pd.DataFrame([{**numbers, **ends, f"{prefix}high": 0.25}]), table, path)
+    with pytest.raises(InputError, match=f"column '{prefix}low' has 0.5, above '{prefix}high': 0.25") as error:
+        read_table(path, table)
+    assert error.value.line == 2
