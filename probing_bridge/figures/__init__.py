@@ -113,8 +113,8 @@ FIGURES: dict[str, Exhibit] = {
     "table_4_2_trends": _as_table(
         "Section 4.2", "Tasks that stay, degrade or improve", "probing", tables.show_trends, data=tasks_data,
         caption="Change of the line fitted over the levels, at one layer a task, with its interval. Tasks that the "
-        "paper calls degrading or improving are so where the interval (Holm's steps over them) excludes 0, and p is of no "
-        "change. Others are so where the interval lies beyond 1 point, and p is of a change within 1 point (both by "
+        "paper calls degrading or improving are so where the interval (Holm's steps over them) excludes 0, and p is of "
+        "no change. Others are so where the interval lies beyond 1 point, and p is of a change within 1 point (both by "
         "Holm's steps; else the interval is of 95 %). Invariant: the interval lies within 1 point; undecided: none of "
         "these; uninformative: the probe finds no more than at the embeddings.",
         source="probes", where=_LINEAR, command=_PROBE,
