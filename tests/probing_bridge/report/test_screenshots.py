@@ -20,7 +20,7 @@ from probing_bridge.report.page import build
 from probing_bridge.results.folder import Results
 
 IMAGES = Path(__file__).resolve().parents[3] / "docs/images"
-FAMILIES = range(2, 14)  # the forest plots that docs/RESULTS.md shows; the first is the headline, which was not run
+FAMILIES = (*range(2, 10), *range(11, 14))  # the plots that docs/RESULTS.md shows; 1, the headline, and 10 were not run
 pytestmark = pytest.mark.slow
 
 
