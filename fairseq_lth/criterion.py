@@ -14,6 +14,8 @@ from fairseq.dataclass.utils import gen_parser_from_dataclass
 from omegaconf import OmegaConf
 
 from fairseq_lth.errors import RunRefused
+from fairseq_lth.levels.fields import GateError
+from fairseq_lth.levels.sections import check_criterion_name
 from fairseq_lth.training.settings import RunSettings
 
 PREFIX = "masked_"
@@ -78,6 +80,21 @@ def resolve_alias(root: RunSettings) -> None:
     settings = OmegaConf.create(OmegaConf.to_container(settings, resolve=False, enum_to_str=True))
     settings._name = PREFIX + base
     root.criterion = settings
+
+
+def require_readable(root: RunSettings) -> None:
+    """Checks that the levels of a training could be read again: the gate builds some criteria only.
+
+    Args:
+        root: fairseq's configuration of the whole run, after resolve_alias.
+
+    Raises:
+        RunRefused: Another criterion.
+    """
+    try:
+        check_criterion_name(getattr(root.criterion, "_name", None))
+    except GateError as error:
+        raise RunRefused(f"the levels of this training could not be read again: {error}") from None
 
 
 def _bases() -> dict[str, Any]:

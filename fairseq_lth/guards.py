@@ -60,7 +60,8 @@ def _gated(load: Callable[..., Any]) -> Callable[..., Any]:
         state = load(path, arg_overrides, *args, **kwargs)
         state["model"] = without_wrapper(state["model"])
         cfg, given = state.get("cfg") or {}, arg_overrides or {}
-        for part, own in ((cfg.get("model"), "model"), (cfg.get("task"), "task"), (state.get("args"), "")):
+        sections = ((cfg.get(own), own) for own in ("model", "task", "common_eval"))
+        for part, own in (*sections, (state.get("args"), "")):
             if part is not None:
                 inner = given.get(own)
                 without_paths(part, {**given, **inner} if isinstance(inner, dict) else given)

@@ -22,7 +22,7 @@ from fairseq_lth import config
 from fairseq_lth.capture.dump import ActivationDump
 from fairseq_lth.capture.dump_flags import give_batch_size, refuse_translating, require_dumping_task
 from fairseq_lth.config import ImpConfig
-from fairseq_lth.criterion import resolve_alias
+from fairseq_lth.criterion import require_readable, resolve_alias
 from fairseq_lth.errors import RunRefused
 from fairseq_lth.guards import guard_saving
 from fairseq_lth.levels.checkpoints import STATE_KEY, ImpState, imp_state, level_metrics, require_loadable
@@ -96,6 +96,7 @@ class ImpTask(TranslationTask):
             with refused_together():
                 task = super().setup_task(cfg, **kwargs)
                 resolve_alias(root)
+                require_readable(root)
                 resolve_masks(cfg, root)
                 start = find_start(cfg, root)
                 task.engine = PruningEngine(cfg, root, start)

@@ -22,7 +22,8 @@ import numpy as np
 import torch
 
 from fairseq_lth.levels.archive import ArchiveError, check_archive
-from fairseq_lth.levels.gate import GateError, check_checkpoint
+from fairseq_lth.levels.fields import GateError
+from fairseq_lth.levels.gate import check_checkpoint
 from fairseq_lth.levels.state import check_state
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.formats.files import file_hash, written_beside

@@ -20,7 +20,8 @@ from torch import Tensor
 from fairseq_lth import criterion
 from fairseq_lth.levels.archive import write_archive
 from fairseq_lth.levels.checkpoints import n_updates, require_state
-from fairseq_lth.levels.gate import GateError, check_checkpoint
+from fairseq_lth.levels.fields import GateError
+from fairseq_lth.levels.gate import check_checkpoint
 from fairseq_lth.training import lr_scheduler
 from probing_bridge.errors import InputError
 from probing_bridge.formats.files import written_beside

@@ -1,16 +1,17 @@
 """The gate that every checkpoint passes before fairseq sees it: structure, tensors, and the configuration.
 
 `weights_only` keeps pickles from running code, but fairseq evaluates some strings of a configuration as Python while
-it builds the model (`adaptive_softmax_cutoff`, `encoder_xformers_att_config`, the layers of fconv), opens files that
-others name (`encoder_embed_path`), and lets OmegaConf resolve `${...}`. Checkpoints are passed between groups, so none
-of that may come from one: architectures and fields are those of an allow-list, each with the type that fairseq's own
-parser gives it, what would be evaluated must be a literal, and paths are taken out.
+it builds the model (`adaptive_softmax_cutoff`, `encoder_xformers_att_config`, the layers of fconv) or a criterion
+(`wer_args`), opens files that others name (`encoder_embed_path`), and lets OmegaConf resolve `${...}`. Checkpoints are
+passed between groups, so none of that may come from one: tasks, criteria, architectures and fields are those of an
+allow-list, each with the type that fairseq's own parser gives it, alone or in a group, what would be evaluated must be
+a literal, and paths are taken out.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
+import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,33 +19,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairseq_lth.levels.fields import GateError, as_fields, check_flat, check_literal, field_types
+from fairseq_lth.levels.sections import check_arguments, check_criterion, check_data, check_task
 from fairseq_lth.preflight import import_fairseq
 
 # The classes of models that `lth_imp` trains and its tools read: encoder-decoder models of text.
 _MODELS = frozenset(
     {"TransformerModel", "TransformerAlignModel", "BARTModel", "LightConvModel", "LSTMModel", "FConvModel"}
 )
-_TASKS = frozenset({"translation", "lth_imp"})
 _EVALUATED = frozenset(
     {
         "adaptive_input_cutoff", "adaptive_softmax_cutoff", "decoder_attention", "decoder_conv_dim",
         "decoder_glu", "decoder_kernel_size_list", "decoder_xformers_att_config", "encoder_glu",
-        "encoder_kernel_size_list", "encoder_xformers_att_config", "weight_softmax", "xformers_att_config",
+        "encoder_kernel_size_list", "encoder_xformers_att_config", "weight_softmax",
     }
 )  # fmt: skip
+_EVALUATED_ELSEWHERE = frozenset({"adafactor_eps", "adam_betas", "adamax_betas", "lamb_betas", "wer_args"})
 _LAYERS = frozenset({"encoder_layers", "decoder_layers"})  # a number; of fconv an expression such as [(512, 3)] * 20
 _DTYPES = frozenset(
     {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool}
 )
 _LONGEST_TEXT = 4096
 _NO_PATHS = frozenset({"restore_file"})  # of a training; fairseq needs it to be a text where it reads `args`
+_PATHS = frozenset({"dump_activations", "path"})
 _LARGEST = 2**63 - 1
 _MOST_POSITIONS = 2**17  # fairseq computes a table of sinusoids for all of them
 _MOST_VALUES = 100_000  # in a configuration; fairseq's have about 500
-
-
-class GateError(Exception):
-    """What a checkpoint may not hold; the message says where."""
 
 
 def check_checkpoint(checkpoint: Any) -> None:
@@ -70,7 +70,7 @@ def check_checkpoint(checkpoint: Any) -> None:
         check_configuration(checkpoint["cfg"], checkpoint["model"])
     if checkpoint.get("args") is not None:
         check_plain(vars(checkpoint["args"]), "args")
-        _check_task(_get(checkpoint["args"], "task"))
+        check_arguments(checkpoint["args"])
         check_model_fields(checkpoint["args"], checkpoint["model"])
 
 
@@ -116,13 +116,10 @@ def check_configuration(cfg: Mapping[str, Any], model: Mapping[str, Tensor]) -> 
         if not isinstance(section, str):
             raise GateError(f"cfg has a section {section!r:.40}")
         check_plain(vars(part) if isinstance(part, argparse.Namespace) else part, f"cfg.{section}")
-    _check_task(_get(cfg.get("task"), "_name"))
+    check_task(cfg.get("task"))
+    check_criterion(cfg.get("criterion"))
+    check_data(cfg.get("dataset"), "cfg.dataset")
     check_model_fields(cfg.get("model"), model)
-
-
-def _check_task(name: Any) -> None:
-    if name not in _TASKS:
-        raise GateError(f"its task is {name!r:.40}; supported are {' and '.join(sorted(_TASKS))}")
 
 
 def check_plain(part: Any, where: str) -> None:
@@ -140,6 +137,8 @@ def check_plain(part: Any, where: str) -> None:
             raise GateError(f"{field} is a whole number beyond 64 bits")
         if isinstance(value, str) and ("${" in value or len(value) > _LONGEST_TEXT):
             raise GateError(f"{field} is {value!r:.60}: a reference or too long")
+        if field.rpartition(".")[2] in _EVALUATED_ELSEWHERE:
+            check_literal(field, value, 0)
 
 
 def _leaves(value: Any, where: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
@@ -173,22 +172,24 @@ def check_model_fields(part: Any, model: Mapping[str, Tensor]) -> None:
 
     if not isinstance(part, argparse.Namespace | dict):
         raise GateError(f"its configuration of the model is {part!r:.40}")
-    names = [name for field in ("_name", "arch") if (name := _get(part, field)) is not None]  # fairseq takes the first
+    fields = as_fields(part)
+    names = [name for field in ("_name", "arch") if (name := fields.get(field)) is not None]  # fairseq takes the first
     components = {ARCH_MODEL_REGISTRY.get(name) if isinstance(name, str) else None for name in names}
     component = components.pop() if len(components) == 1 else None
     if component is None or component.__name__ not in _MODELS:
         raise GateError(f"its model is {names!r:.80}, no architecture that is supported here")
     widest = max(max(tensor.shape, default=1) for tensor in model.values())
-    fields = vars(part) if isinstance(part, argparse.Namespace) else part
-    types = _field_types(component)
-    for field, value in fields.items():
+    types = field_types(component)
+    known = types.keys() | {f"{group}_{name}" for group, inner in _group_fields().items() for name in inner}
+    for field, value in _flat(part):
         if value is None:
             continue
+        check_flat(f"model field {field}", value)
         if field in _EVALUATED or (field in _LAYERS and isinstance(value, str)):
-            _check_literal(field, value, len(model))
+            check_literal(f"model field {field}", value, len(model))
         elif field in types and not types[field](value):
             raise GateError(f"model field {field} is {value!r:.60}, which fairseq's parser would not take")
-        if type(value) is int and field in types and field.endswith("_dim") and value > max(widest, 8):
+        if type(value) is int and field in known and field.endswith("_dim") and value > max(widest, 8):
             raise GateError(f"model field {field} is {value:,}; no tensor of the model is as wide")
         if type(value) is int and field.endswith("_positions") and value > _MOST_POSITIONS:
             raise GateError(f"model field {field} is {value:,}; at most {_MOST_POSITIONS:,} are supported")
@@ -196,79 +197,52 @@ def check_model_fields(part: Any, model: Mapping[str, Tensor]) -> None:
             raise GateError(f"model field {field} is {value:,}; the model has {len(model)} tensors")
 
 
-def _check_literal(field: str, value: Any, most_layers: int) -> None:
-    """A text that fairseq evaluates: literals, and lists repeated or joined as in `[(512, 3)] * 20`."""
-    if not isinstance(value, str):
-        return
-    try:
-        literal(value, max(most_layers, 64))
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise GateError(f"model field {field} is {value!r:.60}, which fairseq would run as Python") from error
+def _flat(part: Any) -> Iterator[tuple[str, Any]]:
+    """The fields of a model by the names of its flags, whatever way fairseq's Transformer would take them.
 
-
-def literal(text: str, longest: int) -> Any:
-    """Evaluates a Python literal in which lists may be added, and repeated by a small number.
-
-    Args:
-        text: The text, e.g. `[(512, 3)] * 20`.
-        longest: The largest number of elements of a repeated list.
-
-    Raises:
-        ValueError: Anything else stands in it.
-        SyntaxError: It is no Python expression.
+    It takes whole groups (`decoder: {layers: 6}`, as trainings by hydra may write them), and names without their group
+    (`layers`) for all of them.
     """
-    return _value(ast.parse(text.strip(), mode="eval").body, longest)
-
-
-def _value(node: ast.expr, longest: int) -> Any:
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mult):
-        left, right = _value(node.left, longest), _value(node.right, longest)
-        if isinstance(node.op, ast.Add) and isinstance(left, list) and isinstance(right, list):
-            return left + right
-        if isinstance(node.op, ast.Mult) and isinstance(left, list) and type(right) is int:
-            if len(left) * right > longest:
-                raise ValueError("a list longer than the model is deep")
-            return left * right
-        raise ValueError("an operation that is none of lists")
-    return ast.literal_eval(node)
+    groups = _group_fields()
+    for field, value in as_fields(part).items():
+        if value is not None and field in groups:
+            if type(value) is not dict:
+                raise GateError(f"model field {field} is {value!r:.60}, no group of fields")
+            for name, one in value.items():
+                if name not in groups[field]:
+                    raise GateError(f"model field {field}.{name!s:.60} is none of fairseq's {field}")
+                yield f"{field}_{name}", one
+        elif field != "_name" and any(field in names for names in groups.values()):
+            yield from ((f"{group}_{field}", value) for group, names in groups.items() if field in names)
+        else:
+            yield field, value
 
 
 @functools.cache
-def _field_types(component: Any) -> dict[str, Any]:
-    """Field -> whether a value is what fairseq's parser of the model would give it."""
-    parser = argparse.ArgumentParser(add_help=False)
-    component.add_args(parser)
-    return {action.dest: functools.partial(_fits, action) for action in parser._actions}
+def _group_fields() -> dict[str, frozenset[str]]:
+    """Group -> the names of its fields, of fairseq's Transformer."""
+    from fairseq.models.transformer.transformer_config import DecoderConfig, EncDecBaseConfig, QuantNoiseConfig
 
-
-def _fits(action: argparse.Action, value: Any) -> bool:
-    if action.nargs == 0:
-        return isinstance(value, bool)
-    if action.choices is not None and value not in action.choices:
-        return False
-    if action.type is int:
-        return type(value) is int
-    if action.type is float:
-        return type(value) in (int, float)
-    return type(value) in (str, bool, int, float, list, tuple)
+    groups = {"encoder": EncDecBaseConfig, "decoder": DecoderConfig, "quant_noise": QuantNoiseConfig}
+    return {name: frozenset(one.name for one in dataclasses.fields(group)) for name, group in groups.items()}
 
 
 def without_paths(part: Any, keep: Mapping[str, Any]) -> None:
-    """Takes every path out of a model's or a task's configuration, in place, so that fairseq opens none of them.
+    """Takes every path out of a part of a configuration, in place, so that fairseq opens none of them.
 
     Args:
-        part: `cfg.model` or `cfg.task`: a namespace, a dictionary or what OmegaConf made of one.
+        part: `args` or a section of `cfg`: a namespace, a dictionary or what OmegaConf made of one.
         keep: Fields that the user gave on this command line.
     """
-    names = list(vars(part) if isinstance(part, argparse.Namespace) else part)
-    for name in names:
-        if name not in {*keep, *_NO_PATHS} and (name.endswith(("_path", "_file")) or name == "dump_activations"):
-            setattr(part, name, None)
-
-
-def _get(part: Any, name: str) -> Any:
-    fields = vars(part) if isinstance(part, argparse.Namespace) else part
-    return fields.get(name) if isinstance(fields, dict) else None
+    for name in list(vars(part) if isinstance(part, argparse.Namespace) else part):
+        inner = getattr(part, name, None) if isinstance(part, argparse.Namespace) else part[name]
+        if isinstance(inner, Mapping) and name in _group_fields():
+            without_paths(inner, {})
+        elif name not in {*keep, *_NO_PATHS} and (name.endswith(("_path", "_file")) or name in _PATHS):
+            if isinstance(part, dict):
+                part[name] = None
+            else:
+                setattr(part, name, None)
 
 
 def _is_count(value: Any) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairseq_lth.levels.gate import GateError
+from fairseq_lth.levels.fields import GateError
 from probing_bridge.pruning.masks import Mask, MaskError
 
 _EXPERIMENT = re.compile(r"[0-9a-f]{16}")

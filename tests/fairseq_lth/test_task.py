@@ -187,6 +187,8 @@ def test_masked_criteria_train_as_their_base(train, refusal, flags, dense, same_
     wrong = [*argv[: argv.index("label_smoothed_cross_entropy")], "cross_entropy", *flags[at + 2 :]]
     error = refusal([*wrong, "--save-dir", tmp_path / "wrong"])
     assert error.endswith("--label-smoothing is not a flag of --base-criterion cross_entropy")
+    unread = [*flags[:at], "--criterion", "nat_loss", *flags[at + 2 :], "--save-dir", tmp_path / "unread"]
+    assert "could not be read again: its criterion is 'nat_loss'" in refusal(unread)
 
 
 def test_a_masked_criterion_never_sees_an_unmasked_weight(train, dense, corpus):

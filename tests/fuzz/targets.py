@@ -264,7 +264,7 @@ def checkpoint() -> dict[str, Any]:
     more = {"encoder_embed_dim": 2, "encoder_xformers_att_config": "{'a': 1}", "encoder_embed_path": "/x"}
     cfg = {
         "task": {"_name": "lth_imp", "source_lang": "en"}, "model": Namespace(**fields, **more), "common": {"seed": 1},
-        "lr_scheduler": {"_name": "lth_fixed"}, "criterion": {"_name": "lth_cross_entropy"},
+        "lr_scheduler": {"_name": "lth_fixed"}, "criterion": {"_name": "masked_cross_entropy"},
     }  # fmt: skip
     history = [{"num_updates": 3, "optimizer_name": "FairseqAdam", "lr_scheduler_state": {"best": None}}]
     return {

@@ -43,7 +43,59 @@ def evaluated(marker: Path) -> Iterator[tuple[str, Change]]:
     yield "code in fconv's layers", _arch("fconv", encoder_layers=code)
     yield "code in fconv's attention", _arch("fconv", decoder_attention=code)
     yield "code in lstm's attention", _arch("lstm", decoder_attention=code)
+    yield "code in a nested decoder", model_field("decoder", {"xformers_att_config": code})
+    yield "code in a nested encoder", model_field("encoder", {"xformers_att_config": code})
+    yield "code for both sides", model_field("xformers_att_config", code)
+    yield "code in a nested decoder of an old checkpoint", _old(decoder={"xformers_att_config": code})
+    yield "code in a criterion", _section("criterion", ctc(f"({code},) * 4"))
+    yield "code in a criterion of an old checkpoint", _old(criterion="ctc", wer_args=f"({code},) * 4")
+    yield "code in a criterion of a namespace", _section("criterion", Namespace(**_CLOAKED, wer_args=code))
+    yield "code of an optimizer", _section("optimizer", {"_name": "adam", "adam_betas": code})
     yield "a resolver of OmegaConf", model_field("activation_fn", "${oc.env:HOME}")
+
+
+_CLOAKED = {"_name": "cross_entropy", "criterion": "ctc", "post_process": "letter"}
+
+
+def ctc(code: str) -> dict[str, Any]:
+    """The settings of fairseq's criterion that evaluates one of them."""
+    return {
+        "_name": "ctc", "zero_infinity": False, "sentence_avg": False, "post_process": "letter", "wer_lm_weight": 2.0,
+        "wer_word_score": -1.0, "wer_sil_weight": 0.0, "wer_kenlm_model": None, "wer_lexicon": None, "wer_args": code,
+    }  # fmt: skip
+
+
+def sections(marker: Path) -> Iterator[tuple[str, Change]]:
+    """What else than the model fairseq builds of a configuration, and groups in the model's."""
+    yield "another criterion", _section("criterion", {"_name": "composite_loss", "underlying_criterion": "ctc"})
+    yield "another criterion, masked", _section("criterion", {"_name": "masked_ctc"})
+    yield "a criterion that is a text", _section("criterion", "ctc")
+    yield "no criterion", _section("criterion", None)
+    yield "a criterion that is a list", _section("criterion", {"_name": ["cross_entropy"]})
+    smoothed = {"_name": "label_smoothed_cross_entropy", "label_smoothing": "0.1"}
+    yield "a text where a criterion has a number", _section("criterion", smoothed)
+    yield "a group in a criterion", _section("criterion", {"_name": "cross_entropy", "sentence_avg": {"a": 1}})
+    yield "another task before a supported one", task_field(task="audio_pretraining")
+    yield "a reader of data that runs a shell", task_field(dataset_impl="fasta")
+    yield "the same by the name of its class", task_field(dataset_impl="ChoiceEnum.fasta")
+    yield "a reader of an old checkpoint", _old(dataset_impl="fasta")
+    yield "a language that leads out", task_field(source_lang="../../en")
+    yield "a language for a shell", task_field(target_lang=f"de; touch {marker}")
+    yield "a validation set that leads out", _section("dataset", {"valid_subset": "valid,../../x"})
+    yield "a validation set from the root", _section("dataset", {"valid_subset": "/etc/passwd"})
+    yield "options of BLEU that are none", task_field(eval_bleu_args="[1]")
+    yield "groups in options of BLEU", task_field(eval_bleu_detok_args='{"a": {"b": 1}}')
+    yield "a beam without end", task_field(eval_bleu_args='{"beam": 1000000000}')
+    yield "a group in a task", task_field(data={"a": "b"})
+    yield "a tokenizer that is a path", _old(tokenizer="../../../../x")
+    yield "a nested decoder that is none", model_field("decoder", "x")
+    yield "a field that no decoder has", model_field("decoder", {"x": 1})
+    yield "a group in a nested decoder", model_field("decoder", {"layers": {"x": 1}})
+    yield "a billion nested layers", model_field("decoder", {"layers": 10**9})
+    yield "a billion layers of both sides", model_field("layers", 10**9)
+    yield "a vast nested embedding", model_field("encoder", {"embed_dim": 1 << 40})
+    yield "a vast output", model_field("decoder", {"output_dim": 1 << 40})
+    yield "another group in the model", model_field("dropout_of", {"p": 0.1})
 
 
 def structures(marker: Path) -> Iterator[tuple[str, Change]]:
@@ -207,15 +259,24 @@ def _as_arguments(**fields: Any) -> Change:
     return lambda c: {**c, "cfg": None, "args": Namespace(**{**vars(c["cfg"]["model"]), "_name": None, **fields})}
 
 
+def _old(**fields: Any) -> Change:
+    return _as_arguments(**{"task": "translation", "criterion": "cross_entropy", **fields})
+
+
 def _section(name: str, value: Any) -> Change:
     return lambda checkpoint: {**checkpoint, "cfg": {**checkpoint["cfg"], name: value}}
 
 
+def section_field(name: str, **fields: Any) -> Change:
+    """Sets fields of a section of the configuration."""
+    return lambda checkpoint: {
+        **checkpoint, "cfg": {**checkpoint["cfg"], name: {**checkpoint["cfg"][name], **fields}},
+    }  # fmt: skip
+
+
 def task_field(**fields: Any) -> Change:
     """Sets fields of the configuration of the task."""
-    return lambda checkpoint: {
-        **checkpoint, "cfg": {**checkpoint["cfg"], "task": {**checkpoint["cfg"]["task"], **fields}},
-    }  # fmt: skip
+    return section_field("task", **fields)
 
 
 def _weights(change: Callable[[torch.Tensor], torch.Tensor]) -> Change:

@@ -74,8 +74,8 @@ def commands(path, corpus, folder):
 def attempts(kinds, level, corpus, folder, marker, programs):
     """One attempt for each kind and program."""
     (folder / "words.txt").write_text("the cat sees\n")
-    for number, (kind, change) in enumerate(kinds):
-        path = folder / f"level{number}.pt"
+    for kind, change in kinds:
+        path = folder / f"level{len([*folder.glob('*.pt')])}.pt"
         path = change if isinstance(change, Path) else make.changed(level, path, change)
         for program, words in commands(path, corpus, folder):
             if program in programs:
@@ -95,9 +95,12 @@ def environment(request):
 
 def test_nothing_that_fairseq_would_run_passes(level, corpus, attempt, tmp_path, marker, environment, refuse):
     kinds = list(make.evaluated(marker))
+    nested, built = (
+        [one for one in kinds if one[0] == f"code in a {part}"] for part in ("nested decoder", "criterion")
+    )
     wanted = [
-        *attempts(kinds[:3], level, corpus, tmp_path, marker, ("encode",)),
-        *attempts(kinds[:1], level, corpus, tmp_path, marker, ("generate", "validate")),
+        *attempts([*kinds[:3], *nested], level, corpus, tmp_path, marker, ("encode",)),
+        *attempts([*kinds[:1], *built], level, corpus, tmp_path, marker, ("generate", "validate")),
     ]
     refuse_all([replace(one, environment=environment) for one in wanted], attempt, tmp_path, marker)
     for kind, change in kinds:
@@ -109,15 +112,27 @@ def test_a_path_in_a_configuration_is_not_opened(level, corpus, attempt, tmp_pat
     fifo = tmp_path / "embeddings"
     os.mkfifo(fifo)
     embeddings, dump = make.model_field("encoder_embed_path", str(fifo)), make.task_field(dump_activations=str(marker))
-    kinds = [("paths", lambda checkpoint: dump(embeddings(checkpoint)))]
+    group = {"layers": 1, "embed_dim": 8, "ffn_embed_dim": 16, "attention_heads": 2, "embed_path": str(fifo)}
+    evaluated = make.section_field("common_eval", path=str(fifo))
+    kinds = [
+        ("paths", lambda checkpoint: evaluated(dump(embeddings(checkpoint)))),
+        ("a path in a group", make.model_field("encoder", group)),
+    ]
     for wanted in attempts(kinds, level, corpus, tmp_path, marker, ("encode", "generate")):
         assert attempt(wanted).status == 0 and not marker.exists()
 
 
-@pytest.mark.parametrize("kinds", ["structures", "states"])
+@pytest.mark.parametrize("kinds", ["structures", "sections", "states"])
 def test_what_fairseq_does_not_write_is_refused(level, tmp_path, marker, kinds, refuse):
     for kind, change in getattr(make, kinds)(marker):
         refuse(kind, make.changed(level, tmp_path / "level.pt", change))
+
+
+def test_a_criterion_of_a_stranger_is_not_built_to_interpolate(level, corpus, tmp_path, marker, capsys):
+    path = make.changed(level, tmp_path / "level.pt", dict(make.evaluated(marker))["code in a criterion"])
+    assert levels.main([str(tmp_path), "--interpolate", str(path), str(level), "--data", str(corpus)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and f"{path}: cfg.criterion.wer_args is" in said and not marker.exists()
 
 
 def test_what_lies_is_not_exported(level, tmp_path, marker, capsys):
