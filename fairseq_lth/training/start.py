@@ -7,7 +7,7 @@ not fit, are refused here; a `checkpoint_last.pt` that a kill cut short is repla
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,12 +121,14 @@ def _find_start(cfg: TaskSettings, root: RunSettings) -> Start:
     _require_experiment(own, experiment, parent, cfg, root)
     last = _last_checkpoint(directory, own, experiment, is_master(root))
     if last is not None:
+        _require_same_shares(root, directory / paths.LAST, last)
         root.checkpoint.restore_file = paths.LAST
         return _start(experiment, parent, directory / paths.LAST, last, *last[1]["start"])
     if origin is None:
         return Start(experiment, parent, experiment)
     checkpoint, state = origin
     if state["experiment"] == experiment:  # the same experiment goes on in another folder
+        _require_same_shares(root, given, origin)
         return _start(experiment, parent, given, origin, *state["start"])
     _require_rewind_epochs(cfg, given, checkpoint, state["level"])
     return _start(experiment, parent, given, origin, state["level"], state["epoch"])
@@ -162,6 +164,31 @@ def _require_rewind_epochs(cfg: TaskSettings, path: Path, checkpoint: dict[str, 
     for epoch in rewind_epochs(cfg)[level:]:
         if epoch not in known and str(cfg.imp_rewind) != "none":
             raise RunRefused(f"--imp-rewind-epoch {epoch}: the dense training of {path} ended with epoch {max(known)}")
+
+
+def _require_same_shares(root: RunSettings, path: Path, loaded: _Loaded) -> None:
+    """Refuses to go on within an epoch with other processes: fairseq counts the batches that each has seen.
+
+    Raises:
+        RunRefused: The checkpoint stands within an epoch, whose batches were shared out in another way.
+    """
+    checkpoint, state = loaded
+    if state["end_of_epoch"]:
+        return
+    saved = checkpoint["cfg"]
+    there = _shares(saved["distributed_training"]["distributed_world_size"], saved["optimization"]["update_freq"])
+    here = _shares(root.distributed_training.distributed_world_size, root.optimization.update_freq)
+    if there != here:
+        raise RunRefused(
+            f"{path}: stands in the middle of epoch {state['epoch']} of a training with {there}, and {here} would miss "
+            f"or repeat batches of it: go on with {there} until the end of the epoch is saved, or with --restore-file "
+            "from a checkpoint of the end of an epoch, in another --save-dir"
+        )
+
+
+def _shares(processes: int, frequencies: Iterable[int]) -> str:
+    """How the batches of an update are shared out, by the flags that say so."""
+    return f"--distributed-world-size {processes} --update-freq {','.join(map(str, frequencies))}"
 
 
 def _own_checkpoints(directory: Path) -> dict[Path, _Loaded]:
