@@ -11,6 +11,7 @@ from fairseq.utils import split_paths
 
 from fairseq_lth.capture.dump_flags import DumpConfig
 from fairseq_lth.errors import RunRefused
+from fairseq_lth.levels.gate import is_supported
 from fairseq_lth.training.pruning_flags import rewind_epochs
 from fairseq_lth.training.schedule import Schedule
 from fairseq_lth.training.settings import RunSettings, TaskSettings
@@ -102,6 +103,11 @@ def check_flags(root: RunSettings) -> None:
     Raises:
         RunRefused: The first of them, with the reason.
     """
+    if not is_supported(root.model._name):
+        raise RunRefused(
+            f"--arch {root.model._name}: no architecture that is supported here, so its levels could not be read: take "
+            "one of transformer, transformer_align, bart_base, lightconv, lstm or fconv, or a variant of these"
+        )
     for flag, (given, reason) in (_of_levels(root) | _of_epochs(root) | _of_weights(root)).items():
         if given:
             raise RunRefused(f"{flag} cannot be combined with --task lth_imp: {reason}")

@@ -196,6 +196,19 @@ def check_model_fields(part: Any, model: Mapping[str, Tensor]) -> None:
             raise GateError(f"model field {field} is {value:,}; the model has {len(model)} tensors")
 
 
+def is_supported(architecture: Any) -> bool:
+    """Whether checkpoints of an architecture pass the gate.
+
+    Args:
+        architecture: Its name, as `--arch` takes it.
+    """
+    import_fairseq()
+    from fairseq.models import ARCH_MODEL_REGISTRY
+
+    model = ARCH_MODEL_REGISTRY.get(architecture)
+    return model is not None and model.__name__ in _MODELS
+
+
 def _check_literal(field: str, value: Any, most_layers: int) -> None:
     """A text that fairseq evaluates: literals, and lists repeated or joined as in `[(512, 3)] * 20`."""
     if not isinstance(value, str):
