@@ -173,8 +173,11 @@ class ImpTask(TranslationTask):
         optimization = self.cfg._get_parent().optimization
         last = schedule.last_epoch(schedule.level(epoch)) if self.has_same_batches else epoch
         how = (optimization.update_freq, optimization.skip_remainder_batch)
+        batches = (
+            len(self.train_iterator) - optimization.skip_remainder_batch
+        )  # fairseq drops the last one, even if full
         done = updates_of(range(epoch, epoch + 1), self.train_iterator.iterations_in_epoch, *how)
-        return updates_of(range(epoch, last + 1), len(self.train_iterator), *how) - done
+        return updates_of(range(epoch, last + 1), batches, *how) - done
 
     def train_step(
         self, sample: Any, model: Any, criterion: Any, optimizer: Optimizer, update_num: int, ignore_grad: bool = False
