@@ -225,12 +225,16 @@ def _of_weights(root: RunSettings) -> dict[str, tuple[bool, str]]:
 
 
 def check_saving(root: RunSettings, schedule: Schedule) -> None:
-    """Checks that fairseq saves at every epoch that becomes a named checkpoint.
+    """Checks that fairseq saves at every epoch that becomes a named checkpoint, and can tell which is the best.
 
     Raises:
-        RunRefused: `--save-interval` misses one.
+        RunRefused: `--save-interval` misses one, or the best is to be chosen by BLEU, which is not measured.
     """
     interval = root.checkpoint.save_interval
+    if interval < 1:
+        raise RunRefused(f"--save-interval {interval}: must be 1 or more")
+    if root.checkpoint.best_checkpoint_metric == "bleu" and not root.task.eval_bleu:
+        raise RunRefused("--best-checkpoint-metric bleu: BLEU is not measured; give --eval-bleu too")
     for epoch in schedule.saved_epochs():
         if epoch % interval:
             raise RunRefused(

@@ -205,9 +205,18 @@ class ImpTask(TranslationTask):
             metrics.log_scalar(f"lth_{name}", value, weight=0, priority=210, round=5)
 
     def post_validate(self, model: Any, stats: dict[str, Any], agg: Any) -> None:
-        """Hands the validation loss to the scheduler's state."""
-        if self.engine is not None:
-            self.engine.after_validation(stats[self.cfg._get_parent().checkpoint.best_checkpoint_metric])
+        """Hands the validation loss to the scheduler's state.
+
+        Raises:
+            RunRefused: The metric that tells the best checkpoint is none of the validation.
+        """
+        if self.engine is None:
+            return
+        metric = self.cfg._get_parent().checkpoint.best_checkpoint_metric
+        if metric not in stats:
+            known = ", ".join(sorted(name for name in stats if name != "num_updates" and not name.startswith("lth_")))
+            raise RunRefused(f"--best-checkpoint-metric {metric}: the validation measures {known}: give one of these")
+        self.engine.after_validation(stats[metric])
 
     def post_save(self, path: str, num_updates: int) -> None:
         """Names the checkpoint if it finishes a level."""
