@@ -11,6 +11,7 @@ from fairseq.utils import split_paths
 
 from fairseq_lth.capture.dump_flags import DumpConfig
 from fairseq_lth.errors import RunRefused
+from fairseq_lth.levels.gate import is_supported
 from fairseq_lth.training.pruning_flags import rewind_epochs
 from fairseq_lth.training.schedule import Schedule
 from fairseq_lth.training.settings import RunSettings, TaskSettings
@@ -102,6 +103,11 @@ def check_flags(root: RunSettings) -> None:
     Raises:
         RunRefused: The first of them, with the reason.
     """
+    if not is_supported(root.model._name):
+        raise RunRefused(
+            f"--arch {root.model._name}: no architecture that is supported here, so its levels could not be read: take "
+            "one of transformer, transformer_align, bart_base, lightconv, lstm or fconv, or a variant of these"
+        )
     for flag, (given, reason) in (_of_levels(root) | _of_epochs(root) | _of_weights(root)).items():
         if given:
             raise RunRefused(f"{flag} cannot be combined with --task lth_imp: {reason}")
@@ -219,12 +225,16 @@ def _of_weights(root: RunSettings) -> dict[str, tuple[bool, str]]:
 
 
 def check_saving(root: RunSettings, schedule: Schedule) -> None:
-    """Checks that fairseq saves at every epoch that becomes a named checkpoint.
+    """Checks that fairseq saves at every epoch that becomes a named checkpoint, and can tell which is the best.
 
     Raises:
-        RunRefused: `--save-interval` misses one.
+        RunRefused: `--save-interval` misses one, or the best is to be chosen by BLEU, which is not measured.
     """
     interval = root.checkpoint.save_interval
+    if interval < 1:
+        raise RunRefused(f"--save-interval {interval}: must be 1 or more")
+    if root.checkpoint.best_checkpoint_metric == "bleu" and not root.task.eval_bleu:
+        raise RunRefused("--best-checkpoint-metric bleu: BLEU is not measured; give --eval-bleu too")
     for epoch in schedule.saved_epochs():
         if epoch % interval:
             raise RunRefused(

@@ -174,8 +174,9 @@ class ImpTask(TranslationTask):
         optimization = self.cfg._get_parent().optimization
         last = schedule.last_epoch(schedule.level(epoch)) if self.has_same_batches else epoch
         how = (optimization.update_freq, optimization.skip_remainder_batch)
+        batches = len(self.train_iterator) - optimization.skip_remainder_batch  # fairseq drops the last, even if full
         done = updates_of(range(epoch, epoch + 1), self.train_iterator.iterations_in_epoch, *how)
-        return updates_of(range(epoch, last + 1), len(self.train_iterator), *how) - done
+        return updates_of(range(epoch, last + 1), batches, *how) - done
 
     def train_step(
         self, sample: Any, model: Any, criterion: Any, optimizer: Optimizer, update_num: int, ignore_grad: bool = False
@@ -203,9 +204,18 @@ class ImpTask(TranslationTask):
             metrics.log_scalar(f"lth_{name}", value, weight=0, priority=210, round=5)
 
     def post_validate(self, model: Any, stats: dict[str, Any], agg: Any) -> None:
-        """Hands the validation loss to the scheduler's state."""
-        if self.engine is not None:
-            self.engine.after_validation(stats[self.cfg._get_parent().checkpoint.best_checkpoint_metric])
+        """Hands the validation loss to the scheduler's state.
+
+        Raises:
+            RunRefused: The metric that tells the best checkpoint is none of the validation.
+        """
+        if self.engine is None:
+            return
+        metric = self.cfg._get_parent().checkpoint.best_checkpoint_metric
+        if metric not in stats:
+            known = ", ".join(sorted(name for name in stats if name != "num_updates" and not name.startswith("lth_")))
+            raise RunRefused(f"--best-checkpoint-metric {metric}: the validation measures {known}: give one of these")
+        self.engine.after_validation(stats[metric])
 
     def post_save(self, path: str, num_updates: int) -> None:
         """Names the checkpoint if it finishes a level."""

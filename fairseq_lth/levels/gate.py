@@ -197,6 +197,19 @@ def check_model_fields(part: Any, model: Mapping[str, Tensor]) -> None:
             raise GateError(f"model field {field} is {value:,}; the model has {len(model)} tensors")
 
 
+def is_supported(architecture: Any) -> bool:
+    """Whether checkpoints of an architecture pass the gate.
+
+    Args:
+        architecture: Its name, as `--arch` takes it.
+    """
+    import_fairseq()
+    from fairseq.models import ARCH_MODEL_REGISTRY
+
+    model = ARCH_MODEL_REGISTRY.get(architecture)
+    return model is not None and model.__name__ in _MODELS
+
+
 def _flat(part: Any) -> Iterator[tuple[str, Any]]:
     """The fields of a model by the names of its flags, whatever way fairseq's Transformer would take them.
 

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import logging
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -172,14 +173,15 @@ def _split_files(folder: Path) -> list[str]:
 
 
 def _data_hash(path: str, cfg: TaskSettings, subset: str) -> str:
-    """Hashes the dictionaries and the training data, every byte of them."""
+    """Hashes the dictionaries and the training data, every byte of them; beside `train` fairseq takes `train1`, ..."""
     digest = hashlib.sha256()
+    trained_on = re.compile(rf"{re.escape(subset)}[0-9]*\.")
     folder = Path(path)
     for language in (cfg.source_lang, cfg.target_lang):
         dictionary = folder / f"dict.{language}.txt"
         digest.update(dictionary.read_bytes() if dictionary.is_file() else b"")
     for name in sorted(_split_files(folder)):
-        if name.startswith(f"{subset}."):
+        if trained_on.match(name):
             about = (folder / name).stat()
             digest.update(f"{name} {_hash_once(folder / name, about.st_size, about.st_mtime_ns)}".encode())
     return digest.hexdigest()

@@ -71,9 +71,10 @@ def updates_of(epochs: range, batches: int, per_update: Sequence[int], drop_rest
 
     Args:
         epochs: The epochs, 1-based.
-        batches: Batches an epoch, of one process.
+        batches: Batches an epoch, of one process, that fairseq groups into updates.
         per_update: Batches an update in epoch 1, 2, ...; the last for all that follow (`--update-freq`).
-        drop_rest: Whether batches that do not fill an update are left out (`--skip-remainder-batch`).
+        drop_rest: Whether batches that do not fill an update are left out (`--skip-remainder-batch`, which leaves out
+            the last batch of all before it groups them).
     """
     whole = math.floor if drop_rest else math.ceil
     return sum(whole(batches / per_update[min(epoch, len(per_update)) - 1]) for epoch in epochs)

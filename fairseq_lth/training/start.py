@@ -7,7 +7,7 @@ not fit, are refused here; a `checkpoint_last.pt` that a kill cut short is repla
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from fairseq_lth.levels.checkpoints import (
     require_state,
 )
 from fairseq_lth.training.experiment import differences, experiment_id
+from fairseq_lth.training.lr_scheduler import PREFIX
 from fairseq_lth.training.pruning_flags import rewind_epochs
 from fairseq_lth.training.settings import RunSettings, TaskSettings, is_master
 from probing_bridge.errors import BridgeError
@@ -121,13 +122,16 @@ def _find_start(cfg: TaskSettings, root: RunSettings) -> Start:
     _require_experiment(own, experiment, parent, cfg, root)
     last = _last_checkpoint(directory, own, experiment, is_master(root))
     if last is not None:
+        _require_same_shares(root, directory / paths.LAST, last)
         root.checkpoint.restore_file = paths.LAST
         return _start(experiment, parent, directory / paths.LAST, last, *last[1]["start"])
     if origin is None:
         return Start(experiment, parent, experiment)
     checkpoint, state = origin
     if state["experiment"] == experiment:  # the same experiment goes on in another folder
+        _require_same_shares(root, given, origin)
         return _start(experiment, parent, given, origin, *state["start"])
+    _require_same_scheduler(root, given, checkpoint)
     _require_rewind_epochs(cfg, given, checkpoint, state["level"])
     return _start(experiment, parent, given, origin, state["level"], state["epoch"])
 
@@ -156,12 +160,54 @@ def _identify(cfg: TaskSettings, root: RunSettings, origin: ImpState) -> tuple[s
     return experiment_id(cfg, root, parent), parent
 
 
+def _require_same_scheduler(root: RunSettings, path: Path, checkpoint: dict[str, Any]) -> None:
+    """Refuses a branch with another scheduler than its parent, whose state and rewind points it would go on from."""
+    here = root.lr_scheduler._name.removeprefix(PREFIX)
+    there = str(_saved(checkpoint, "lr_scheduler", "_name")).removeprefix(PREFIX)
+    if here != there:
+        raise RunRefused(
+            f"--lr-scheduler {here}: {path} was trained with {there:.40}, and a branch goes on with its state: give "
+            f"--lr-scheduler {there:.40}"
+        )
+
+
+def _saved(checkpoint: dict[str, Any], group: str, name: str) -> Any:
+    """A setting in the configuration of a checkpoint; None if it is not there. A legacy component has a namespace."""
+    part = (checkpoint.get("cfg") or {}).get(group)
+    return part.get(name) if isinstance(part, dict) else getattr(part, name, None)
+
+
 def _require_rewind_epochs(cfg: TaskSettings, path: Path, checkpoint: dict[str, Any], level: int) -> None:
     """Refuses a branch that would rewind to an epoch its parent's dense training did not have."""
     known = checkpoint["optimizer_history"][-1]["lr_scheduler_state"]["points"]
     for epoch in rewind_epochs(cfg)[level:]:
         if epoch not in known and str(cfg.imp_rewind) != "none":
             raise RunRefused(f"--imp-rewind-epoch {epoch}: the dense training of {path} ended with epoch {max(known)}")
+
+
+def _require_same_shares(root: RunSettings, path: Path, loaded: _Loaded) -> None:
+    """Refuses to go on within an epoch with other processes: fairseq counts the batches that each has seen.
+
+    Raises:
+        RunRefused: The checkpoint stands within an epoch, whose batches were shared out in another way.
+    """
+    checkpoint, state = loaded
+    if state["end_of_epoch"]:
+        return
+    processes = _saved(checkpoint, "distributed_training", "distributed_world_size")
+    there = _shares(processes, _saved(checkpoint, "optimization", "update_freq") or ())
+    here = _shares(root.distributed_training.distributed_world_size, root.optimization.update_freq)
+    if there != here:
+        raise RunRefused(
+            f"{path}: stands in the middle of epoch {state['epoch']} of a training with {there}, and {here} would miss "
+            f"or repeat batches of it: go on with {there} until the end of the epoch is saved, or with --restore-file "
+            "from a checkpoint of the end of an epoch, in another --save-dir"
+        )
+
+
+def _shares(processes: int | None, frequencies: Iterable[int]) -> str:
+    """How the batches of an update are shared out, by the flags that say so."""
+    return f"--distributed-world-size {processes} --update-freq {','.join(map(str, frequencies))}"
 
 
 def _own_checkpoints(directory: Path) -> dict[Path, _Loaded]:

@@ -89,7 +89,8 @@ def zero_pruned(mask: Mask, parameters: Mapping[str, nn.Parameter], optimizer: O
         for inner in inner_optimizers(optimizer):
             for state in inner.state.get(stepped, {}).values():
                 if torch.is_tensor(state) and state.shape == stepped.shape:
-                    state.masked_fill_(gone, 0.0)
+                    # in fairseq's memory-efficient precisions that of a checkpoint stays on the CPU until it is used
+                    state.masked_fill_(gone.to(state.device), 0.0)
 
 
 def inner_optimizers(optimizer: Optimizer) -> list[torch.optim.Optimizer]:

@@ -105,8 +105,13 @@ def prunable_parameters(
         for name, parameter in model.named_parameters()
         if parameter.requires_grad
         and id(parameter) not in left_out
-        and not (keep_biases and name.rsplit(".", 1)[-1].endswith("bias"))
+        and not (keep_biases and _is_bias(name.rsplit(".", 1)[-1]))
     }
+
+
+def _is_bias(name: str) -> bool:
+    """Whether a parameter of a module is a bias: `bias`, `in_proj_bias`, and `bias_ih_l0` and the like of an LSTM."""
+    return name.endswith("bias") or name.startswith("bias_")
 
 
 def prune(weights: dict[str, Tensor], mask: Mask, rate: float, score: str, scope: str, seed: int, level: int) -> Mask:

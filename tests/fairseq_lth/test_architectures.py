@@ -63,6 +63,25 @@ def test_no_class_of_models_is_forgotten():
     assert SMALL.keys() == gate._MODELS == ONE_EACH.keys()
 
 
+def without_architecture(flags):
+    """The small experiment's flags without those of its model, which others have not."""
+    return flags[: flags.index("--arch")] + flags[flags.index("--task") :]
+
+
+@pytest.mark.parametrize("name", ["fconv_self_att", "roberta_enc_dec", "cmlm_transformer"])
+def test_others_are_refused_before_they_are_trained(refusal, flags, tmp_path, name):
+    """Nothing could read their levels."""
+    error = refusal([*without_architecture(flags), "--arch", name, "--save-dir", tmp_path / "run"])
+    assert error.startswith(f"fairseq_lth: error: --arch {name}: no architecture that is supported here"), error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", SUPPORTED)
+def test_all_that_are_supported_may_be_trained(plan, flags, tmp_path, name):
+    task, _ = plan([*without_architecture(flags), "--arch", name, "--save-dir", tmp_path / "run"])
+    assert task.engine is not None
+
+
 @pytest.mark.parametrize("name", ONE_EACH.values())
 def test_it_loads(name, save):
     path = save(name)

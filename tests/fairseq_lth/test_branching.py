@@ -113,6 +113,23 @@ def test_a_branch_cannot_rewind_to_an_epoch_that_never_was(refusal, flags, dense
     assert "--imp-rewind-epoch 4: the dense training of" in error and error.endswith("ended with epoch 1")
 
 
+def test_a_branch_goes_on_with_the_scheduler_of_its_parent(train, refusal, flags, dense, tmp_path):
+    """Whose state it loads: rates and rewind points of another one would be taken for its own, or not be there."""
+    plateau = [*flags, "--imp-iterations", "1", "--lr-scheduler", "reduce_lr_on_plateau"]
+    train([*plateau, "--imp-iterations", "0", "--save-dir", tmp_path / "plateau"]).succeed()
+    for argv, here, parent, there in (
+        ([*flags, "--imp-iterations", "1"], "inverse_sqrt", tmp_path / "plateau", "reduce_lr_on_plateau"),
+        (plateau, "reduce_lr_on_plateau", dense, "inverse_sqrt"),
+    ):
+        level = parent / "checkpoint_lth0.pt"
+        error = refusal([*argv, "--imp-score", "random", "--restore-file", level, "--save-dir", tmp_path / "run"])
+        expected = f"--lr-scheduler {here}: {level} was trained with {there}, and a branch goes on with its state"
+        assert error == f"fairseq_lth: error: {expected}: give --lr-scheduler {there}"
+    branch = ["--imp-score", "random", "--restore-file", tmp_path / "plateau" / "checkpoint_lth0.pt"]
+    train([*plateau, *branch, "--save-dir", tmp_path / "branch"]).succeed()
+    assert [row["level"] for row in rows(tmp_path / "branch")] == ["1"]
+
+
 def test_a_branch_needs_more_prunings_than_its_level(refusal, flags, dense, tmp_path):
     flags = [*flags, "--imp-score", "random", "--save-dir", tmp_path / "run"]
     error = refusal([*flags, "--restore-file", dense / "checkpoint_lth2.pt"])

@@ -148,6 +148,41 @@ def test_sigterm_to_either_process(both, check, tmp_path, rank, die):
     check()
 
 
+SPLIT, WHOLE = "--distributed-world-size 2 --update-freq 1", "--distributed-world-size 1 --update-freq 2"
+WITHIN = "checkpoint_last.pt: stands in the middle of epoch {} of a training with {}, and {} would miss or repeat"
+
+
+@pytest.fixture
+def stopped(train, experiment, tmp_path):
+    """The command line of one process that SIGTERM has ended within epoch 1, in tmp_path."""
+    argv = [*experiment, "--update-freq", "2", "--save-dir", tmp_path]
+    assert train(argv, die=("update", 2), signal="SIGTERM").status == 143
+    return argv
+
+
+def test_another_number_of_processes_is_refused_within_an_epoch(stopped, refusal, experiment, tmp_path):
+    """fairseq counts batches by process: with another number of them it would miss half an epoch, or repeat it."""
+    two = ["--distributed-no-spawn", "--distributed-world-size", "2", "--distributed-init-method", "tcp://x:1"]
+    elsewhere = ["--save-dir", tmp_path / "other", "--restore-file", tmp_path / "checkpoint_last.pt"]
+    for where in (["--save-dir", tmp_path], elsewhere):
+        error = refusal([*experiment, *two, *where])
+        assert error.startswith(f"fairseq_lth: error: {tmp_path}/{WITHIN.format(1, WHOLE, SPLIT)}"), error
+
+
+@SLOW
+def test_the_number_of_processes_may_change_at_the_end_of_an_epoch(train, both, stopped, check, tmp_path):
+    run = ("--save-dir", tmp_path)
+    ended = both(*run)
+    assert [rank.status for rank in ended] == [1, 1]
+    assert WITHIN.format(1, WHOLE, SPLIT) in ended[0].error()
+    assert train(stopped, die=("epoch", 2)).status == -9  # the end of epoch 1 is saved
+    assert [rank.status for rank in both(*run, rank=1, die=("update", 3), signal="SIGTERM")] == [143, 143]
+    assert WITHIN.format(2, SPLIT, WHOLE) in train(stopped).error()
+    for rank in both(*run):
+        rank.succeed()
+    check()
+
+
 @SLOW
 def test_torchrun_by_the_line_of_the_documentation(experiment, check, tmp_path):
     """docs/cluster.md's line for a machine without GPUs, with the experiment in place of its dots."""

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -26,6 +27,30 @@ def test_zeros_after_every_update(train, flags, tmp_path, precision):
     n_weights = sum(weight.numel() for weight in prunable)
     first = round(0.3 * n_weights)
     assert pruned == first + round(0.3 * (n_weights - first))
+
+
+class OnAnotherDevice(torch.Tensor):
+    """A tensor that takes masks of its own device only, as those of two real devices do."""
+
+    device = torch.device("meta")
+    mask = None
+
+    def masked_fill_(self, mask, value):
+        assert mask.device == self.device
+        self.mask, self.value = mask, value
+        return self
+
+
+def test_optimizer_states_of_a_checkpoint_may_lie_on_another_device_than_the_weights():
+    """fairseq's memory-efficient optimizers keep what was loaded on the CPU until the next step."""
+    weight = torch.nn.Parameter(torch.ones(2, 3))
+    states = {"exp_avg": torch.ones(2, 3).as_subclass(OnAnotherDevice), "exp_avg_sq": torch.ones(2, 3), "step": 4}
+    inner = SimpleNamespace(param_groups=[{"params": [weight]}], state={weight: states})
+    mask = Mask({"weight": torch.tensor([[True, False, True], [False, False, True]])})
+    zero_pruned(mask, {"weight": weight}, SimpleNamespace(optimizer=inner))
+    for tensor in (weight, states["exp_avg_sq"]):
+        assert torch.equal(tensor.ne(0), mask.kept["weight"])
+    assert states["exp_avg"].mask.shape == (2, 3) and states["exp_avg"].value == 0.0
 
 
 OPTIMIZERS = {

@@ -144,6 +144,24 @@ def test_data_count_by_content(settings, corpus, tmp_path):
     assert Root(settings, "task", "data", str(moved)).experiment() == expected
 
 
+def test_further_training_files_that_fairseq_takes_as_well_count(settings, refusal, flags, corpus, dense, tmp_path):
+    """It trains on train, train1, train2, ... together."""
+    more = shutil.copytree(corpus, tmp_path / "more")
+    expected = Root(settings).experiment()
+    for name in ("trainer.en-de.en.bin", "train-1.en-de.en.bin", "valid1.en-de.en.bin"):
+        shutil.copy(corpus / "valid.en-de.en.bin", more / name)
+    assert Root(settings, "task", "data", str(more)).experiment() == expected
+    for file in corpus.glob("valid.en-de.*"):
+        shutil.copy(file, more / file.name.replace("valid", "train1"))
+    with_more = Root(settings, "task", "data", str(more)).experiment()
+    assert with_more != expected
+    with open(more / "train1.en-de.de.bin", "ab") as file:
+        file.write(b"x")
+    assert Root(settings, "task", "data", str(more)).experiment() not in (with_more, expected)
+    error = refusal([str(more), *flags[1:], "--save-dir", shutil.copytree(dense, tmp_path / "run")])
+    assert "(the same flags, but other data, dictionaries or masks)" in error
+
+
 def test_another_corpus_of_equal_lengths_is_another_experiment(settings, corpus, tmp_path):
     other = shuffled(corpus, tmp_path / "other")
     for file in corpus.iterdir():

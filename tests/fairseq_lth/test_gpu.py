@@ -55,6 +55,35 @@ def test_zeros_after_every_update_of_three_levels(train, on_gpu, tmp_path, preci
             assert share == pytest.approx(level.sparsity_prunable, abs=1e-9)
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_weights_are_rewound_and_stay_zero(train, on_gpu, tmp_path, precision):
+    """Optimizer states come from a checkpoint on the CPU, in the middle of a training."""
+    argv = [*on_gpu, *PRECISIONS[precision], "--imp-rewind", "weights", "--save-dir", tmp_path]
+    train(argv, check=True).succeed()
+    assert pd.read_csv(tmp_path / "lth.csv")["level"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_training_that_ends_at_the_boundary_of_a_level_goes_on(train, on_gpu, tmp_path, precision):
+    """The level is pruned right after its checkpoint was loaded."""
+    argv = [*on_gpu, *PRECISIONS[precision], "--save-dir", tmp_path]
+    assert train(argv, die=("epoch", 3), check=True).status == -9
+    assert pd.read_csv(tmp_path / "lth.csv")["level"].tolist() == [0]
+    train(argv, check=True).succeed()
+    assert pd.read_csv(tmp_path / "lth.csv")["level"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("mode", ["lr", "weights"])
+def test_a_branch_is_pruned_after_loading(train, on_gpu, tmp_path, precision, mode):
+    argv = [*on_gpu, *PRECISIONS[precision]]
+    train([*argv, "--imp-iterations", "0", "--save-dir", tmp_path / "dense"]).succeed()
+    dense = tmp_path / "dense" / "checkpoint_lth0.pt"
+    branch = ("--imp-score", "random", "--imp-rewind", mode, "--restore-file", dense)
+    train([*argv, *branch, "--save-dir", tmp_path / "branch"], check=True).succeed()
+    assert pd.read_csv(tmp_path / "branch" / "lth.csv")["level"].tolist() == [1, 2]
+
+
 @pytest.mark.parametrize("mode", ["lr", "weights"])
 def test_a_training_that_was_stopped_goes_on_as_if_nothing_had_happened(train, on_gpu, same_level, tmp_path, mode):
     argv = [*on_gpu, "--imp-rewind", mode]

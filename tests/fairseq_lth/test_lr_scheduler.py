@@ -227,3 +227,20 @@ def test_a_schedule_that_ends_too_early_is_refused(train, flags, dense, tmp_path
     level, last = (0, updates) if share < 1 else (1, updates + updates // 2)
     assert f"level {level} lasts to update {last}:" in said
     assert (tmp_path / "run" / "checkpoint_lth0.pt").is_file() == (share == 1)
+
+
+@pytest.mark.parametrize(
+    "frequency", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
+def test_updates_without_a_last_batch_are_counted_as_they_are_made(train, flags, tmp_path, frequency):
+    """--skip-remainder-batch leaves out the last batch, even a full one, and then those that do not fill an update."""
+    argv = [*flags, "--skip-remainder-batch", "--update-freq", str(frequency), "--imp-iterations", "1"]
+    train([*argv, "--save-dir", tmp_path / "run"]).succeed()
+    levels = pd.read_csv(tmp_path / "run" / "lth.csv").set_index("level")["updates"].tolist()
+    at = argv.index("--lr")
+    argv = [*argv[:at], *argv[argv.index("--criterion") :], "--lr-scheduler", "polynomial_decay", "--lr", "0.01"]
+    train([*argv, "--total-num-update", str(levels[0]), "--save-dir", tmp_path / "fits"]).succeed()
+    assert pd.read_csv(tmp_path / "fits" / "lth.csv").set_index("level")["updates"].tolist() == levels
+    said = train([*argv, "--total-num-update", str(levels[0] - 1), "--save-dir", tmp_path / "ends"]).error()
+    assert f"the learning rate is 0 from update {levels[0]} on" in said
+    assert f"level 0 lasts to update {levels[0]}:" in said

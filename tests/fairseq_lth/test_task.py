@@ -39,6 +39,8 @@ REFUSED = {
     "--imp-iterations 1001": "--imp-iterations 1001: must be 0 to 1000",
     "--imp-rewind-epoch 1,0,1": "--imp-rewind-epoch has 3 numbers for --imp-iterations 2",
     "--save-interval 3": "--save-interval 3: nothing would be saved at the end of epoch 1",
+    "--save-interval 0": "--save-interval 0: must be 1 or more",
+    "--best-checkpoint-metric bleu": "--best-checkpoint-metric bleu: BLEU is not measured; give --eval-bleu too",
     "--patience 2": "--patience cannot be combined",
     "--valid-subset valid,train": "--valid-subset valid,train cannot be combined",
     "--max-update 50": "--max-update cannot be combined",
@@ -122,6 +124,14 @@ def test_a_refused_training_ends_in_one_line_and_writes_nothing(train, flags, tm
     error = train([*flags, *extra.split(), "--save-dir", tmp_path / "run"]).error()
     assert error.startswith(f"fairseq_lth: error: {REFUSED[extra]}"), error
     assert not (tmp_path / "run").exists()
+
+
+def test_a_metric_that_is_not_measured_is_refused_with_those_that_are(train, flags, tmp_path):
+    argv = [*flags, "--imp-iterations", "0", "--save-dir", tmp_path / "run"]
+    error = train([*argv, "--best-checkpoint-metric", "nll-loss"]).error()
+    assert error.startswith("fairseq_lth: error: --best-checkpoint-metric nll-loss: the validation measures ")
+    assert "loss, nll_loss, ppl" in error and error.endswith(": give one of these") and "lth_" not in error
+    train([*argv, "--best-checkpoint-metric", "nll_loss"]).succeed()
 
 
 def test_a_missing_data_folder_is_refused(refusal, flags, tmp_path):

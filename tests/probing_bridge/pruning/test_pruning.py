@@ -142,6 +142,22 @@ def test_embeddings_and_what_is_tied_to_them_and_norms_are_kept():
     assert list(prunable_parameters(Tied(), prune_embeddings=True)) == ["embed.weight", "fc.weight", "fc.bias"]
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        torch.nn.LSTM(4, 4, num_layers=2, bidirectional=True),
+        torch.nn.LSTMCell(4, 4),
+        torch.nn.GRU(4, 4),
+        torch.nn.MultiheadAttention(4, 2, add_bias_kv=True),
+    ],
+    ids=lambda module: type(module).__name__,
+)
+def test_biases_are_kept_whatever_their_name(module):
+    kept = prunable_parameters(torch.nn.ModuleDict({"one": module}), keep_biases=True)
+    assert kept.keys() == {f"one.{name}" for name, weight in module.named_parameters() if "bias" not in name}
+    assert all(weight.ndim > 1 for weight in kept.values()) and kept
+
+
 def transformer_big() -> torch.nn.Module:
     """transformer_vaswani_wmt_en_de_big with shared embeddings and a joined dictionary of 32768 types."""
     pytest.importorskip("fairseq", reason="Transformer-big: no fairseq here (extra train)")
