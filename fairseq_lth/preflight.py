@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 
 from fairseq_lth.errors import RunRefused
@@ -47,5 +48,6 @@ def require_fairseq() -> None:
     except ValueError as error:  # as fairseq 0.12.2 from Python 3.11 on: its dataclasses have mutable defaults
         raise RunRefused(f"fairseq does not import here ({error}); {ADVICE}") from error
     for function, hook in HOOKS.items():
-        if hook not in getattr(checkpoint_utils, function).__code__.co_names:
+        own = inspect.unwrap(getattr(checkpoint_utils, function))  # not our guard around it
+        if hook not in own.__code__.co_names:
             raise RunRefused(f"fairseq's {function} does not call {hook} of a task, so masks would be lost; {ADVICE}")

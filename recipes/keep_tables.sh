@@ -11,8 +11,8 @@ fail() { echo "keep_tables.sh: $*" >&2; exit 2; }
 [ -n "${STATE-}" ] || fail "STATE is not set: it is the folder of the runs, as for run_all.sh"
 
 literal() { printf '%s' "$1" | sed 's/[][\.*^$|]/\\&/g'; }
-folders=(-e "s|$(literal "$STATE")|STATE|g")
-[ -z "${DATA-}" ] || folders+=(-e "s|$(literal "$DATA")|DATA|g")
+folders=(-e "1!s|$(literal "$STATE")|STATE|g")  # not in the header
+[ -z "${DATA-}" ] || folders+=(-e "1!s|$(literal "$DATA")|DATA|g")
 
 for seed in $(tr , ' ' <<< "${SEED:-1}"); do
     state=$STATE/seed$seed

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A study: a run for each of several seeds, each in a folder of its own, and one page over them. run_all.sh comes here where
 # SEED has more than one, as in SEED=1,2,3; arguments: the recipe's folder, then those of run_all.sh.
-# Seed 1 is in STATE, seed N in STATE/seedN, where runs of one seed are too, and the page in STATE/study/report.
+# Seed 1 is in STATE, seed N in STATE/seedN, where runs of one seed without STATE are too, and the page in STATE/study/report.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 trap : TERM  # as in run_all.sh

@@ -44,7 +44,7 @@ def main() -> int:
         if not arguments.data.is_dir():
             raise BridgeError(f"DATA={arguments.data}: no such folder; {RECIPE}/README.md says what belongs there")
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        with written_beside(arguments.output) as beside, tarfile.open(beside, "w:gz") as bundle:
+        with written_beside(arguments.output) as beside, tarfile.open(beside, "w:gz", dereference=True) as bundle:
             pack(bundle, arguments.data)
     except (BridgeError, OSError) as error:
         print(f"bundle: {error}", file=sys.stderr)

@@ -98,10 +98,16 @@ def _text_tables(folder: Path, faults: Faults) -> dict[str, pd.DataFrame]:
 
 
 def with_dense(branch: pd.DataFrame, parent: pd.DataFrame) -> pd.DataFrame:
-    """Puts the parent's rows that are about level 0 and no other before the branch's own, unless it has such rows."""
-    if _about_dense(branch).any():
+    """Puts the parent's rows that are about level 0 and no other before the branch's own, unless it has such rows.
+
+    Of probes each task is looked at by itself: a branch may have been compared with an LTH0 of which some were done.
+    """
+    dense, own = (table[_about_dense(table)] for table in (parent, branch))
+    if "task" in branch.columns:
+        dense = dense[~dense["task"].isin(own["task"])]
+    elif len(own):
         return branch
-    return pd.concat([parent[_about_dense(parent)], branch])[list(branch.columns)]
+    return pd.concat([dense, branch])[list(branch.columns)]
 
 
 def _about_dense(table: pd.DataFrame) -> pd.Series:

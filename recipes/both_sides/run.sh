@@ -6,6 +6,7 @@
 #   STATE=DIR   where everything goes (default: recipes/both_sides/state)
 # Run it again after an interruption: what is finished is not done again.
 set -euo pipefail
+[ $# = 0 ] || { echo "run.sh: $1: there are no options" >&2; exit 2; }
 cd "$(dirname "$0")/../.."
 here=recipes/both_sides
 state=${STATE:-$here/state} data=${DATA:-../shared/data} model=${MODEL:-recipes/quickstart/state}

@@ -6,6 +6,7 @@
 #   CONFIG=FILE other settings than config.sh
 # Run it again after an interruption: what is finished is not done again.
 set -euo pipefail
+[ $# = 0 ] || { echo "run.sh: $1: there are no options" >&2; exit 2; }
 cd "$(dirname "$0")/../.."
 here=recipes/compressed_encoder open=recipes/open_en_de
 # shellcheck source=recipes/compressed_encoder/config.sh

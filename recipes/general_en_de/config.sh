@@ -44,7 +44,7 @@ case ${SIZE:-small} in
     *) refuse "SIZE=$SIZE: give small or base" ;;
 esac
 OPTIMISATION=(--optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 0.0 --lr-scheduler inverse_sqrt "${rate[@]}"
-    --criterion magnitude_mask --base-criterion label_smoothed_cross_entropy --label-smoothing 0.1 --seed "$SEED")
+    --criterion magnitude_mask --base-criterion label_smoothed_cross_entropy --label-smoothing 0.1)
 
 # Evaluation (fairseq 0.12.3 drops a last batch of fewer than 8 sentences unless the multiple is 1)
 GENERATE=(--beam 4 --lenpen 0.6 --max-tokens 4000 --required-batch-size-multiple 1)

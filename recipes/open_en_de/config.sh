@@ -27,7 +27,7 @@ MODEL=(--arch transformer --share-all-embeddings --encoder-layers 6 --decoder-la
 OPTIMISATION=(--optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 0.0
     --lr-scheduler inverse_sqrt --lr 2e-3 --warmup-updates 1000 --warmup-init-lr 1e-7
     --criterion magnitude_mask --base-criterion label_smoothed_cross_entropy --label-smoothing 0.1
-    --max-tokens 1000 --seed "$SEED")
+    --max-tokens 1000)
 TRAIN_DEVICE=(--cpu)
 DEVICE=(--cpu)
 

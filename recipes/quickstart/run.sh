@@ -4,6 +4,7 @@
 #   CORPUS=PREFIX  train on PREFIX.en and PREFIX.de instead of the LibreOffice help texts
 # Run it again after an interruption: what is finished is not done again.
 set -euo pipefail
+[ $# = 0 ] || { echo "run.sh: $1: there are no options" >&2; exit 2; }
 cd "$(dirname "$0")/../.."
 here=recipes/quickstart
 # shellcheck source=recipes/quickstart/config.sh

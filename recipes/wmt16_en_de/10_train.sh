@@ -36,7 +36,7 @@ fi
 train() {
     step "$1" "$2" "${launch[@]}" \
         fairseq-train "$data" --user-dir fairseq_lth --task lth_imp -s "$SOURCE" -t "$TARGET" "${MODEL[@]}" "${OPTIMISATION[@]}" \
-        "${TRAIN_DEVICE[@]}" "${several[@]}" --max-epoch "$EPOCHS" "${@:4}" --save-dir "$state/$3/levels" \
+        "${TRAIN_DEVICE[@]}" "${several[@]}" --seed "$SEED" --max-epoch "$EPOCHS" "${@:4}" --save-dir "$state/$3/levels" \
         --log-format simple --log-interval 100
 }
 commas() { local IFS=,; echo "$*"; }  # as fairseq takes several numbers of one flag

@@ -25,7 +25,7 @@ MODEL=(--arch transformer --share-all-embeddings --encoder-layers 2 --decoder-la
     --encoder-attention-heads 4 --decoder-attention-heads 4 --dropout 0.1)
 OPTIMISATION=(--optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 0.0
     --lr-scheduler inverse_sqrt --lr 2e-3 --warmup-updates 200 --warmup-init-lr 1e-7
-    --criterion label_smoothed_cross_entropy --label-smoothing 0.1 --max-tokens 1000 --seed "$SEED")
+    --criterion label_smoothed_cross_entropy --label-smoothing 0.1 --max-tokens 1000)
 TRAIN_DEVICE=(--cpu)
 DEVICE=(--cpu)
 

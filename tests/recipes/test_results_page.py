@@ -146,3 +146,19 @@ def test_a_table_that_the_report_lacks_is_one_line(run, small, tmp_path):
     page.write_text("<!-- table nothing.md -->\n<!-- end -->\n")
     done = run("python", "recipes/results_page.py", "--report", small, "--page", page)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "nothing.md" in done.stderr
+
+
+def test_a_header_is_kept_whatever_folders_are_called(run, tmp_path):
+    tables = tmp_path / "state/magnitude/tables"
+    tables.mkdir(parents=True)
+    (tables / "probes.csv").write_text("level,data_hash,command\n0,x,probe --corpora data/x\n")
+    run("bash", "recipes/keep_tables.sh", tmp_path / "kept", STATE=tmp_path / "state", DATA="data")
+    kept = (tmp_path / "kept/seed1/magnitude/probes.csv").read_text()
+    assert kept == "level,data_hash,command\n0,x,probe --corpora DATA/x\n"
+
+
+@pytest.mark.parametrize("recipe", ["quickstart", "compressed_encoder", "both_sides"])
+def test_a_recipe_without_options_takes_none(run, recipe, tmp_path):
+    done = run("bash", f"recipes/{recipe}/run.sh", "--dry-run", STATE=tmp_path / "state")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "run.sh: --dry-run: there are no options\n")
+    assert not (tmp_path / "state").exists()

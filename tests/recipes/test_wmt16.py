@@ -142,6 +142,16 @@ class TestDryRun:
         assert "--imp-rewind-epoch 30,30,30,30,30,30,12,12 --imp-score" in " ".join(first)
         assert "--imp-rewind-epoch 0 --imp-reinit" in " ".join(second)
         assert "--fp16" not in first and "--max-tokens" not in first
+        done = run("bash", RECIPE / "10_train.sh", "--dry-run", SEED="2", **settings)
+        assert " --seed 2 " in done.stdout
+
+    def test_a_folder_of_another_run_is_refused(self, run, tmp_path):
+        (tmp_path / "run").write_text("SEED=1 SOURCE=en TARGET=de\n")
+        words = ("bash", RECIPE / "10_train.sh", "--dry-run")
+        assert run(*words, STATE=tmp_path).returncode == 0
+        done = run(*words, STATE=tmp_path, SEED="2")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert f"STATE={tmp_path} is the folder of SEED=1 SOURCE=en TARGET=de, not of SEED=2" in done.stderr
 
     def test_an_average_is_made_of_the_dense_epochs_before_anything_is_pruned(self, run, tmp_path):
         done = run("bash", RECIPE / "10_train.sh", "--dry-run", AVERAGE="2", STATE=tmp_path)

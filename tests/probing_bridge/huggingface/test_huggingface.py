@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+pytest.importorskip("transformers", minversion="4.57", reason="models of Hugging Face: extra hf")
 import tiny_models
 import torch
 import transformers

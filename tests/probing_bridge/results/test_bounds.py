@@ -22,7 +22,11 @@ CASES = [
     ("probes_details", PROBE, {"metric": "recall", "label": "NOUN", "score": 50}),
     ("probes_differences", {**PROBE, "other_level": 1}, {"metric": "accuracy", "difference": -1.5}),
     ("bleu", {"experiment": "e", "level": 0}, {"metric": "sacrebleu", "score": 101}),
-    ("bleu_differences", {"experiment": "e", "level": 0, "other_level": 0}, {"metric": "sacrebleu", "difference": -101}),
+    (
+        "bleu_differences",
+        {"experiment": "e", "level": 0, "other_level": 0},
+        {"metric": "sacrebleu", "difference": -101},
+    ),
     ("similarity", SIMILARITY, {"measure": "linear_cka", "score": 97.2}),
     ("similarity", SIMILARITY, {"measure": "svcca", "score": -0.5}),
     ("similarity", SIMILARITY, {"measure": "attention_cka", "score": 1.5}),

@@ -62,6 +62,16 @@ def test_a_branch_that_was_compared_with_level_0_keeps_its_own_rows(folders: Pat
     assert rows == ["random,0,0,1", "random,0,1,2", "random,1,0,3"]
 
 
+def test_a_branch_that_has_some_tasks_of_level_0_takes_the_others(folders: Path) -> None:
+    about = {"probe": ["linear"] * 2, "level": ["0"] * 2, "model": ["0"] * 2, "task": ["pos", "ner"]}
+    table(folders / "magnitude/results/probes.csv", experiment=["magnitude"] * 2, **about, score=["0.5", "0.25"])
+    own = {**about, "level": ["0", "1"], "model": ["0", "1"], "task": ["pos", "pos"]}
+    table(folders / "random/results/probes.csv", experiment=["magnitude", "random"], **own, score=["0.5", "0.75"])
+    assert gather(folders / "random", "--parent", folders / "magnitude/results") == 0
+    rows = cells(folders / "random/tables/probes.csv", "experiment", "level", "task", "score")
+    assert rows == ["magnitude,0,ner,0.25", "magnitude,0,pos,0.5", "random,1,pos,0.75"]
+
+
 def test_only_tables_of_the_folder_are_replaced(folders: Path) -> None:
     tables, packed = folders / "magnitude/tables", folders / "magnitude/results/probes.csv.gz"
     table(tables / "bleu.csv", experiment=["other"], level=["0"])
