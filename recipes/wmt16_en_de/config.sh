@@ -92,6 +92,9 @@ DATA_GB=8 CHECKPOINT_GB=2.1 DUMP_GB=7.5 REPS_GB=145
 if [ -n "${SMOKE-}" ]; then
     PAIRS=(80 8 20) BPE_SIZE=80 DICTIONARY=1000 EPOCHS=2 REWIND=(1) ITERATIONS=1 CALIBRATION=1 AVERAGE=2 GPUS=1 NODES=1
     TRAIN_DEVICE=(--cpu --max-tokens 1000) DEVICE=(--cpu) PROBE=() MLP_PROBE=()
+    SLURM_TRAIN=(--ntasks 1 --cpus-per-task 2 --mem 12G --time 2:00:00 --signal TERM@300)
+    SLURM_GPU=(--cpus-per-task 2 --mem 12G --time 2:00:00) DATA_GB=0.1 DUMP_GB=0.1 REPS_GB=0.1
+    SLURM_PROBE=("${SLURM_GPU[@]}") SLURM_CPU=("${SLURM_GPU[@]}")
     OPTIMISATION+=(--log-interval 1)
     GENERATE+=(--max-len-a 0 --max-len-b 10)
 fi

@@ -145,6 +145,12 @@ class TestDryRun:
         done = run("bash", RECIPE / "10_train.sh", "--dry-run", SEED="2", **settings)
         assert " --seed 2 " in done.stdout
 
+    def test_the_made_up_corpora_ask_slurm_for_one_task_without_a_gpu(self, run, tmp_path):
+        done = run("bash", RECIPE / "run_all.sh", "slurm", "--dry-run", SMOKE="1", STATE=tmp_path)
+        jobs = [line for line in done.stdout.splitlines() if line.startswith("sbatch")]
+        assert len(jobs) > 8 and not any("--gres" in job or "--ntasks-per-node" in job for job in jobs)
+        assert all("--ntasks 1 " in job for job in jobs if "lth-train" in job)
+
     def test_a_folder_of_another_run_is_refused(self, run, tmp_path):
         (tmp_path / "run").write_text("SEED=1 SOURCE=en TARGET=de\n")
         words = ("bash", RECIPE / "10_train.sh", "--dry-run")
