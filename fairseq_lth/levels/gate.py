@@ -167,16 +167,13 @@ def check_model_fields(part: Any, model: Mapping[str, Tensor]) -> None:
         GateError: An architecture that is not supported, a value of another type, an expression that is no literal,
             or a size that the weights do not have.
     """
-    import_fairseq()
-    from fairseq.models import ARCH_MODEL_REGISTRY
-
     if not isinstance(part, argparse.Namespace | dict):
         raise GateError(f"its configuration of the model is {part!r:.40}")
     fields = as_fields(part)
     names = [name for field in ("_name", "arch") if (name := fields.get(field)) is not None]  # fairseq takes the first
-    components = {ARCH_MODEL_REGISTRY.get(name) if isinstance(name, str) else None for name in names}
+    components = {_model_class(name) for name in names}
     component = components.pop() if len(components) == 1 else None
-    if component is None or component.__name__ not in _MODELS:
+    if component is None:
         raise GateError(f"its model is {names!r:.80}, no architecture that is supported here")
     widest = max(max(tensor.shape, default=1) for tensor in model.values())
     types = field_types(component)
@@ -203,11 +200,16 @@ def is_supported(architecture: Any) -> bool:
     Args:
         architecture: Its name, as `--arch` takes it.
     """
+    return _model_class(architecture) is not None
+
+
+def _model_class(architecture: Any) -> Any:
+    """The class of an architecture's models; None if it is none that is supported."""
     import_fairseq()
     from fairseq.models import ARCH_MODEL_REGISTRY
 
-    model = ARCH_MODEL_REGISTRY.get(architecture)
-    return model is not None and model.__name__ in _MODELS
+    model = ARCH_MODEL_REGISTRY.get(architecture) if isinstance(architecture, str) else None
+    return model if model is not None and model.__name__ in _MODELS else None
 
 
 def _flat(part: Any) -> Iterator[tuple[str, Any]]:
@@ -247,15 +249,12 @@ def without_paths(part: Any, keep: Mapping[str, Any]) -> None:
         part: `args` or a section of `cfg`: a namespace, a dictionary or what OmegaConf made of one.
         keep: Fields that the user gave on this command line.
     """
-    for name in list(vars(part) if isinstance(part, argparse.Namespace) else part):
-        inner = getattr(part, name, None) if isinstance(part, argparse.Namespace) else part[name]
-        if isinstance(inner, Mapping) and name in _group_fields():
-            without_paths(inner, {})
+    fields = vars(part) if isinstance(part, argparse.Namespace) else part
+    for name in list(fields):
+        if name in _group_fields() and isinstance(fields[name], Mapping):
+            without_paths(fields[name], {})
         elif name not in {*keep, *_NO_PATHS} and (name.endswith(("_path", "_file")) or name in _PATHS):
-            if isinstance(part, dict):
-                part[name] = None
-            else:
-                setattr(part, name, None)
+            fields[name] = None
 
 
 def _is_count(value: Any) -> bool:

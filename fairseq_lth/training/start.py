@@ -28,6 +28,7 @@ from fairseq_lth.levels.checkpoints import (
     read_checkpoint,
     require_state,
 )
+from fairseq_lth.levels.fields import as_fields
 from fairseq_lth.training.experiment import differences, experiment_id
 from fairseq_lth.training.lr_scheduler import PREFIX
 from fairseq_lth.training.pruning_flags import rewind_epochs
@@ -173,8 +174,7 @@ def _require_same_scheduler(root: RunSettings, path: Path, checkpoint: dict[str,
 
 def _saved(checkpoint: dict[str, Any], group: str, name: str) -> Any:
     """A setting in the configuration of a checkpoint; None if it is not there. A legacy component has a namespace."""
-    part = (checkpoint.get("cfg") or {}).get(group)
-    return part.get(name) if isinstance(part, dict) else getattr(part, name, None)
+    return as_fields((checkpoint.get("cfg") or {}).get(group)).get(name)
 
 
 def _require_rewind_epochs(cfg: TaskSettings, path: Path, checkpoint: dict[str, Any], level: int) -> None:

@@ -13,7 +13,6 @@ import numpy as np
 from probing_bridge.claims.per_run import MissingRows, PerRun, collected
 from probing_bridge.results import levels
 from probing_bridge.results.folder import Results
-from probing_bridge.results.levels import judged_test, of_test
 from probing_bridge.results.statistics import REACH
 
 
@@ -36,7 +35,7 @@ def changes(results: Results) -> dict[int, PerRun]:
     Raises:
         MissingRows: No BLEU of LTH0, or one of 0.
     """
-    test = judged_test(results)
+    test = levels.judged_test(results)
     found = scores(results, test)
     dense = found.pop(0, None)
     if dense is None:
@@ -59,13 +58,13 @@ def over_random(results: Results) -> dict[int, PerRun]:
     random = next((other for other in results.beside if _pruned_by(other) == {"random"}), None)
     if random is None or _pruned_by(results) != {"magnitude"}:
         raise MissingRows("BLEU of magnitude and of random pruning (report --baseline DIR)")
-    test = judged_test(results)
+    test = levels.judged_test(results)
     mine, theirs = scores(results, test), scores(random, test)
     shares, other_shares = mean_sparsities(results), mean_sparsities(random)
-    if 0 not in mine:
+    if test is None or 0 not in mine:
         raise MissingRows("BLEU of level 0 (bleu.csv)")
     if not theirs:
-        raise MissingRows("{1} of random pruning on {0}".format(*test or ("", "")))
+        raise MissingRows(f"{test[1]} of random pruning on {test[0]}")
     tested = paired(random, test, {run.experiment for run in results.runs})
     both = {
         level: PerRun(mine[level].values - theirs[level].values, tested.get(level, mine[level] - theirs[level]).errors)
@@ -83,7 +82,7 @@ def _pruned_by(results: Results) -> set[str]:
 
 def scores(results: Results, test: tuple[str, str] | None) -> dict[int, PerRun]:
     """Level -> score on one test set by one metric, by level."""
-    rows = of_test(results["bleu"], test).dropna(subset=["score"])
+    rows = levels.of_test(results["bleu"], test).dropna(subset=["score"])
     found = collected(rows, ["level"], "score", len(results.runs))
     return {level: found[level,] for level in sorted(level for (level,) in found)}
 
@@ -104,7 +103,7 @@ def paired(results: Results, test: tuple[str, str] | None, others: Collection[st
     """
     from scipy.special import ndtri
 
-    rows = of_test(results["bleu_differences"], test).dropna(subset=["difference"])
+    rows = levels.of_test(results["bleu_differences"], test).dropna(subset=["difference"])
     same = rows["other_experiment"].isin(others) & (rows["other_level"] == rows["level"])
     rows = rows[same if others else rows["other_level"] == 0]
     told = (rows["p"] > 0) & (rows["p"] < 1) & (rows["difference"] != 0)

@@ -167,7 +167,7 @@ def what_would_decide(verdict: Verdict) -> str:
     items = f"{verdict.items} × items" if verdict.items else ""
     if verdict.runs > 1:
         return items or ("more runs and items" if verdict.decides == 0 else "more runs")
-    return "; ".join(["≥ 2 runs", *([items] if items else ["effect at the margin"] if verdict.items == 0 else [])])
+    return "≥ 2 runs" if verdict.items is None else f"≥ 2 runs; {items or 'effect at the margin'}"
 
 
 def _digits(verdict: Verdict) -> int:

@@ -34,8 +34,7 @@ CALIBRATION=16                              # batches that wanda and gradient lo
 MODEL=(--arch transformer_vaswani_wmt_en_de_big --share-all-embeddings --dropout 0.3)
 OPTIMISATION=(--optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 0.0
     --lr-scheduler inverse_sqrt --lr 7e-4 --warmup-updates 4000 --warmup-init-lr 1e-7
-    --criterion magnitude_mask --base-criterion label_smoothed_cross_entropy --label-smoothing 0.1
-   )
+    --criterion magnitude_mask --base-criterion label_smoothed_cross_entropy --label-smoothing 0.1)
 # An update sees 80000 tokens: GPUS, on NODES machines, x TOKENS at a time x the updates of --update-freq. GPUs of 16 GB
 # need TOKENS=5000. The authors trained in float32 (PRECISION=fp32): a third more memory, about three times the hours.
 GPUS=${GPUS:-8} NODES=${NODES:-1} PRECISION=${PRECISION:-fp16}

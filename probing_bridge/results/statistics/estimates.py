@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -52,6 +52,16 @@ class Estimate:
         share = (1 + confidence) / 2
         reach = self.error * float(stdtrit(self.degrees, share) if math.isfinite(self.degrees) else ndtri(share))
         return self.effect - reach, self.effect + reach
+
+    def of_study(self, runs: int, times: int = 1) -> Estimate:
+        """The same effect in a study of so many runs and so many times the sentences, which spread as they do here.
+
+        Its degrees are those of the part of the runs, the only one that is estimated; without such a part these ones.
+        """
+        own = 0.0 if runs == 1 else self.of_runs**2 / runs
+        total = own + self.of_sentences**2 / times
+        degrees = total**2 / (own**2 / (runs - 1)) if own else self.degrees
+        return replace(self, error=total**0.5, degrees=degrees, runs=runs)
 
     def p_above(self, null: float = 0.0) -> float:
         """One-sided p of an effect that is not above `null`; NaN where the error is not known."""

@@ -77,14 +77,11 @@ def runs_needed(question: Question, confidence: float = CONFIDENCE, wanted: floa
         Between 2 and 100; None where no such number is enough (the test sentences are too few), or one run tells
         nothing of how runs spread.
     """
-    estimate = question.estimate
-    if math.isnan(estimate.of_runs):
+    if math.isnan(question.estimate.of_runs):
         return None
+    estimate = replace(question.estimate, degrees=math.inf)  # of sentences alone: as good as known
     for runs in range(2, MOST_RUNS + 1):
-        own, shared = estimate.of_runs**2 / runs, estimate.of_sentences**2
-        total = own + shared
-        degrees = total**2 / (own**2 / (runs - 1)) if own else math.inf
-        study = replace(estimate, error=total**0.5, degrees=degrees, runs=runs)
+        study = estimate.of_study(runs)
         if power(study, question.claimed, question.paper, question.margin, confidence, question.least) >= wanted:
             return runs
     return None

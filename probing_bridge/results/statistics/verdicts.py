@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from probing_bridge.results.statistics.estimates import CONFIDENCE, Estimate
 from probing_bridge.results.statistics.holm import holm, holm_confidences
@@ -173,17 +173,12 @@ def _items_needed(question: Question, confidence: float) -> int | None:
     estimate = question.estimate
     if not estimate.of_sentences > 0:
         return None
-    own = 0.0 if estimate.runs == 1 else estimate.of_runs**2 / estimate.runs
 
     def decided(times: int) -> bool:
-        total = own + estimate.of_sentences**2 / times
-        degrees = max(total**2 / (own**2 / (estimate.runs - 1)), 1.0) if own else estimate.degrees
-        interval = replace(estimate, error=total**0.5, degrees=degrees).interval(confidence)
-        return _word(question, interval)[0] != CANNOT_TELL
+        return _word(question, estimate.of_study(estimate.runs, times).interval(confidence))[0] != CANNOT_TELL
 
-    times = bisect_left(
-        range(MOST_ITEMS + 1), True, lo=2, key=decided
-    )  # intervals of more items are inside one another
+    # The more items, the shorter: each interval is inside those of fewer.
+    times = bisect_left(range(MOST_ITEMS + 1), True, lo=2, key=decided)
     return times if times <= MOST_ITEMS else 0
 
 
