@@ -26,13 +26,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 def whole_number(text: str) -> int:
     """A whole number from 0."""
     if not text.isdecimal() or int(text) > MOST_LEVELS:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, at least 0")
+        raise argparse.ArgumentTypeError(f"{text!r:.80}: expected a whole number from 0 to {MOST_LEVELS}")
     return int(text)
 
 
 def _tokens(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= MOST_LEVELS:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, at least 1")
+        raise argparse.ArgumentTypeError(f"{text!r:.80}: expected a whole number from 1 to {MOST_LEVELS}")
     return int(text)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from probing_bridge import __version__
 from probing_bridge.errors import BridgeError
-from probing_bridge.formats.origin import Origin
+from probing_bridge.formats.origin import MOST_LEVELS, Origin
 
 FORMATS = ("liu", "npz", "vectors")
 
@@ -50,8 +50,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     if (arguments.format == "vectors") != (arguments.sentences is not None):
         raise BridgeError("--sentences goes with --from vectors, and only with it")
-    if arguments.level is not None and not 0 <= arguments.level < 2**63:
-        raise BridgeError(f"--level {arguments.level}: expected at least 0, the dense model, in 64 bits")
+    if arguments.level is not None and not 0 <= arguments.level <= MOST_LEVELS:
+        raise BridgeError(f"--level {arguments.level}: expected at least 0, the dense model, and at most {MOST_LEVELS}")
     note = ""
     with ExitStack() as opened:
         source: WordVectors

@@ -211,7 +211,7 @@ def _read_suite(node: yaml.Node, root: Path, faults: LineFaults) -> tuple[dict[s
             faults.append((None, "has no key `tasks`, and no `treebank`"))
         return said, {}
     sources = Sources()
-    tasks = _read_treebank(*top["treebank"], root, sources, faults) if "treebank" in top else {}
+    tasks = _read_treebank(*top["treebank"], root, sources, compat, faults) if "treebank" in top else {}
     named = _entries(top["tasks"][0], "tasks", tuple(TASKS), faults) if "tasks" in top else ()
     for name, value, line in named:
         task = _read_task(name, value, line, root, sources, compat, faults)
@@ -225,16 +225,16 @@ def _read_suite(node: yaml.Node, root: Path, faults: LineFaults) -> tuple[dict[s
 
 
 def _read_treebank(
-    node: yaml.Node, line: int, root: Path, sources: Sources, faults: LineFaults
+    node: yaml.Node, line: int, root: Path, sources: Sources, compat: bool, faults: LineFaults
 ) -> dict[str, SuiteTask]:
     """The tasks of a treebank: parts of speech, arcs, relations, and each feature that tells words apart in it."""
-    pos = _read_task("pos", node, line, root, sources, False, faults)
+    pos = _read_task("pos", node, line, root, sources, compat, faults)
     if pos is None or faults:
         return {}
     try:
         for split in SPLITS:
-            sources.expect(pos.path(split), "conllu", compat=False)
-        values = [feature_values(sources.get(pos.path(split), "conllu", compat=False)) for split in SPLITS]
+            sources.expect(pos.path(split), "conllu", compat=pos.compat)
+        values = [feature_values(sources.get(pos.path(split), "conllu", compat=pos.compat)) for split in SPLITS]
     except BridgeError as error:
         faults.append((line, str(error)))
         return {}

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,8 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probing_bridge.errors import BridgeError, InputError
-from probing_bridge.exchange.jiant_files import FILES, LABELS
+from probing_bridge.errors import BridgeError
+from probing_bridge.exchange.jiant_files import FILES, check_task
 from probing_bridge.formats.representations import Representations
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -100,18 +99,10 @@ def load_task(folder: Path) -> Any:
         An instance of jiant's PosTask (single words) or DepTask (pairs), or of a subclass that only has other labels.
 
     Raises:
-        InputError: Not such a folder.
+        InputError: Not such a folder, or a line of another kind.
         BridgeError: jiant is not installed.
     """
-    paths = {split: folder / name for split, name in FILES.items()}
-    for path in (*paths.values(), folder / LABELS):
-        if not path.is_file():
-            raise InputError("no such file; write it with `export --to jiant`", path)
-    labels = json.loads((folder / LABELS).read_text(encoding="utf-8"))
-    with open(paths["train"], encoding="utf-8") as file:
-        targets = next((line["targets"] for line in map(json.loads, file) if line["targets"]), None)
-    if targets is None:
-        raise InputError("holds no item to learn from", paths["train"])
+    labels, are_pairs = check_task(folder)
     try:
         from jiant.tasks.lib.edge_probing import dep, pos
         from jiant.tasks.lib.templates.shared import labels_to_bimap
@@ -119,7 +110,7 @@ def load_task(folder: Path) -> Any:
         raise BridgeError(
             f"jiant does not import ({error}); see docs/jiant.md for its two installation steps"
         ) from error
-    original = dep.DepTask if "span2" in targets[0] else pos.PosTask
+    original = dep.DepTask if are_pairs else pos.PosTask
     to_id, to_label = labels_to_bimap(labels)
     own: Any = type(original.__name__, (original,), {"LABELS": labels, "LABEL_TO_ID": to_id, "ID_TO_LABEL": to_label})
     example = type("Example", (original.Example,), {"task": property(lambda self: own)})
@@ -128,8 +119,8 @@ def load_task(folder: Path) -> Any:
         return [example(**one.to_dict()) for one in original._create_examples(lines, set_type)]
 
     own.Example, own._create_examples = example, classmethod(create)
-    files = {"train": paths["train"], "val": paths["dev"], "test": paths["test"]}
-    return own(folder.name, {name: str(path) for name, path in files.items()})
+    files = {"train": FILES["train"], "val": FILES["dev"], "test": FILES["test"]}
+    return own(folder.name, {split: str(folder / name) for split, name in files.items()})
 
 
 def word_tokenizer(texts: Sequence[str], folder: Path) -> Any:

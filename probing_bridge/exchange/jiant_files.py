@@ -9,7 +9,7 @@ files back with jiant's own classes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from probing_bridge.corpora.suite import SPLITS, SuiteTask
 from probing_bridge.corpora.tasks import TASKS
 from probing_bridge.errors import BridgeError, InputError
 from probing_bridge.formats.files import folder_beside
+from probing_bridge.formats.text import file_bytes, numbered_lines, plain_text
 
 FILES = {"train": "train.jsonl", "dev": "val.jsonl", "test": "test.jsonl"}
 LABELS = "labels.json"
@@ -70,3 +71,54 @@ def _targets(instance: Instance) -> Iterator[dict[str, Any]]:
     for place, label in zip(places, instance.labels, strict=True):
         spans = place if isinstance(place, tuple) else (place,)
         yield {f"span{number}": [one, one + 1] for number, one in enumerate(spans, 1)} | {"label": str(label)}
+
+
+def check_task(folder: Path) -> tuple[list[str], bool]:
+    """Checks the files of a task: jiant's reader takes what is there, and its head falls over it later.
+
+    Args:
+        folder: What `write_task` wrote.
+
+    Returns:
+        The labels, and whether items are pairs of words.
+
+    Raises:
+        InputError: A file that is not there, or a line that is not what `write_task` writes.
+    """
+    for name in (*FILES.values(), LABELS):
+        if not (folder / name).is_file():
+            raise InputError("no such file; write it with `export --to jiant`", folder / name)
+    labels = _parsed(plain_text(file_bytes(folder / LABELS), folder / LABELS), folder / LABELS)
+    if not (isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels)):
+        raise InputError("expected a list of labels", folder / LABELS)
+    sizes = set[int]()  # of items, in words
+    for path in (folder / name for name in FILES.values()):
+        found = {size for number, line in numbered_lines(path) for size in _item_sizes(line, labels, path, number)}
+        if not found:
+            raise InputError("holds no item", path)
+        sizes |= found
+    if len(sizes) > 1:
+        raise InputError("holds items of one word and of two", folder)
+    return labels, sizes == {2}
+
+
+def _parsed(text: str, path: Path, line: int | None = None) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"expected JSON ({error})", path, line) from error
+
+
+def _item_sizes(line: str, labels: Sequence[str], path: Path, number: int) -> Iterator[int]:
+    """Of how many words each item of a line is."""
+    entry = _parsed(line, path, number)
+    text, targets = (entry.get(name) for name in ("text", "targets")) if isinstance(entry, dict) else (None, None)
+    if not isinstance(text, str) or not isinstance(targets, list):
+        raise InputError('expected {"text": "w1 w2", "targets": [...]}', path, number)
+    words = [[place, place + 1] for place in range(len(text.split()))]
+    for target in targets:
+        spans = [target[name] for name in ("span1", "span2") if name in target] if isinstance(target, dict) else []
+        if not spans or not all(span in words for span in spans) or target.get("label") not in labels:
+            found = f"{target!s:.80}"
+            raise InputError(f"expected one or two words, and a label of {LABELS}, found {found}", path, number)
+        yield len(spans)

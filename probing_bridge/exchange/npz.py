@@ -116,6 +116,12 @@ class _Npz:
         self._place.__exit__(kind, error, trace)
 
 
+def _are_finite(layer: np.ndarray) -> bool:
+    """Whether values are finite as float32 too."""
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(layer.astype(np.float32, copy=False)).all())
+
+
 _BROKEN = (zlib.error, zipfile.BadZipFile, NotImplementedError, MemoryError, SyntaxError)
 
 
@@ -158,6 +164,8 @@ class NpzVectors:
         self._rows: dict[str, tuple[int, int]] = {}
         for number, (first, last) in enumerate(pairwise(offsets.tolist()), start=1):
             sentence = sentence_text(self._words[first:last])
+            if not sentence:
+                raise InputError(f"sentence {number} is one empty word; take it out", path)
             if sentence in self._rows:
                 raise InputError(f"sentence {number}, {sentence!r:.80}, is in it twice; take one out", path)
             self._rows[sentence] = (first, last)
@@ -173,10 +181,10 @@ class NpzVectors:
 
     def _check(self, offsets: np.ndarray) -> None:
         words, shapes = self._words, [layer.shape for layer in self._states]
-        if not shapes or len(set(shapes)) > 1 or len(shapes[0]) != 2 or shapes[0][0] != len(words):
+        if not shapes or len(set(shapes)) > 1 or len(shapes[0]) != 2 or shapes[0][0] != len(words) or not shapes[0][1]:
             raise InputError(f"{len(words)} words, but layers of shape {shapes}", self._path)
-        if any(layer.dtype.kind != "f" or not np.isfinite(layer).all() for layer in self._states):
-            raise InputError("a layer holds a value that is no finite float", self._path)
+        if any(layer.dtype.kind != "f" or not _are_finite(layer) for layer in self._states):
+            raise InputError("a layer holds a value that is no finite float of 32 bits", self._path)
         if (word := divided_word(words)) is not None:
             raise InputError(f"the word {word!r:.80} has white space in it", self._path)
         numbers = offsets.tolist() if offsets.dtype.kind in "iu" and offsets.ndim == 1 else []

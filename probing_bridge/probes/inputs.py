@@ -5,23 +5,23 @@ Every function adds what is wrong to the faults that it is given, and returns wh
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from probing_bridge.corpora.readers.source import MAX_JSON
 from probing_bridge.corpora.suite import Suite
 from probing_bridge.corpora.tasks import TASKS, label_vocabulary
 from probing_bridge.errors import BridgeError, Faults, InputError
 from probing_bridge.formats.origin import common_experiment
 from probing_bridge.formats.representations import Representations, sentence_text
 from probing_bridge.formats.tables import read_table
+from probing_bridge.formats.text import file_bytes
 from probing_bridge.probes.grid import Job, ModelInfo
 from probing_bridge.probes.measures import SPLITS, TaskData, TaskSpec
 from probing_bridge.probes.metrics import METRICS
-from probing_bridge.probes.parts import all_parts
+from probing_bridge.probes.parts import Part
 
 
 def task_specs(suite: Suite, only: Sequence[str] | None, faults: Faults) -> dict[str, TaskSpec]:
@@ -53,15 +53,7 @@ def task_specs(suite: Suite, only: Sequence[str] | None, faults: Faults) -> dict
 
 def _content_hash(path: Path) -> str:
     """The sha256 of a file's text, packed or not."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    digest = hashlib.sha256()
-    try:
-        with opened(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"cannot be read ({error})", path) from error
-    return digest.hexdigest()
+    return hashlib.sha256(file_bytes(path, longest_line=MAX_JSON)).hexdigest()
 
 
 def read_tasks(suite: Suite, specs: dict[str, TaskSpec], names: Iterable[str], faults: Faults) -> dict[str, TaskData]:
@@ -166,12 +158,15 @@ def check_sides(models: Sequence[ModelInfo], side: str) -> None:
             raise BridgeError(f"{model.path}: holds words of the {of}, but the suite is of the {side} side")
 
 
-def check_table(output: Path, folder: Path, models: Sequence[ModelInfo], *, allow_mixed: bool) -> None:
+def check_table(
+    output: Path, folder: Path, parts: Sequence[Part], models: Sequence[ModelInfo], *, allow_mixed: bool
+) -> None:
     """Refuses to replace a table whose jobs are not beside it, or to add to one of another experiment.
 
     Args:
         output: The results folder.
         folder: The folder of parts.
+        parts: Those that are not out of date.
         models: The representation files.
         allow_mixed: Whether several experiments may stand in one table; a branch and what it came from always may.
 
@@ -186,7 +181,7 @@ def check_table(output: Path, folder: Path, models: Sequence[ModelInfo], *, allo
     before = set(read_table(table, "probes")["experiment"])
     if allow_mixed or not before or before == {model.experiment for model in models}:
         return
-    origins = [part.origin for part in all_parts(folder) if part.key.measure != "baseline"]
+    origins = [part.origin for part in parts if part.key.measure != "baseline"]
     if common_experiment([*origins, *(model.origin for model in models)]) is None:
         shown = ", ".join(sorted(one or "unknown" for one in before))
         raise InputError(
@@ -194,13 +189,40 @@ def check_table(output: Path, folder: Path, models: Sequence[ModelInfo], *, allo
         )
 
 
+def check_levels(output: Path, parts: Sequence[Part], models: Sequence[ModelInfo]) -> None:
+    """Refuses a second file of words of one level: other pieces of a word, or words of the other side.
+
+    Rows of tables and figures are told apart by experiment and level, not by the file that they are of.
+
+    Args:
+        output: The results folder.
+        parts: Those that are not out of date.
+        models: The representation files.
+
+    Raises:
+        BridgeError: Such a file, and the other one.
+    """
+    own = {(model.experiment, model.name) for model in models}
+    names: dict[tuple[str, int | None], str] = {}
+    for part in parts:
+        if part.key.measure != "baseline" and (part.key.experiment, part.key.model) not in own:
+            names[part.key.experiment, part.origin.level] = part.key.model
+    for model in models:
+        level = model.origin.level
+        other = names.setdefault((model.experiment, level), model.name)
+        if level is not None and other != model.name:
+            text = f"is of level {level} of its experiment as {other!r} is, and {output} can have one file of it"
+            raise BridgeError(f"{model.path}: {text}: give it an --output of its own")
+
+
 def check_representations(jobs: Iterable[Job], tasks: dict[str, TaskData], faults: Faults) -> None:
-    """Looks up every sentence that the jobs need, so that a missing one is found before anything is trained.
+    """Looks up every sentence that the jobs need, so that what lacks is found before anything is trained.
 
     Args:
         jobs: Unfinished jobs.
         tasks: The data of their tasks, of those that could be read.
-        faults: Gets a line for each file that lacks sentences: how many, and the first.
+        faults: Gets a line for each file that lacks sentences: how many, and the first; and one for the first sentence
+            of a file that has another number of vectors than words.
     """
     wanted: dict[Path, set[str]] = {}
     for job in jobs:
@@ -210,6 +232,7 @@ def check_representations(jobs: Iterable[Job], tasks: dict[str, TaskData], fault
         sentences = {sentence_text(tokens): tokens for name in sorted(names) for tokens in tasks[name].sentences}
         with Representations(path) as representations:
             missing = [text for text, tokens in sentences.items() if tokens not in representations]
+            faults.of(representations.check_shapes, filter(representations.__contains__, sentences.values()))
         if missing:
             shown = missing[0] if len(missing[0]) <= 80 else missing[0][:77] + "..."
             text = f"{len(missing)} of {len(sentences)} sentences are missing, the first is {shown!r}; "

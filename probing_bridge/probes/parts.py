@@ -2,27 +2,34 @@
 
 A part appears whole or not at all, and the tables are assembled from parts, so a run that is killed loses only the
 job it was at, and no row is ever there twice. A job that runs is locked, and two
-runners on one folder share the work.
+runners on one folder share the work. Beside the parts stands which data and files the last run knew: parts of others
+are out of date. They stay on disk, and in no table.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from probing_bridge import __version__
+from probing_bridge.errors import InputError
 from probing_bridge.formats.files import written_beside
+from probing_bridge.formats.locks import locked
 from probing_bridge.formats.origin import Origin
 from probing_bridge.probes.measures import Outcome
 from probing_bridge.probes.metrics import Predictions
 
 PARTS = "probes.parts"  # their folder, beside the tables
 _OF_PREDICTIONS = ("gold", "predicted", "offsets", "top3", "counted")
+_CURRENT = "current.json"  # beside the parts: task -> hash of its data, experiment/model -> hash of its file
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,13 @@ class PartKey:
 
 
 def _plain_name(text: str) -> str:
-    """A folder name without surprises."""
-    return re.sub(r"[^\w.=+-]", "_", text).lstrip(".") or "-"
+    """A folder name without surprises, another one for each text."""
+    if not text:
+        return "-"
+    name = re.sub(r"[^\w.=+-]", "_", text).lstrip(".")
+    if name == text != "-":
+        return name
+    return f"{name[:60]}-{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)
@@ -164,3 +176,71 @@ def all_parts(folder: Path) -> list[Part]:
     """
     found = (load_part(path, with_arrays=False) for path in sorted(folder.glob("*/*/*.npz")))
     return [part for part in found if part is not None]
+
+
+def note_current(folder: Path, data: Mapping[str, str], representations: Mapping[tuple[str, str], str]) -> None:
+    """Says of which data and files parts are from now on; of tasks and models not named, what was said before holds.
+
+    Args:
+        folder: The folder of parts.
+        data: Task -> hash of its data.
+        representations: (experiment, model) -> hash of its file.
+
+    Raises:
+        InputError: What was said before cannot be read.
+    """
+    with locked(folder / "current.lock", wait=True):
+        known = _noted(folder) | {_of_task(task): found for task, found in data.items()}
+        known |= {_of_model(*model): found for model, found in representations.items()}
+        with written_beside(folder / _CURRENT, shared=True) as beside:
+            beside.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def current_parts(folder: Path) -> list[Part]:
+    """The parts of this package's version whose data and files are those of the last run that knew them.
+
+    Args:
+        folder: The folder of parts.
+
+    Returns:
+        The parts in the order of their names.
+
+    Raises:
+        InputError: Parts of several states of one task or file of which nothing says which is the last.
+    """
+    noted, current, unnoted = _noted(folder), [], dict[str, set[str]]()
+    for part in all_parts(folder):
+        key, of = part.key, part.fingerprint
+        found = {_of_task(key.task): of["data_hash"]}
+        if of["reps_hash"]:
+            found[_of_model(key.experiment, key.model)] = of["reps_hash"]
+        if of["package_version"] == __version__ and all(noted.get(name, own) == own for name, own in found.items()):
+            current.append(part)
+            for name in found.keys() - noted.keys():
+                unnoted.setdefault(name, set()).add(found[name])
+    for name, states in unnoted.items():
+        if len(states) > 1:
+            raise InputError(f"has parts of {len(states)} states of {name}: probe it again here", folder)
+    return current
+
+
+def _of_task(task: str) -> str:
+    return f"task {task}"
+
+
+def _of_model(experiment: str, model: str) -> str:
+    return f"model {experiment}/{model}"
+
+
+def _noted(folder: Path) -> dict[str, str]:
+    """What `note_current` wrote."""
+    path = folder / _CURRENT
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read ({error}); remove it, and probe all again", path) from error
+    if not isinstance(known, dict) or not all(isinstance(found, str) for found in known.values()):
+        raise InputError("is not what `probe` writes; remove it, and probe all again", path)
+    return known

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probing_bridge import __version__
 from probing_bridge.formats.activations.layout import layer_order
 from probing_bridge.formats.columns import TABLES
 from probing_bridge.formats.locks import locked
@@ -22,7 +21,7 @@ from probing_bridge.formats.tables import empty_table, write_table
 from probing_bridge.probes.intervals import N_RESAMPLES, Resampled, over_seeds, resample, resampled, resampled_score
 from probing_bridge.probes.measures import CODE_SCORES, GAIN, MEASURES, SELECTIVITY
 from probing_bridge.probes.metrics import METRICS, Predictions, label_sums, score
-from probing_bridge.probes.parts import Part, PartKey, all_parts, load_part
+from probing_bridge.probes.parts import Part, PartKey, current_parts, load_part
 
 _LABEL_SCORES = {name: METRICS[f"{name}_i"].score for name in ("precision", "recall", "f1")}
 _EMBEDDINGS = "0"
@@ -248,30 +247,19 @@ def _by_number(column: pd.Series) -> pd.Series:
     return column.map(order)
 
 
-def write_tables(
-    output: Path,
-    folder: Path,
-    data_hashes: dict[str, str],
-    reps_hashes: dict[tuple[str, str], str],
-    n_resamples: int = N_RESAMPLES,
-) -> dict[str, pd.DataFrame]:
-    """Writes the tables from all finished parts, each whole or not at all.
-
-    Parts of this run's tasks on other data, or of this run's models from other files, are out of date: they stay on
-    disk but not in the tables.
+def write_tables(output: Path, folder: Path, n_resamples: int = N_RESAMPLES) -> dict[str, pd.DataFrame]:
+    """Writes the tables from all finished parts that are not out of date, each whole or not at all.
 
     Args:
         output: The results folder.
         folder: The folder of parts.
-        data_hashes: Task -> hash of its data in this run.
-        reps_hashes: (experiment, model) -> hash of its file in this run.
         n_resamples: Bootstrap samples behind each interval and p-value.
 
     Returns:
         Name of the table -> its rows.
     """
     with locked(folder / "tables.lock", wait=True):  # parts are listed in it: the last tables written have all rows
-        tables = assemble(_current_parts(folder, data_hashes, reps_hashes), folder, n_resamples)
+        tables = assemble(current_parts(folder), folder, n_resamples)
         for name, rows in tables.items():
             frame = tables[name] = rows if len(rows) else empty_table(name)
             for column, dtype in TABLES[name].columns.items():
@@ -279,15 +267,3 @@ def write_tables(
                     frame[column] = frame[column].astype("Int64")
             write_table(frame, name, output / f"{name}.csv")
     return tables
-
-
-def _current_parts(folder: Path, data_hashes: dict[str, str], reps_hashes: dict[tuple[str, str], str]) -> list[Part]:
-    """The parts of this package's version that are of the same data and files as this run's, or of none of this run."""
-    current = []
-    for part in all_parts(folder):
-        key, found = part.key, part.fingerprint
-        same_data = data_hashes.get(key.task, found["data_hash"]) == found["data_hash"]
-        same_file = reps_hashes.get((key.experiment, key.model), found["reps_hash"]) == found["reps_hash"]
-        if same_data and same_file and found["package_version"] == __version__:
-            current.append(part)
-    return current

@@ -17,7 +17,7 @@ from probing_bridge.probes.costs import announcement, seconds
 from probing_bridge.probes.executors import Executor, run_here, run_in_processes, run_on_cluster
 from probing_bridge.probes.grid import Job, ModelInfo, Unit, list_jobs, make_units, unfinished
 from probing_bridge.probes.measures import TaskData, TaskSpec
-from probing_bridge.probes.parts import PARTS
+from probing_bridge.probes.parts import PARTS, current_parts, note_current
 from probing_bridge.probes.problem import Recipe
 from probing_bridge.probes.rows import write_tables
 from probing_bridge.probes.units import Ending
@@ -118,21 +118,24 @@ def run(request: Request) -> Finished:
     for warning in inputs.warnings(plan.models, plan.language):
         tell(f"warning: {warning}")
     remove_leftovers(request.folder)
+    try:
+        request.folder.mkdir(parents=True, exist_ok=True)
+        note_current(
+            request.folder,
+            {name: spec.data_hash for name, spec in plan.specs.items()},
+            {(model.experiment, model.name): model.hash for model in plan.models},
+        )
+    except OSError as error:
+        raise InputError(f"cannot be written ({error.strerror or error})", request.folder) from error
     failed: list[Ending] = []
     if plan.left:
-        try:
-            request.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot be written ({error.strerror or error})", request.folder) from error
         sharing = request.workers if request.cluster is None else 1
         units = make_units(
             plan.left, plan.tasks, request.folder, request.command, request.workers, sharing, request.memory
         )
         tell(announcement(plan.left, len(plan.jobs), plan.tasks))
         failed = work(_executor(request), units)
-    data_hashes = {name: spec.data_hash for name, spec in plan.specs.items()}
-    reps_hashes = {(model.experiment, model.name): model.hash for model in plan.models}
-    tables = write_tables(request.output, request.folder, data_hashes, reps_hashes, request.resamples)
+    tables = write_tables(request.output, request.folder, request.resamples)
     return Finished(tables, len(plan.jobs), failed)
 
 
@@ -154,7 +157,9 @@ def make_plan(request: Request) -> Plan:
     if not request.allow_mixed and models:
         faults.of(inputs.check_experiments, models)
     faults.of(inputs.check_sides, models, "" if suite is None else suite.side)
-    faults.of(inputs.check_table, request.output, request.folder, models, allow_mixed=request.allow_mixed)
+    parts = faults.of(current_parts, request.folder) or []
+    faults.of(inputs.check_table, request.output, request.folder, parts, models, allow_mixed=request.allow_mixed)
+    faults.of(inputs.check_levels, request.output, parts, models)
     jobs = list_jobs(models, list(specs.values()), request.recipes, request.measures)
     left = [job for whole in jobs if (job := unfinished(whole, request.folder)) is not None]
     names = dict.fromkeys(job.task.name for job in left)

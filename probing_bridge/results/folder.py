@@ -151,6 +151,8 @@ MUST_AGREE: dict[str, tuple[str, tuple[str, ...]]] = {
     "package_version": ("package versions", ()),
     "sentence_hash": ("sentences", ()),
     "data_hash": ("data of one task", ("task",)),
+    "reps_hash": ("files of one model", ("experiment", "model")),
+    "model": ("files of one level", ("experiment", "level")),
 }
 
 
@@ -162,17 +164,17 @@ def _values(frame: pd.DataFrame, column: str) -> list[str]:
 def require_one(tables: dict[str, pd.DataFrame], column: str, rule: tuple[str, tuple[str, ...]], folder: Path) -> None:
     """Refuses a folder in which a column that identifies the experiment has several values."""
     what, within = rule
-    seen: dict[tuple[str, ...], dict[str, str]] = {}
+    seen: dict[tuple[object, ...], dict[str, str]] = {}
     for name, frame in tables.items():
         if column not in frame.columns:
             continue
-        filled = frame.loc[frame[column] != "", [*within, column]].drop_duplicates()
+        filled = frame.loc[frame[column] != "", [*within, column]].drop_duplicates().dropna()
         for *place, value in filled.itertuples(index=False):
             seen.setdefault(tuple(place), {}).setdefault(value, f"{name}.csv")
     for group, values in seen.items():
         if len(values) > 1:
             listed = ", ".join(f"{value[:40]} ({where})" for value, where in sorted(values.items()))
-            inside = f" {' '.join(group)}" if group else ""
+            inside = f" {' '.join(map(str, group))}" if group else ""
             raise InputError(
                 f"mixed {what}{inside}: {listed}; give each its own folder, or pass --allow-mixed to take them as one",
                 folder,

@@ -13,6 +13,7 @@ TOKEN = re.compile(r"[()]|[^\s()]+")
 MARKS = re.compile("[-=|]")  # before function tags and indices
 EMPTY_ELEMENT = "-NONE-"
 COMMENTS = (";", "<", "*")
+MOST_BRACKETS = 200  # in each other: trees are walked by recursion, and the deepest of a treebank has some forty
 
 
 @dataclass
@@ -63,7 +64,7 @@ def read_trees(source: Source) -> Iterator[Node]:
         Each tree; an outermost bracket without a label stays.
 
     Raises:
-        InputError: Brackets that are not balanced, or that hold neither one word nor brackets.
+        InputError: Brackets that are not balanced or nested too deeply, or that hold neither one word nor brackets.
     """
     stack: list[Node] = []
     for number, line in enumerate(source.lines(), 1):
@@ -72,6 +73,8 @@ def read_trees(source: Source) -> Iterator[Node]:
         for token in TOKEN.findall(line):
             if token == "(":
                 stack.append(Node("", number))
+                if len(stack) > MOST_BRACKETS:
+                    raise source.fault(f"more than {MOST_BRACKETS} brackets in each other", number)
                 if len(stack) > 1:
                     stack[-2].children.append(stack[-1])
             elif not stack:

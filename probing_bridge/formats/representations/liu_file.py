@@ -123,6 +123,21 @@ class LiuFile:
         """The sha256 of the file's bytes, in hexadecimal."""
         return file_hash(self.path)
 
+    def open_sentence(self, number: int) -> h5py.h5d.DatasetID:
+        """The array of a sentence, of which nothing is read but the header.
+
+        Raises:
+            InputError: It has another number of words, layers or dimensions than it should.
+        """
+        name, n_words = shown(self.texts[number]), int(self.offsets[number + 1] - self.offsets[number])
+        dataset, shape = self._open(number)
+        if shape[1] != n_words:
+            raise InputError(f"{name} has {n_words} words but {shape[1]} vectors", self.path)
+        expected = (len(self.layers), n_words, self.dim)
+        if shape != expected:
+            raise InputError(f"{name}: expected the shape {expected} of the first sentence, found {shape}", self.path)
+        return dataset
+
     def read(self, place: int, first: int, last: int, out: np.ndarray) -> None:
         """Reads texts of a layer; see RepresentationFile.
 
@@ -132,15 +147,7 @@ class LiuFile:
         """
         start = self.offsets[first]
         for number in range(first, last):
-            name, n_words = shown(self.texts[number]), int(self.offsets[number + 1] - self.offsets[number])
-            dataset, shape = self._open(number)
-            if shape[1] != n_words:
-                raise InputError(f"{name} has {n_words} words but {shape[1]} vectors", self.path)
-            expected = (len(self.layers), n_words, self.dim)
-            if shape != expected:
-                raise InputError(
-                    f"{name}: expected the shape {expected} of the first sentence, found {shape}", self.path
-                )
+            name, dataset = shown(self.texts[number]), self.open_sentence(number)
             rows = out[self.offsets[number] - start : self.offsets[number + 1] - start]
             chosen = dataset.get_space()
             if len(dataset.shape) == 3:

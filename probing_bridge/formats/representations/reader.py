@@ -132,6 +132,17 @@ class Representations:
                 file.read(self.layers.index(layer), first, last, out[place, row : row + n_rows])
                 row += n_rows
 
+    def check_shapes(self, sentences: Iterable[Sequence[str]]) -> None:
+        """Looks whether sentences have a vector for each word, without reading any.
+
+        Raises:
+            InputError: One that is not there, or has another number of words, layers or dimensions than it should.
+        """
+        for file, first, last in self._runs(sentences):
+            if isinstance(file, LiuFile):  # ours was checked when it was opened
+                for number in range(first, last):
+                    file.open_sentence(number)
+
     def _runs(self, sentences: Iterable[Sequence[str]]) -> list[tuple[RepresentationFile | LiuFile, int, int]]:
         """Sentences as ranges of texts that follow each other in a file, of at most _PIECE numbers a layer."""
         runs: list[tuple[RepresentationFile | LiuFile, int, int]] = []

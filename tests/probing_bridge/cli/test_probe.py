@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import multiprocessing
 import random
@@ -338,8 +339,8 @@ def test_every_fault_is_told_at_once(
     printed = capsys.readouterr().err.splitlines()
     told = [
         f"{tmp_path / 'out'}: is not a folder", "--tasks nonsense: not in", "--tasks ner: not in",
-        f"{absent[0]}: no such file", f"{absent[1]}: no such file", f"{damaged}: sentence", f"{gaps[0]}: 3 of ",
-        f"{gaps[1]}: 4 of ",
+        f"{absent[0]}: no such file", f"{absent[1]}: no such file", f"{damaged}: sentence",
+        f"{gaps[0]}: is of level 0 of its experiment as 'lth0' is", f"{gaps[0]}: 3 of ", f"{gaps[1]}: 4 of ",
     ]  # fmt: skip
     assert len(printed) == len(told)
     for line, text in zip(printed, told, strict=True):
@@ -409,6 +410,81 @@ def test_tables_of_other_runs_are_not_overwritten(
     (tmp_path / "copy" / "probes.csv").write_bytes(before)
     capsys.readouterr()
     assert "not the finished jobs" in refused(arguments(inputs, tmp_path / "copy", *few), capsys)
+
+
+def test_files_of_unsound_sizes_are_told_before_training(
+    inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A corpus that would unpack to far more than it is; and a sentence of Liu's layout with too few vectors."""
+    suite = write_corpus(tmp_path)
+    tasks = load_suite(suite).tasks.values()
+    texts = {i.tokens for task in tasks for split in ("train", "dev", "test") for i in task.read(split)}
+    with h5py.File(tmp_path / "liu.hdf5", "w") as file:
+        index = {" ".join(tokens): str(number) for number, tokens in enumerate(sorted(texts))}
+        for text, number in index.items():
+            file[number] = np.zeros((2, text.count(" ") + (number != "7"), 4), "f4")
+        file.create_dataset("sentence_to_index", shape=(1,), dtype=h5py.string_dtype())[0] = json.dumps(index)
+    few = ("--tasks", "pos", "--layers", "0")
+    short = list(index)[7]
+    message = refused(arguments((suite, [tmp_path / "liu.hdf5"]), tmp_path / "results", *few), capsys)
+    assert f"{short!r} has {short.count(' ') + 1} words but {short.count(' ')} vectors" in message
+    with gzip.open(tmp_path / "train.conllu.gz", "wb") as file:
+        for _ in range(50):
+            file.write(b"\n" * (1 << 20))
+    suite.write_text(suite.read_text().replace('"train.conllu"', '"train.conllu.gz"'))
+    message = refused(arguments((suite, inputs[1]), tmp_path / "results", *few), capsys)
+    assert "train.conllu.gz: has more than 4,194,304 bytes of text" in message
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_level_has_one_file_of_words(
+    inputs: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows and figures do not say of which file they are: words pooled otherwise need results of their own."""
+    suite, (dense, _) = inputs
+    few, output = ("--tasks", "ef", "--layers", "0"), tmp_path / "results"
+    first = write_representations(tmp_path / "first.hdf5", suite, 0)
+    told = f"{first}: is of level 0 of its experiment as 'lth0' is, and {output} can have one file of it"
+    assert told in refused(arguments((suite, [dense, first]), output, *few), capsys)
+    assert main(arguments((suite, [dense]), output, *few)) == 0
+    before = (output / "probes.csv").read_bytes()
+    capsys.readouterr()
+    assert told in refused(arguments((suite, [first]), output, *few, "--allow-mixed"), capsys)
+    assert (output / "probes.csv").read_bytes() == before
+    assert main(arguments((suite, [first]), tmp_path / "own", *few)) == 0
+    (again := tmp_path / "again").mkdir()  # encoded anew under its name: it takes the place of the old file
+    renewed = write_representations(again / "lth0.hdf5", suite, 1)
+    with h5py.File(renewed, "a") as file:
+        file.attrs["level"] = 0
+    assert main(arguments((suite, [renewed]), output, *few)) == 0
+    assert (output / "probes.csv").read_bytes() != before and len(comparable(output)) == 3
+
+
+def test_what_is_out_of_date_does_not_come_back_with_another_task(tmp_path: Path) -> None:
+    """Layers that were not probed again are of old sentences and vectors: no gain and no difference is made of them."""
+    reps, output = [tmp_path / f"lth{k}.hdf5" for k in (0, 1)], tmp_path / "results"
+
+    def probe(which: list[Path], *more: str) -> pd.DataFrame:
+        assert main(arguments((suite, which), output, *more)) == 0
+        return read_results(output)["probes"].query("probe == 'linear'")
+
+    for n in (30, 40):  # the corpora grow
+        suite = write_corpus(tmp_path, n)
+        for level, path in enumerate(reps):
+            path.unlink(missing_ok=True)
+            write_representations(path, suite, level)
+        rows = probe(reps, "--tasks", "pos", *(("--layers", "0") if n == 40 else ()))
+    assert set(rows["layer"]) == {"0"}
+    rows = probe(reps, "--tasks", "ef", "--layers", "0")
+    assert set(rows.query("task == 'pos'")["layer"]) == {"0"}
+    rows = probe(reps, "--tasks", "pos", "ef")
+    reps[1].unlink()
+    write_representations(reps[1], suite, 4)  # vectors of its own, and another level
+    rows = probe(reps[1:], "--tasks", "pos", "--layers", "1")
+    assert set(rows.query("model == 'lth1'")["layer"]) == {"1"} and "gain" not in set(rows["metric"][rows.level == 4])
+    rows = probe(reps[:1], "--tasks", "ef")
+    assert set(rows.query("model == 'lth1'")["layer"]) == {"1"}
+    assert set(rows.query("model == 'lth0' and task == 'pos'")["layer"]) == set(LAYERS)
 
 
 def test_a_run_whose_jobs_all_fail_says_so(

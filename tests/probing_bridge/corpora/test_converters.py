@@ -102,6 +102,11 @@ class TestTreebank:
         assert len(ours) > 4000 and all(a[1] == b[1] for a, b in zip(theirs, ours, strict=False))
         assert sum(a[2] == b[2] for a, b in zip(theirs, ours, strict=False)) / len(ours) > 0.95
 
+    @pytest.mark.parametrize("format", ["ptb-trees", "ptb-chunks", "ptb-pos"])
+    def test_deep_trees(self, convert, format):
+        status, _, output = convert(format, "a.mrg", a_mrg=f"{'(NP ' * 199}(NN a){')' * 199}\n")
+        assert status == 0 and output.stat().st_size
+
     def test_conjuncts(self, convert):
         extended = """( (S (NP-CCP (NP-COORD (JJ old) (NNS otters)) (CC-CC and) (NP-COORD (NP (NNS boys)) (PP (IN of)
  (NP-CCP (NP-COORD (NNP Ann)) (CC or) (NP-COORD (NNP Bob)))))) (VP (VBP nap) (NP (-NONE- *T*))) (. .)))
@@ -123,6 +128,7 @@ class TestTreebank:
             ("( (S (NN a)))\nword\n", "a.mrg:2: expected a tree in brackets, found 'word'"),
             ("( (S (NN a)\n  (NP )))\n", "a.mrg:2: (NP ...) needs one word, or brackets inside"),
             ("( (S (-NONE- *)))\n", "a.mrg: nothing in it could be converted"),
+            (f"\n{'(S ' * 400}(NN a){')' * 400}\n", "a.mrg:2: more than 200 brackets in each other"),
         ],
     )
     def test_what_is_no_treebank_is_refused_with_its_line(self, convert, text, fault):
@@ -170,6 +176,7 @@ class TestItHappened:
             ("train\t5\t1\t", "train\t5\t", "t.tsv:4: expected 11 columns, found 10"),
             ("conllu 2\t4", "conllu 2\t5", "en-ud-train.conllu 2 has no word 5: give version 1.2"),
             ("en-ud-train", "en-ud-other", "has no judgement of en-ud-train.conllu"),
+            ("\tleave\ttrue", f"\t{'a' * 200_000}\ttrue\ttrue", "t.tsv:2: expected 11 columns, found 12"),
         ],
     )  # fmt: skip
     def test_another_table_is_refused(self, convert, old, new, fault):

@@ -97,6 +97,16 @@ def test_a_treebank_is_a_source_of_tasks(suite, tmp_path):
     assert sorted(one.labels) == ["det", "nsubj", "obj"]
 
 
+def test_compat_is_for_a_treebank_too(suite, tmp_path):
+    treebank(tmp_path)
+    for text in (f"compat: liu2019\n{TREEBANK}", TREEBANK.replace("}", ", compat: liu2019}")):
+        tasks = suite(text).tasks
+        assert len(tasks) == 4 and all(task.compat for task in tasks.values())
+        assert [task.read("train") for task in tasks.values()] == [
+            read_instances(name, tmp_path / "tb.conllu", compat=True) for name in tasks
+        ]
+
+
 TREES = "(S (NP (DT the) (NN cat)) (VP (VBZ sleeps)))\n"
 ON_TREES = "".join(
     f"  {task}: {{train: a.ptb, dev: a.ptb, test: b.ptb}}\n" for task in ("parent", "gparent", "ggparent")

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -111,6 +112,30 @@ def test_bad_input_is_one_line(exported, tmp_path, capsys):
     assert "has the layers 0,norm, no layer 7" in capsys.readouterr().err
     assert jiant_adapter.main(["--task", str(tmp_path), *argv[2:-1], "0"]) == 2
     assert "write it with `export --to jiant`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("labels.json", "[", "", "labels.json: expected JSON"),
+        ("labels.json", '"DET"', "1", "expected a list of labels"),
+        ("val.jsonl", "{", "", "val.jsonl:1: expected JSON"),
+        ("train.jsonl", "targets", "target", 'train.jsonl:1: expected {"text"'),
+        ("test.jsonl", "[0, 1]", "[0, 2]", "test.jsonl:1: expected one or two words"),
+        ("test.jsonl", "[3, 4]", "[4, 5]", "test.jsonl:1: expected one or two words"),
+        ("train.jsonl", '"DET"', '"det"', "train.jsonl:1: expected one or two words, and a label of labels.json"),
+        ("val.jsonl", '{"span1": [0, 1]', '{"span1": [0, 1], "span2": [1, 2]', "items of one word and of two"),
+        ("val.jsonl", None, "", "val.jsonl: holds no item"),
+    ],
+)
+def test_files_of_another_kind_are_one_line(exported, tmp_path, capsys, name, old, new, message):
+    folder = shutil.copytree(exported / "o" / "pos", tmp_path / "pos")
+    text = (folder / name).read_text()
+    (folder / name).write_text(new if old is None else text.replace(old, new, 1))
+    argv = ["--task", str(folder), "--reps", str(exported / "reps.hdf5"), "--layer", "0"]
+    assert jiant_adapter.main(argv) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1
 
 
 def test_micro_f1_is_that_of_scikit_learn():

@@ -14,6 +14,7 @@ import pytest
 
 from probing_bridge.cluster.jobs import Cluster
 from probing_bridge.corpora.instances import Instance
+from probing_bridge.errors import InputError
 from probing_bridge.formats.files import remove_leftovers, written_beside
 from probing_bridge.formats.locks import locked
 from probing_bridge.formats.origin import Origin
@@ -22,7 +23,7 @@ from probing_bridge.formats.tables import read_table, write_table
 from probing_bridge.probes import executors, grid, units
 from probing_bridge.probes.intervals import resample
 from probing_bridge.probes.measures import MEASURES, TaskData, TaskSpec
-from probing_bridge.probes.parts import all_parts, load_part
+from probing_bridge.probes.parts import PartKey, all_parts, current_parts, load_part, note_current, save_part
 from probing_bridge.probes.problem import Recipe
 from probing_bridge.probes.rows import assemble, write_tables
 
@@ -255,7 +256,7 @@ def test_tables_hold_what_was_finished_while_they_waited(
             yield ours
 
     monkeypatch.setattr("probing_bridge.probes.rows.locked", waiting)
-    tables = write_tables(tmp_path, tmp_path / "parts", {}, {})
+    tables = write_tables(tmp_path, tmp_path / "parts")
     assert set(tables["probes"]["model"]) == set(read_table(tmp_path / "probes.csv", "probes")["model"])
     assert set(tables["probes"]["model"]) == {"-", "lth0", "lth1"} and len(tables["probes_differences"])
 
@@ -279,6 +280,35 @@ def test_what_another_runner_is_writing_is_no_part_and_may_go(
         assert [other.key for other in all_parts(tmp_path)] == [other.key for other in whole]
         remove_leftovers(tmp_path)
     assert len({other.key for other in whole}) == len(whole) == 6 + 6 * 3
+
+
+def test_no_two_keys_have_one_file(tmp_path: Path) -> None:
+    """Names of files from elsewhere are made into names of folders."""
+    names = ["", "-", "a", "a b", "a_b", "a/b", "..", ".a", "é", "\udcff", "a" * 240, "a " * 120, "a " * 121]
+    paths = {PartKey(one, other, "pos", "linear", 1, "score", "0").path(tmp_path) for one in names for other in names}
+    assert len(paths) == len(names) ** 2
+    for path in paths:
+        assert path.parent.parent.parent == tmp_path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert PartKey("e1", "lth0", "pos", "linear", 1, "score", "0").path(tmp_path) == tmp_path / "e1/lth0" / path.name
+
+
+def test_what_is_current_is_read_with_care(models: list[grid.ModelInfo], tmp_path: Path) -> None:
+    endings_of(plan(models[:1], tmp_path))
+    assert len(current_parts(tmp_path)) == len(all_parts(tmp_path)) > 0
+    for text, message in (("{", "cannot be read"), ("[]", "is not what `probe` writes"), ('{"a": 1}', "is not what")):
+        (tmp_path / "current.json").write_text(text)
+        with pytest.raises(InputError, match=message):
+            current_parts(tmp_path)
+    (tmp_path / "current.json").unlink()
+    part = next(part for part in all_parts(tmp_path) if part.key.layer == "0")
+    key = replace(part.key, layer="9")
+    save_part(replace(part, key=key, fingerprint=part.fingerprint | {"reps_hash": "other"}), tmp_path)
+    with pytest.raises(InputError, match=f"parts of 2 states of model {key.experiment}/{key.model}: probe it again"):
+        current_parts(tmp_path)
+    note_current(tmp_path, {}, {(key.experiment, key.model): "other"})
+    assert {part.key.layer for part in current_parts(tmp_path)} == {"-", "9"}
 
 
 def test_half_a_part_is_no_part(models: list[grid.ModelInfo], tmp_path: Path) -> None:

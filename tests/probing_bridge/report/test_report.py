@@ -210,13 +210,14 @@ def test_mixed_results_are_named_and_taken_if_asked_for(
 
 
 def test_other_sentences_and_other_data_are_mixed_too(copy: Path) -> None:
-    for name, column in (("similarity", "sentence_hash"), ("probes", "data_hash")):
+    for column in ("sentence_hash", "data_hash", "reps_hash", "model"):
+        name = "similarity" if column == "sentence_hash" else "probes"
         path = copy / f"{name}.csv"
         text = path.read_text()
         frame = pd.read_csv(path, dtype="str", keep_default_na=False)
         frame.loc[frame.index[-1], column] = "another"
         frame.to_csv(path, index=False)
-        with pytest.raises(BridgeError, match=r"mixed (sentences|data of one task)"):
+        with pytest.raises(BridgeError, match=r"mixed (sentences|data of one task|files of one (model|level))"):
             read_results(copy)
         path.write_text(text)
 

@@ -50,7 +50,7 @@ def write_run(folder: Path, run: int) -> Path:
                     fingerprint = about | {"level": level, "data_hash": task, "reps_hash": f"{run}-{level}"}
                     key = PartKey(f"run-{run}", f"lth{level}", task, "linear", seed, "score", layer)
                     save_part(Part(key, fingerprint, "accuracy", outcome, []), folder / PARTS)
-    write_tables(folder, folder / PARTS, {}, {})
+    write_tables(folder, folder / PARTS)
     return folder
 
 
