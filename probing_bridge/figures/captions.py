@@ -25,7 +25,7 @@ def chosen_on(frame: pd.DataFrame) -> str:
 UNINFORMATIVE = f"{tables.UNINFORMATIVE} uninformative: its gain at the first level is not above zero."
 MARKS = (
     f"{UNINFORMATIVE} {tables.BELOW_WORDS} below the most frequent label of each word. {tables.UNTRAINED} hardly "
-    "trained: stopped in the first two epochs."
+    "trained: stopped in the first two epochs, in any run."
 )
 BEST = (
     "Score of the layer (in brackets) that is best on the test split, picked anew at each level, as Movva & Zhao "

@@ -70,7 +70,7 @@ jobs_of() {  # EXPERIMENT: the jobs that its epochs take, and one in case an epo
 }
 levels=0-$ITERATIONS
 submit data "" "${SLURM_CPU[@]}" -- bash $here/00_data.sh
-trained=$job ends=()
+trained=$job ends=() dense_dumped='' dense_probed=''
 for experiment in $EXPERIMENTS; do
     EXPERIMENTS=$experiment  # what the jobs below work on
     after=afterok:$trained
@@ -89,11 +89,12 @@ for experiment in $EXPERIMENTS; do
     if [ -n "$(analysed)" ]; then
         submit "dump-$experiment" "afterok:$own" "${SLURM_GPU[@]}" --array "$levels" -- bash $here/30_dump.sh
         dumped=$job
-        submit "probe-$experiment" "afterok:$own" "${SLURM_PROBE[@]}" --array "$levels%$SLURM_PROBE_AT_ONCE" \
+        submit "probe-$experiment" "afterok:$own$dense_probed" "${SLURM_PROBE[@]}" --array "$levels%$SLURM_PROBE_AT_ONCE" \
             -- bash $here/40_probe.sh
+        ends+=("$job") probed=$job
+        submit "similarity-$experiment" "afterok:$dumped$dense_dumped" "${SLURM_CPU[@]}" -- bash $here/50_similarity.sh
         ends+=("$job")
-        submit "similarity-$experiment" "afterok:$dumped" "${SLURM_CPU[@]}" -- bash $here/50_similarity.sh
-        ends+=("$job")
+        [ "$experiment" != magnitude ] || dense_dumped=:${dumped}_0 dense_probed=:${probed}_0  # branches are compared with it
     fi
 done
 EXPERIMENTS=$all

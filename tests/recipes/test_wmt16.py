@@ -254,21 +254,33 @@ echo "$(wc -l < "$CALLS");cluster"
 """
 
 
-def test_slurm_jobs_wait_for_one_another(tmp_path, run):
+def slurm_jobs(tmp_path, run, **settings):
+    """Name of each job -> its number, the words of sbatch, and what it waits for."""
     (tmp_path / "bin").mkdir()
     sbatch = tmp_path / "bin" / "sbatch"
     sbatch.write_text(SBATCH)
     sbatch.chmod(0o755)
     calls = tmp_path / "calls"
     command = f'PATH="{sbatch.parent}:$PATH" bash {RECIPE}/run_all.sh slurm'
-    settings = {"PARTITION": "gpu", "SLURM_CPU": "--partition cpu", "DUMP": "--max-tokens 5"}
-    done = run("bash", "-c", command, CALLS=calls, STATE=tmp_path / "state", **settings)
+    done = run("bash", "-c", command, CALLS=calls, STATE=tmp_path / "state", DUMP="--max-tokens 5", **settings)
     assert done.returncode == 0, done.stderr
     jobs: dict[str, tuple[int, list[str], str]] = {}
     for number, line in enumerate(calls.read_text().splitlines(), 1):
         words = shlex.split(line)
         after = next((word.split("=")[1] for word in words if word.startswith("--dependency")), "")
         jobs[words[words.index("--job-name") + 1]] = (number, words, after)
+    return jobs
+
+
+def test_levels_of_a_branch_wait_for_the_one_it_is_compared_with(tmp_path, run):
+    jobs = slurm_jobs(tmp_path, run, EXPERIMENTS="magnitude random", ANALYSED="magnitude random")
+    probed, dumped = (f"{jobs[f'lth-{step}-magnitude'][0]}_0" for step in ("probe", "dump"))
+    assert jobs["lth-probe-random"][2] == f"afterok:{jobs['lth-train-random-4'][0]}:{probed}"
+    assert jobs["lth-similarity-random"][2] == f"afterok:{jobs['lth-dump-random'][0]}:{dumped}"
+
+
+def test_slurm_jobs_wait_for_one_another(tmp_path, run):
+    jobs = slurm_jobs(tmp_path, run, PARTITION="gpu", SLURM_CPU="--partition cpu")
     chains = {"magnitude": 5, "random": 4}  # 300 and 240 epochs of 16 minutes in jobs of 24 hours, and one more
     last = {name: jobs[f"lth-train-{name}-{links}"][0] for name, links in chains.items()}
     assert all(f"lth-train-{name}-{links + 1}" not in jobs for name, links in chains.items())

@@ -184,6 +184,19 @@ def test_scores_below_the_words_and_hardly_trained_probes_are_marked(full: Resul
     assert "hardly trained, best epoch 0 or 1: ner (1 of 9 models)" in lines
 
 
+def test_marks_of_several_runs_are_not_those_of_the_first(full: Results) -> None:
+    first = probing.linear_data(full).query("task in ['pos', 'ccg', 'ner'] and level < 2")
+    below = first.assign(score=first["word_majority"] - 0.1, best_epoch=9)
+    above = below.assign(run=2, score=below["word_majority"] + 0.2)
+    above.loc[(above["task"] == "ner") & (above["level"] == 1), "best_epoch"] = 0
+    above.loc[above["task"] == "pos", "score"] -= 0.15  # the mean lies below the words, that of the others above
+    shown = FIGURES["table_a2_linear_scores"].show(pd.concat([below, above])).set_index("task")  # type: ignore[misc]
+    cells = shown.filter(regex="^LTH")
+    assert cells.apply(lambda column: column.str.lstrip("0123456789.")).loc[["POS", "CCG", "NER"]].values.tolist() == [
+        ["*", "*"], ["", ""], ["", "‡"],
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("results", ["full", "opposite", "pre_norm"])
 def test_what_is_printed_is_table_a2(results: str, request: pytest.FixtureRequest) -> None:
     found: Results = request.getfixturevalue(results)
