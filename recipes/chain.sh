@@ -41,10 +41,15 @@ state=${STATE:-$(dirname "$CONFIG")/state$runs}
 text=$state/text data=$state/data
 [ -z "${SMOKE-}" ] || CORPORA=$state/made-up/corpora
 [ -n "$DRY_RUN" ] || mkdir -p "$state/done" "$state/log"
-# What is finished in a folder is not done again, so it must be of this run.
-own="SEED=${SEED:-1} SOURCE=$SOURCE TARGET=$TARGET"
-[ "$(cat "$state/run" 2> /dev/null || echo "$own")" = "$own" ] ||
-    refuse "STATE=$state is the folder of $(cat "$state/run"), not of $own: give another one, such as STATE=DIR/seed${SEED:-1}"
+# What is finished in a folder is not done again, so it must be of this run and of these pairs.
+own=$(for name in SEED SOURCE TARGET CORPUS PAIRS HELD_OUT TOKENIZER BPE BPE_SIZE; do
+    declare -n value=$name
+    echo "$name=${value[*]-}"
+done)
+kept=$(cat "$state/run" 2> /dev/null || echo "$own")
+differs() { diff <(echo "$kept") <(echo "$own") | sed -n "s/^$1 //p" | paste -sd ' '; }
+[ "$kept" = "$own" ] ||
+    refuse "STATE=$state is the folder of $(differs '<'), not of $(differs '>'): give another one, such as STATE=DIR/seed${SEED:-1}"
 [ -n "$DRY_RUN" ] || [ -e "$state/run" ] || { echo "$own" > "$state/run.$$" && mv "$state/run.$$" "$state/run"; }
 command -v fairseq-train > /dev/null || PATH=$PWD/.venv/bin:$PATH
 [ -n "$DRY_RUN" ] || command -v fairseq-train > /dev/null || fail "no fairseq-train here: run \`make setup\` first"

@@ -151,13 +151,21 @@ class TestDryRun:
         assert len(jobs) > 8 and not any("--gres" in job or "--ntasks-per-node" in job for job in jobs)
         assert all("--ntasks 1 " in job for job in jobs if "lth-train" in job)
 
-    def test_a_folder_of_another_run_is_refused(self, run, tmp_path):
-        (tmp_path / "run").write_text("SEED=1 SOURCE=en TARGET=de\n")
+    @pytest.mark.parametrize(
+        ("other", "reason"),
+        [
+            ({"SEED": "2"}, "SEED=1, not of SEED=2"),
+            ({"PAIRS": "10 2 2"}, "PAIRS=4500966 3000 3003, not of PAIRS=10 2 2"),
+            ({"CORPUS": "x"}, "CORPUS=, not of CORPUS=x"),
+        ],
+    )
+    def test_a_folder_of_another_run_is_refused(self, run, tmp_path, other, reason):
+        assert run("bash", "-c", "source recipes/chain.sh", STATE=tmp_path).returncode == 0
         words = ("bash", RECIPE / "10_train.sh", "--dry-run")
-        assert run(*words, STATE=tmp_path).returncode == 0
-        done = run(*words, STATE=tmp_path, SEED="2")
+        assert run(*words, STATE=tmp_path, EPOCHS="61", EXPERIMENTS="magnitude").returncode == 0
+        done = run(*words, STATE=tmp_path, **other)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-        assert f"STATE={tmp_path} is the folder of SEED=1 SOURCE=en TARGET=de, not of SEED=2" in done.stderr
+        assert f"STATE={tmp_path} is the folder of {reason}: give another one" in done.stderr
 
     def test_an_average_is_made_of_the_dense_epochs_before_anything_is_pruned(self, run, tmp_path):
         done = run("bash", RECIPE / "10_train.sh", "--dry-run", AVERAGE="2", STATE=tmp_path)
