@@ -111,14 +111,11 @@ UNINFORMATIVE, BELOW_WORDS, UNTRAINED = "†", "*", "‡"  # marks of a task, an
 
 
 def show_scores(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tables A2, A3: one row a task, one column a level; its layer before, its gain and per-word majority after.
-
-    A mean of several runs is marked where it is below the per-word majority, or a probe of any run stopped early.
-    """
+    """Tables A2, A3: one row a task, one column a level; its layer before, its gain and per-word majority after."""
     if frame["run"].nunique() > 1:
         place = ["task", "level"]
         gain = mean_of_runs(frame.drop(columns=["low", "high"]), place, "gain")
-        earliest = frame.groupby(place, sort=False)["best_epoch"].min().to_numpy()
+        earliest = frame.groupby(place, sort=False)["best_epoch"].min().to_numpy()  # of any run
         frame = mean_of_runs(frame, place).assign(gain=gain["gain"], gain_low=gain["low"], gain_high=gain["high"])
         frame = frame.assign(best_epoch=earliest, below_words=frame["score"] < frame["word_majority"])
     levels = sorted(frame["level"].unique())

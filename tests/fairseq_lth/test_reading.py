@@ -61,7 +61,7 @@ def folder(dense, corpus, train, synthetic, tmp_path_factory) -> Path:
 
     results = synthetic.write_results(folder / "results", levels=4, tasks=4, layers=3, width=8)
     one = {"experiment": "magnitude-4f2a", "task": "pos", "layer": "1", "probe": "linear", "seed": 1, "level": 1}
-    detail = {**one, "model": "lth1", "label": "NOUN", "metric": "f1", "score": 0.5}
+    detail = {**one, "model": "LTH1", "label": "NOUN", "metric": "f1", "score": 0.5}
     difference = {**one, "metric": "accuracy", "other_level": 0, "difference": -0.1}
     line = {"experiment": "e", "level": 0, "other_experiment": "e", "other_level": 1}
     path = [{**line, "alpha": alpha, "loss": loss} for alpha, loss in ((0, 3.0), (0.5, 5.0), (1, 2.0))]
