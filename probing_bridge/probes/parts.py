@@ -178,29 +178,42 @@ def all_parts(folder: Path) -> list[Part]:
     return [part for part in found if part is not None]
 
 
-def note_current(folder: Path, data: Mapping[str, str], representations: Mapping[tuple[str, str], str]) -> None:
+def states(data: Mapping[str, str], representations: Mapping[tuple[str, str], str]) -> dict[str, str]:
+    """Which data and files there are, as `note_current` and `current_parts` take it.
+
+    Args:
+        data: Task -> hash of its data.
+        representations: (experiment, model) -> hash of its file.
+
+    Returns:
+        Name of a task or model -> the hash.
+    """
+    of_tasks = {f"task {task}": found for task, found in data.items()}
+    return of_tasks | {f"model {experiment}/{model}": found for (experiment, model), found in representations.items()}
+
+
+def note_current(folder: Path, own: Mapping[str, str]) -> None:
     """Says of which data and files parts are from now on; of tasks and models not named, what was said before holds.
 
     Args:
         folder: The folder of parts.
-        data: Task -> hash of its data.
-        representations: (experiment, model) -> hash of its file.
+        own: From `states`.
 
     Raises:
         InputError: What was said before cannot be read.
     """
     with locked(folder / "current.lock", wait=True):
-        known = _noted(folder) | {_of_task(task): found for task, found in data.items()}
-        known |= {_of_model(*model): found for model, found in representations.items()}
+        known = {**_noted(folder), **own}
         with written_beside(folder / _CURRENT, shared=True) as beside:
             beside.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def current_parts(folder: Path) -> list[Part]:
+def current_parts(folder: Path, own: Mapping[str, str] | None = None) -> list[Part]:
     """The parts of this package's version whose data and files are those of the last run that knew them.
 
     Args:
         folder: The folder of parts.
+        own: From `states`, of a run that is the last but has not said so yet.
 
     Returns:
         The parts in the order of their names.
@@ -208,28 +221,19 @@ def current_parts(folder: Path) -> list[Part]:
     Raises:
         InputError: Parts of several states of one task or file of which nothing says which is the last.
     """
-    noted, current, unnoted = _noted(folder), [], dict[str, set[str]]()
+    noted, current, unnoted = {**_noted(folder), **(own or {})}, [], dict[str, set[str]]()
     for part in all_parts(folder):
         key, of = part.key, part.fingerprint
-        found = {_of_task(key.task): of["data_hash"]}
-        if of["reps_hash"]:
-            found[_of_model(key.experiment, key.model)] = of["reps_hash"]
-        if of["package_version"] == __version__ and all(noted.get(name, own) == own for name, own in found.items()):
+        file = {(key.experiment, key.model): of["reps_hash"]} if of["reps_hash"] else {}
+        found = states({key.task: of["data_hash"]}, file)
+        if of["package_version"] == __version__ and all(noted.get(name, one) == one for name, one in found.items()):
             current.append(part)
             for name in found.keys() - noted.keys():
                 unnoted.setdefault(name, set()).add(found[name])
-    for name, states in unnoted.items():
-        if len(states) > 1:
-            raise InputError(f"has parts of {len(states)} states of {name}: probe it again here", folder)
+    for name, hashes in unnoted.items():
+        if len(hashes) > 1:
+            raise InputError(f"has parts of {len(hashes)} states of {name}: probe it again here", folder)
     return current
-
-
-def _of_task(task: str) -> str:
-    return f"task {task}"
-
-
-def _of_model(experiment: str, model: str) -> str:
-    return f"model {experiment}/{model}"
 
 
 def _noted(folder: Path) -> dict[str, str]:

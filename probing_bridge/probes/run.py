@@ -16,8 +16,8 @@ from probing_bridge.probes import inputs
 from probing_bridge.probes.costs import announcement, seconds
 from probing_bridge.probes.executors import Executor, run_here, run_in_processes, run_on_cluster
 from probing_bridge.probes.grid import Job, ModelInfo, Unit, list_jobs, make_units, unfinished
-from probing_bridge.probes.measures import TaskData, TaskSpec
-from probing_bridge.probes.parts import PARTS, current_parts, note_current
+from probing_bridge.probes.measures import TaskData
+from probing_bridge.probes.parts import PARTS, current_parts, note_current, states
 from probing_bridge.probes.problem import Recipe
 from probing_bridge.probes.rows import write_tables
 from probing_bridge.probes.units import Ending
@@ -71,7 +71,7 @@ class Plan:
     """What is to be done: read and checked.
 
     Attributes:
-        specs: Task -> what the suite says of it.
+        states: Which data and files there are, from `states` of parts.
         language: Of the suite's corpora; empty if it does not say.
         models: The representation files.
         jobs: All jobs, finished or not.
@@ -79,7 +79,7 @@ class Plan:
         tasks: Task -> its data, of what is left.
     """
 
-    specs: dict[str, TaskSpec]
+    states: dict[str, str]
     language: str
     models: list[ModelInfo]
     jobs: list[Job]
@@ -120,11 +120,7 @@ def run(request: Request) -> Finished:
     remove_leftovers(request.folder)
     try:
         request.folder.mkdir(parents=True, exist_ok=True)
-        note_current(
-            request.folder,
-            {name: spec.data_hash for name, spec in plan.specs.items()},
-            {(model.experiment, model.name): model.hash for model in plan.models},
-        )
+        note_current(request.folder, plan.states)
     except OSError as error:
         raise InputError(f"cannot be written ({error.strerror or error})", request.folder) from error
     failed: list[Ending] = []
@@ -157,7 +153,9 @@ def make_plan(request: Request) -> Plan:
     if not request.allow_mixed and models:
         faults.of(inputs.check_experiments, models)
     faults.of(inputs.check_sides, models, "" if suite is None else suite.side)
-    parts = faults.of(current_parts, request.folder) or []
+    data_hashes = {name: spec.data_hash for name, spec in specs.items()}
+    own = states(data_hashes, {(model.experiment, model.name): model.hash for model in models})
+    parts = faults.of(current_parts, request.folder, own) or []
     faults.of(inputs.check_table, request.output, request.folder, parts, models, allow_mixed=request.allow_mixed)
     faults.of(inputs.check_levels, request.output, parts, models)
     jobs = list_jobs(models, list(specs.values()), request.recipes, request.measures)
@@ -166,7 +164,7 @@ def make_plan(request: Request) -> Plan:
     tasks = {} if suite is None else inputs.read_tasks(suite, specs, names, faults)
     inputs.check_representations(left, tasks, faults)
     faults.tell()
-    return Plan(specs, "" if suite is None else suite.language, models, jobs, left, tasks)
+    return Plan(own, "" if suite is None else suite.language, models, jobs, left, tasks)
 
 
 def _executor(request: Request) -> Executor:

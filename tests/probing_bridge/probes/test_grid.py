@@ -23,7 +23,7 @@ from probing_bridge.formats.tables import read_table, write_table
 from probing_bridge.probes import executors, grid, units
 from probing_bridge.probes.intervals import resample
 from probing_bridge.probes.measures import MEASURES, TaskData, TaskSpec
-from probing_bridge.probes.parts import PartKey, all_parts, current_parts, load_part, note_current, save_part
+from probing_bridge.probes.parts import PartKey, all_parts, current_parts, load_part, note_current, save_part, states
 from probing_bridge.probes.problem import Recipe
 from probing_bridge.probes.rows import assemble, write_tables
 
@@ -307,7 +307,9 @@ def test_what_is_current_is_read_with_care(models: list[grid.ModelInfo], tmp_pat
     save_part(replace(part, key=key, fingerprint=part.fingerprint | {"reps_hash": "other"}), tmp_path)
     with pytest.raises(InputError, match=f"parts of 2 states of model {key.experiment}/{key.model}: probe it again"):
         current_parts(tmp_path)
-    note_current(tmp_path, {}, {(key.experiment, key.model): "other"})
+    own = states({}, {(key.experiment, key.model): "other"})
+    assert {part.key.layer for part in current_parts(tmp_path, own)} == {"-", "9"}
+    note_current(tmp_path, own)
     assert {part.key.layer for part in current_parts(tmp_path)} == {"-", "9"}
 
 
