@@ -9,7 +9,7 @@ files back with jiant's own classes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +91,9 @@ def check_task(folder: Path) -> tuple[list[str], bool]:
     labels = _parsed(plain_text(file_bytes(folder / LABELS), folder / LABELS), folder / LABELS)
     if not (isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels)):
         raise InputError("expected a list of labels", folder / LABELS)
-    sizes = set[int]()  # of items, in words
+    known, sizes = frozenset(labels), set[int]()  # of items, in words
     for path in (folder / name for name in FILES.values()):
-        found = {size for number, line in numbered_lines(path) for size in _item_sizes(line, labels, path, number)}
+        found = {size for number, line in numbered_lines(path) for size in _item_sizes(line, known, path, number)}
         if not found:
             raise InputError("holds no item", path)
         sizes |= found
@@ -109,16 +109,22 @@ def _parsed(text: str, path: Path, line: int | None = None) -> Any:
         raise InputError(f"expected JSON ({error})", path, line) from error
 
 
-def _item_sizes(line: str, labels: Sequence[str], path: Path, number: int) -> Iterator[int]:
+def _item_sizes(line: str, labels: frozenset[str], path: Path, number: int) -> Iterator[int]:
     """Of how many words each item of a line is."""
     entry = _parsed(line, path, number)
     text, targets = (entry.get(name) for name in ("text", "targets")) if isinstance(entry, dict) else (None, None)
     if not isinstance(text, str) or not isinstance(targets, list):
         raise InputError('expected {"text": "w1 w2", "targets": [...]}', path, number)
-    words = [[place, place + 1] for place in range(len(text.split()))]
+    words = range(len(text.split()))
     for target in targets:
         spans = [target[name] for name in ("span1", "span2") if name in target] if isinstance(target, dict) else []
-        if not spans or not all(span in words for span in spans) or target.get("label") not in labels:
+        label = target.get("label") if spans else None
+        if not all(_is_word(span, words) for span in spans) or not isinstance(label, str) or label not in labels:
             found = f"{target!s:.80}"
             raise InputError(f"expected one or two words, and a label of {LABELS}, found {found}", path, number)
         yield len(spans)
+
+
+def _is_word(span: object, words: range) -> bool:
+    """Whether a span is of one of the words."""
+    return isinstance(span, list) and len(span) == 2 and span[0] in words and span[1] == span[0] + 1

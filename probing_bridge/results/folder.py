@@ -89,8 +89,8 @@ def read_results(folder: str | Path, allow_mixed: bool = False, names: Sequence[
 
     Raises:
         InputError: No folder or no table in it, a faulty table, a score that cannot be, or rows that do not
-            belong together: different experiments, package versions, sentences or probing data (unless allowed), or,
-            if allowed, two rows that only differ in their experiment.
+            belong together: different experiments, package versions, sentences, probing data or files of words (unless
+            allowed), or, if allowed, two rows that only differ in their experiment.
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -9,6 +9,7 @@ import pytest
 
 from probing_bridge.exchange import jiant_adapter
 from probing_bridge.exchange.jiant_adapter import micro_f1
+from probing_bridge.exchange.jiant_files import check_task
 from probing_bridge.formats.origin import Origin
 from probing_bridge.formats.representations import Representations, RepresentationWriter
 from probing_bridge.run import main
@@ -63,6 +64,12 @@ def test_words_become_one_span_and_pairs_two(exported):
     spans = [(target["span1"], target["span2"], target["label"]) for target in first["targets"]]
     assert spans == [([0, 1], [2, 3], "det"), ([1, 2], [2, 3], "nsubj"), ([3, 4], [2, 3], "obj")]
     assert json.loads((exported / "o" / "pos" / "labels.json").read_text()) == sorted(set(TAGS.values()))
+
+
+@pytest.mark.parametrize("task", ["pos", "syn_arc_classification"])
+def test_what_is_written_is_taken_back(exported, task):
+    labels = json.loads((exported / "o" / task / "labels.json").read_text())
+    assert check_task(exported / "o" / task) == (labels, task != "pos")
 
 
 def test_a_regression_task_does_not_fit(exported, capsys):
